@@ -1,0 +1,46 @@
+"""Class-conditional generation of small images, and decoys that make a classifier reject them, in JAX.
+
+This file is the door: names are public through `__all__` alone, and each is imported when it is first used.
+"""
+
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+__all__ = [
+    "CheckpointError",
+    "Discriminator",
+    "Generator",
+    "checkpoints",
+    "load",
+    "load_discriminator",
+    "sample",
+]
+
+if TYPE_CHECKING:
+    from cganjax.checkpoint import checkpoints
+    from cganjax.sampling import Discriminator, Generator, load, load_discriminator, sample
+    from cganjax.types import CheckpointError
+
+_ROOMS = {
+    "CheckpointError": "types",
+    "Discriminator": "sampling",
+    "Generator": "sampling",
+    "checkpoints": "checkpoint",
+    "load": "sampling",
+    "load_discriminator": "sampling",
+    "sample": "sampling",
+}
+
+
+def __getattr__(name: str):
+    if name not in _ROOMS:
+        raise AttributeError(f"cganjax has no {name!r}; it has {', '.join(__all__)}")
+    import importlib
+
+    value = getattr(importlib.import_module(f"cganjax.{_ROOMS[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,208 @@
+"""Weights on disk, in two forms: a run's full state (Orbax), and a shipped checkpoint (one array file and a card).
+
+A run folder holds `config.json`, `manifest.json` and `checkpoints/STEP/`; a shipped checkpoint holds `card.json` and
+`weights.npz`. Only arrays and JSON are read, never code.
+"""
+
+import hashlib
+import io
+import json
+import logging
+import os
+import shutil
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cganjax.types import CheckpointError, Params
+
+CARD, WEIGHTS, CONFIG, MANIFEST, STATES = "card.json", "weights.npz", "config.json", "manifest.json", "checkpoints"
+FORMAT = 1
+
+_HERE = Path(__file__).resolve().parent
+# An installed wheel carries the checkpoints inside the package; a source checkout has them beside it.
+_SHELVES = (_HERE / "checkpoints", _HERE.parent / "checkpoints")
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+
+def shipped() -> dict[str, Path]:
+    """The folder of every shipped checkpoint, by name."""
+    shelf = next((s for s in _SHELVES if s.is_dir()), None)
+    folders = [] if shelf is None else sorted(p.parent for p in shelf.glob(f"*/{CARD}"))
+    return {folder.name: folder for folder in folders}
+
+
+def checkpoints() -> dict[str, dict[str, Any]]:
+    """The card of every shipped checkpoint, by name; `card["roles"]` says what it serves as."""
+    return {name: read_card(folder) for name, folder in shipped().items()}
+
+
+def find(checkpoint: str | os.PathLike) -> Path:
+    """The folder of a shipped name (hyphens and underscores alike), a run folder, or a checkpoint folder.
+
+    Raises:
+      FileNotFoundError: listing the shipped names.
+    """
+    known = shipped()
+    if str(checkpoint).replace("_", "-") in known:
+        return known[str(checkpoint).replace("_", "-")]
+    path = Path(checkpoint).expanduser()
+    if not path.exists():
+        raise FileNotFoundError(
+            f"no checkpoint {str(checkpoint)!r}: give a run folder, a checkpoint folder, or one of {', '.join(known)}"
+        )
+    return path.resolve()
+
+
+# --- shipped checkpoints ----------------------------------------------------------------------------------------------
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """Read `card.json`. Raises CheckpointError naming the file where it is no card of ours."""
+    card = read_json(folder / CARD)
+    if card.get("format") != FORMAT or not {"name", "roles", "config", "num_classes", "weights"} <= card.keys():
+        raise CheckpointError(f"{folder / CARD} is no card of format {FORMAT}: it was made by something else")
+    return card
+
+
+def read_weights(folder: Path, card: Mapping[str, Any]) -> dict[str, Params]:
+    """Read the params of each network in a shipped checkpoint, by its name, after checking the file's digest."""
+    path = folder / WEIGHTS
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read ({error.strerror}): get the checkpoint again") from None
+    if hashlib.sha256(data).hexdigest() != card["weights"]["sha256"]:
+        raise CheckpointError(f"{path} is damaged: its SHA-256 is not the one of its card; get the checkpoint again")
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            return _nest({name: arrays[name] for name in arrays.files})
+    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+        raise CheckpointError(f"{path} holds no plain arrays ({error})") from None
+
+
+def write_shipped(folder: Path, card: Mapping[str, Any], networks: Mapping[str, Params]) -> None:
+    """Write `weights.npz` and then `card.json`; the card, which makes the folder a checkpoint, appears last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    np.savez(buffer, **_flat(networks))
+    data = buffer.getvalue()
+    write_file(folder / WEIGHTS, data)
+    weights = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    write_json(folder / CARD, {"format": FORMAT, **card, "weights": weights})
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, np.ndarray]:
+    flat = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f"{prefix}{key}/") if isinstance(value, Mapping) else {prefix + key: np.asarray(value)}
+    return flat
+
+
+def _nest(flat: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for path, value in flat.items():
+        *outer, name = path.split("/")
+        node = tree
+        for key in outer:
+            node = node.setdefault(key, {})
+        node[name] = value
+    return tree
+
+
+# --- the state of a run -----------------------------------------------------------------------------------------------
+
+
+class RunStates:
+    """The Orbax checkpoints of a run folder: the newest `keep`, each a whole state, each complete or absent."""
+
+    def __init__(self, run: Path, keep: int | None = None):
+        """Open them; `keep` is None to read only."""
+        import orbax.checkpoint as ocp
+
+        logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax reports each save at length
+        self._ocp = ocp
+        self.folder = (run / STATES).resolve()
+        # Saving waits for the disk: the step that follows takes over the state's memory.
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep,
+            enable_async_checkpointing=False,
+            read_only=keep is None,
+            cleanup_tmp_directories=keep is not None,
+        )
+        self._manager = ocp.CheckpointManager(self.folder, options=options)
+
+    def steps(self) -> list[int]:
+        """The steps there are, oldest first."""
+        return sorted(self._manager.all_steps())
+
+    def save(self, step: int, state: Any) -> None:
+        """Keep the state of `step`; saving the same step again does nothing."""
+        if step not in self._manager.all_steps():
+            self._manager.save(step, args=self._ocp.args.StandardSave(state), force=True)
+
+    def restore(self, like: Any, step: int | None = None) -> Any:
+        """The state of `step` (the newest where None), on this process's device, shaped as `like`.
+
+        Raises:
+          CheckpointError: where there is none, or it cannot be read as such a state.
+        """
+        steps = self.steps()
+        step = steps[-1] if step is None and steps else step
+        if step not in steps:
+            raise CheckpointError(f"{self.folder} holds no checkpoint{'' if step is None else f' of step {step}'}")
+        try:
+            return self._manager.restore(step, args=self._ocp.args.StandardRestore(like))
+        except Exception as error:  # Orbax and TensorStore have no common error
+            reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+            raise CheckpointError(f"{self.folder / str(step)} is damaged or foreign: {reason}") from error
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        self._manager.close()
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object. Raises CheckpointError naming the file where there is none."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path.parent} is no checkpoint: it holds no {path.name}") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from None
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path} is damaged: it holds no JSON object")
+    return values
+
+
+def read_run(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The config and the manifest of a run folder, as JSON values."""
+    return read_json(run / CONFIG), read_json(run / MANIFEST)
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write JSON for people to read."""
+    write_file(path, (json.dumps(values, indent=2) + "\n").encode())
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a whole file or nothing: an interrupted write leaves what was there."""
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(data)
+    os.replace(part, path)
+
+
+def remove_run(run: Path) -> None:
+    """Delete what a run wrote into its folder, and nothing else."""
+    for name in (STATES, "samples"):
+        shutil.rmtree(run / name, ignore_errors=True)
+    for name in (CONFIG, MANIFEST, "metrics.jsonl", "curves.png"):
+        (run / name).unlink(missing_ok=True)

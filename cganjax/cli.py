@@ -1,0 +1,200 @@
+"""What every command shares: flags, the choice of backend, errors as one sentence, exit codes, signals, progress."""
+
+import argparse
+import difflib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cganjax.types import CheckpointError, UserError
+
+DONE, FAILED, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+BACKENDS = ("cpu", "gpu", "tpu", "auto")
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with one-sentence errors that name the nearest flag and all known ones."""
+
+    def __init__(self, **kwargs):
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)
+
+    def error(self, message: str):
+        raise UserError(f"{message} (see {self.prog} --help)")
+
+    def parse_args(self, args=None, namespace=None):
+        """Parse, and refuse what is not known."""
+        values, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            flags = [o for action in self._actions for o in action.option_strings if o.startswith("--")]
+            near = difflib.get_close_matches(unknown[0].split("=")[0], flags, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise UserError(f"unknown argument {unknown[0]!r}; {hint}Known flags: {', '.join(flags)}")
+        return values
+
+
+def add_backend(parser: argparse.ArgumentParser) -> None:
+    """`--backend`, as every command has it."""
+    parser.add_argument(
+        "--backend", choices=BACKENDS, default="auto",
+        help="where to compute; auto takes what JAX finds, the others fail where they are not there (default: auto)",
+    )  # fmt: skip
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """`--dataset` and `--data-dir`."""
+    parser.add_argument("--dataset", metavar="NAME", help="digits (embedded), mnist, or a TFDS image set by its name")
+    parser.add_argument(
+        "--data-dir", metavar="DIR",
+        help="a folder with IDX files, or a root with mnist/, kmnist/, tfds/ (default: CGANJAX_DATA_DIR, then TFDS's "
+        "own folder, then a download)",
+    )  # fmt: skip
+
+
+def choose_backend(name: str) -> None:
+    """Fix the backend before JAX initialises, and switch on the compilation cache; UserError where it is not there."""
+    import jax
+
+    platforms = {"cpu": "cpu", "gpu": "cuda,rocm", "tpu": "tpu", "auto": None}[name]
+    use_compilation_cache()
+    try:
+        if name == "gpu":
+            # Naming CUDA and ROCm would demand both; JAX knows which of them is installed.
+            found = [d for d in jax.devices() if d.platform in ("gpu", "cuda", "rocm")]
+        else:
+            if platforms:
+                jax.config.update("jax_platforms", platforms)
+            found = jax.devices()
+    except RuntimeError as error:
+        raise UserError(_no_backend(name, str(error).strip().splitlines()[0])) from None
+    if not found:
+        raise UserError(_no_backend(name, f"JAX finds only {jax.default_backend()}"))
+
+
+def _no_backend(name: str, reason: str) -> str:
+    ways = {
+        "gpu": "install the driver and pip install 'cganjax[gpu]'",
+        "tpu": "pip install 'cganjax[tpu]' on a machine that has one",
+    }
+    return f"--backend {name}: there is none ({reason}); {ways.get(name, 'check the JAX installation')}, or use --backend cpu"
+
+
+def use_compilation_cache() -> None:
+    """Keep compiled programs in the user's cache folder; CGANJAX_CACHE_DIR moves it, and an empty value is none."""
+    import jax
+
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:  # the user has said it to JAX itself
+        return
+    default = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "cganjax"
+    folder = os.environ.get("CGANJAX_CACHE_DIR", str(default))
+    if folder:
+        jax.config.update("jax_compilation_cache_dir", folder)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+
+def execute(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> int:
+    """Run a command's main and turn what it raises into a sentence and an exit code."""
+    try:
+        return main(argv) or DONE
+    except (UserError, CheckpointError, FileNotFoundError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def new_file(path: Path, overwrite: bool) -> Path:
+    """A path that may be written: its folder is made, and nothing existing is lost unasked."""
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: give a file name")
+    if path.exists() and not overwrite:
+        raise UserError(f"{path} exists: choose another --out, or add --overwrite")
+    writable_folder(path.parent)
+    return path
+
+
+def writable_folder(folder: Path) -> Path:
+    """Make a folder, and prove that it can be written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".cganjax-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"the folder {folder} cannot be written ({error.strerror}): choose another --out") from None
+    return folder
+
+
+class Stop:
+    """While it is entered, the first Ctrl-C or SIGTERM is a wish that `wished` reports; the second ends at once."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    def __enter__(self) -> "Stop":
+        self._before = {s: signal.signal(s, self._catch) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *exc) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _catch(self, number, frame) -> None:
+        if self.signal is not None:
+            raise KeyboardInterrupt
+        self.signal = number
+        print("\nstopping after this step, saving ...", file=sys.stderr, flush=True)
+
+    def wished(self) -> bool:
+        """Whether a signal came."""
+        return self.signal is not None
+
+    def exit_code(self) -> int:
+        """130 for Ctrl-C, 143 for SIGTERM, 0 for neither."""
+        return {None: DONE, signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}[self.signal]
+
+
+class Progress:
+    """Where a run stands: a bar on a terminal, a line at intervals where output is piped."""
+
+    def __init__(self, start: int, total: int, images_per_step: int, seconds: float = 20.0):
+        from tqdm import tqdm
+
+        self._tty = sys.stderr.isatty()
+        self._bar = tqdm(total=total, initial=start, unit="step", disable=not self._tty, dynamic_ncols=True)
+        self._start, self._total, self._images, self._seconds = start, total, images_per_step, seconds
+        self._began = self._said = time.perf_counter()
+
+    def step(self, done: int) -> None:
+        """`done` updates are handed out."""
+        self._bar.update(done - self._bar.n)
+
+    def log(self, done: int, values: dict[str, float]) -> None:
+        """Show the newest metrics."""
+        if self._tty:
+            losses = {"G": values["loss_generator"], "D": values["loss_discriminator"]}
+            self._bar.set_postfix({name: f"{value:.3f}" for name, value in losses.items()} | {"img/s": f"{self._rate(done):.0f}"})
+            return
+        now = time.perf_counter()
+        if now - self._said >= self._seconds or done == self._total:
+            self._said = now
+            rate = self._rate(done)
+            left = (self._total - done) * self._images / max(rate, 1e-9)
+            print(
+                f"step {done}/{self._total}  loss G {values['loss_generator']:.3f} D {values['loss_discriminator']:.3f}"
+                f"  {rate:.0f} images/s  {left / 60:.1f} min left",
+                flush=True,
+            )
+
+    def _rate(self, done: int) -> float:
+        return (done - self._start) * self._images / max(time.perf_counter() - self._began, 1e-9)
+
+    def close(self) -> None:
+        """End the bar's line."""
+        self._bar.close()

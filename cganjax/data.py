@@ -1,0 +1,320 @@
+"""Every source of images -> one in-memory `Dataset`, checked, fingerprinted and in one canonical order.
+
+Nothing here shuffles or batches: that is the loop's, from (seed, epoch). Pixels stay uint8.
+"""
+
+import gzip
+import hashlib
+import logging
+import os
+import socket
+import struct
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cganjax.types import Batch, UserError
+
+ENVIRONMENT = "CGANJAX_DATA_DIR"
+SPLITS = ("train", "test", "all")
+
+# MD5 of the uncompressed files of MNIST as LeCun, Cortes and Burges published them.
+CANONICAL_MD5 = {
+    "6bbc9ace898e44ae57da46a324031adb": "mnist train images",
+    "a25bea736e30d166cdddb491f175f624": "mnist train labels",
+    "2646ac647ad5339dbf082846283269ea": "mnist test images",
+    "27ae3e4e09519cfbb04c329615203637": "mnist test labels",
+}
+_IDX_FILES = {"train": ("train-images", "train-labels"), "test": ("t10k-images", "t10k-labels")}
+# EMNIST's letters are numbered from 1, under a header of 37 classes.
+_TFDS_LABELS = {"emnist/letters": (1, 26)}  # name -> (first label, number of classes)
+
+
+class Dataset(NamedTuple):
+    """One split of one data set, whole and in memory, in canonical order (by digest of image and label)."""
+
+    name: str
+    split: str  # "train", "test" or "all"
+    images: np.ndarray  # uint8 [N, H, W, C], ink = 255
+    labels: np.ndarray  # int32 [N], 0..num_classes-1
+    num_classes: int
+    fingerprint: str  # SHA-256 over the ordered digests: the same for every source of the same images
+    source: str  # where it was found, for people and the manifest
+    notes: tuple[str, ...] = ()  # doubts that do not stop a run: files of unknown digest
+
+
+class _Raw(NamedTuple):
+    images: np.ndarray  # uint8 [N, H, W, C]
+    labels: np.ndarray  # int [N], from 0
+    num_classes: int
+    source: str
+    notes: tuple[str, ...] = ()
+
+
+class Source(NamedTuple):
+    """One way to come by a data set: `load` returns None where it does not have the set, and raises where it is broken."""
+
+    name: str
+    load: Callable[[str, str, Path | None], _Raw | None]  # (data set, "train" or "test", data folder) -> raw arrays
+
+
+def load(name: str = "mnist", split: str = "train", data_dir: str | os.PathLike | None = None) -> Dataset:
+    """Find a data set by name and read one split of it.
+
+    Args:
+      name: "mnist"; "digits", the 1,797 that scikit-learn carries; or any TFDS image set of labelled uint8 images.
+      split: "train", "test", or "all" for both together.
+      data_dir: a folder with IDX files (plain or .gz), or a root with one folder a data set and `tfds/`. Where it is
+        None, `CGANJAX_DATA_DIR`, then TFDS's own default folder, then a download through TFDS.
+
+    Returns:
+      The `Dataset`; its `source` says which was taken.
+
+    Raises:
+      UserError: nothing found, a damaged file, an unknown name; the message says what to do.
+    """
+    if split not in SPLITS:
+        raise UserError(f"unknown split {split!r}: choose one of {', '.join(SPLITS)}")
+    folder = data_dir or os.environ.get(ENVIRONMENT) or None
+    folder = Path(folder).expanduser() if folder else None
+    parts = [_find(name, part, folder) for part in (("train", "test") if split == "all" else (split,))]
+    return _canonical(name, split, parts)
+
+
+def _find(name: str, part: str, folder: Path | None) -> _Raw:
+    for source in SOURCES:
+        raw = source.load(name, part, folder)
+        if raw is not None:
+            return raw
+    raise AssertionError("the last source finds the data set or raises")
+
+
+def _canonical(name: str, split: str, parts: list[_Raw]) -> Dataset:
+    """Join the parts and sort by digest, so that every source of the same images gives the same rows."""
+    images = np.concatenate([p.images for p in parts])
+    labels = np.concatenate([p.labels for p in parts]).astype(np.int32)
+    num_classes = max(p.num_classes for p in parts)
+    digests = [hashlib.md5(x.tobytes() + struct.pack("<i", y)).digest() for x, y in zip(images, labels, strict=True)]
+    order = np.array(sorted(range(len(digests)), key=digests.__getitem__), dtype=np.int64)
+    total = hashlib.sha256(repr((images.shape[1:], num_classes)).encode())
+    for i in order:
+        total.update(digests[i])
+    source = " and ".join(dict.fromkeys(p.source for p in parts))
+    notes = tuple(note for p in parts for note in p.notes)
+    return Dataset(name, split, images[order], labels[order], num_classes, total.hexdigest(), source, notes)
+
+
+# --- scikit-learn's digits --------------------------------------------------------------------------------------------
+
+
+def _embedded_digits(name: str, part: str, folder: Path | None) -> _Raw | None:
+    """The first 1,500 are train, the last 297 test; 8x8 grown to 20x20 in the middle of 28x28, as MNIST's digits lie."""
+    if name != "digits":
+        return None
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    rows = slice(None, 1500) if part == "train" else slice(1500, None)
+    images = np.zeros((len(digits.images[rows]), 28, 28, 1), np.uint8)
+    for canvas, small in zip(images, digits.images[rows], strict=True):
+        grey = Image.fromarray(np.round(small * (255 / 16)).astype(np.uint8))
+        canvas[4:24, 4:24, 0] = np.asarray(grey.resize((20, 20), Image.Resampling.BICUBIC))
+    return _Raw(images, digits.target[rows], 10, "scikit-learn's embedded digits")
+
+
+# --- IDX files --------------------------------------------------------------------------------------------------------
+
+
+def _idx_folder(name: str, part: str, folder: Path | None) -> _Raw | None:
+    if folder is None:
+        return None
+    stems = _IDX_FILES[part]
+    for place in (folder / name, folder):
+        paths = [_idx_path(place, stem) for stem in stems]
+        if all(paths):
+            break
+        if any(paths):
+            lacking = stems[0 if paths[0] is None else 1]
+            raise UserError(f"{place} lacks the file {lacking}-idx*-ubyte (plain or .gz): put it beside the other one")
+    else:
+        return None
+    (images, image_note), (labels, label_note) = (_read_idx(path) for path in paths)
+    if images.ndim != 3 or labels.ndim != 1:
+        wrong = paths[0] if images.ndim != 3 else paths[1]
+        raise UserError(f"{wrong} has the wrong magic number for its name: images have 3 dimensions, labels 1")
+    if len(images) != len(labels):
+        raise UserError(f"{place} holds {len(images)} images and {len(labels)} labels ({part}): they must be as many")
+    if len(images) == 0:
+        raise UserError(f"{paths[0]} holds no image: give a file with at least one")
+    classes = max(10, int(labels.max()) + 1)
+    return _Raw(images[..., None], labels, classes, f"IDX files in {place}", image_note + label_note)
+
+
+def _idx_path(folder: Path, stem: str) -> Path | None:
+    rank = "idx3" if stem.endswith("images") else "idx1"
+    names = (f"{stem}{dash}{rank}-ubyte{end}" for dash in "-." for end in ("", ".gz"))
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def _read_idx(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Read one IDX file of unsigned bytes; the second value notes a digest that is not MNIST's."""
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            data = file.read()
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"{path} is damaged or cut short ({error}): fetch it again") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror or error}): check the file and its rights") from None
+    # Two zero bytes, the type (8: unsigned byte), the number of dimensions, then each as a big-endian uint32.
+    if len(data) < 4 or data[:3] != b"\0\0\x08" or data[3] not in (1, 3):
+        raise UserError(f"{path} has the magic number {data[:4].hex() or 'of an empty file'}: an IDX file of images "
+                        "begins with 00000803, one of labels with 00000801")  # fmt: skip
+    header = 4 + 4 * data[3]
+    if len(data) < header:
+        raise UserError(f"{path} is cut short within its header: fetch it again")
+    shape = struct.unpack(f">{data[3]}I", data[4:header])
+    if len(data) - header != np.prod(shape, dtype=np.int64):
+        raise UserError(f"{path} holds {len(data) - header} bytes of values where its header promises "
+                        f"{'x'.join(map(str, shape))}: fetch it again")  # fmt: skip
+    digest = hashlib.md5(data).hexdigest()
+    note = () if digest in CANONICAL_MD5 else (f"{path.name} has the unknown MD5 {digest}",)
+    return np.frombuffer(data, np.uint8, offset=header).reshape(shape), note
+
+
+# --- TensorFlow Datasets ----------------------------------------------------------------------------------------------
+
+
+def _tfds_prepared(name: str, part: str, folder: Path | None) -> _Raw | None:
+    """A set prepared by TFDS below the data folder, or below TFDS's default folder where none is given."""
+    if folder is None:
+        default = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
+        roots = [default]
+    else:
+        roots = [folder / "tfds", folder]
+    root = next((r for r in roots if any((r / name).glob("*.*.*/dataset_info.json"))), None)
+    return None if root is None else _read_tfds(name, part, root)
+
+
+def _given_folder_lacks_it(name: str, part: str, folder: Path | None) -> None:
+    """A folder that was named and does not serve is an error, not an invitation to look elsewhere."""
+    if folder is None:
+        return
+    if not folder.is_dir():
+        raise UserError(f"the data folder {folder} does not exist: {_three_ways(name)}")
+    raise UserError(f"the data folder {folder} holds no {name} ({part}): {_three_ways(name)}")
+
+
+def _tfds_download(name: str, part: str, folder: Path | None) -> _Raw:
+    tfds = _import_tfds()
+    try:
+        builder = tfds.builder(name)
+    except (tfds.core.DatasetNotFoundError, ValueError):
+        raise UserError(f"unknown data set {name!r}: known are digits, mnist, fashion_mnist, kmnist, emnist/letters "
+                        "and every other TFDS set of small labelled images") from None  # fmt: skip
+    # TFDS by itself retries for minutes under a wall of warnings; a name that does not resolve is known at once.
+    if not _network():
+        raise UserError(f"{name} is not on this machine and there is no network: {_three_ways(name)}")
+    try:
+        builder.download_and_prepare(file_format="array_record")
+    except ImportError as error:
+        raise UserError(f"TFDS needs {error.name or 'TensorFlow'} to prepare {name}: pip install 'cganjax[tfds]', "
+                        "or point --data-dir at IDX files") from None  # fmt: skip
+    except Exception as error:  # TFDS raises errors of every library below it
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f"TFDS could not fetch {name} ({reason}): {_three_ways(name)}") from None
+    return _read_tfds(name, part, Path(builder.data_dir).parents[name.count("/") + 1])
+
+
+def _read_tfds(name: str, part: str, root: Path) -> _Raw:
+    tfds = _import_tfds()
+    try:
+        rows = tfds.data_source(name, split=part, data_dir=str(root), download=False)
+        rows = rows.__getitems__(range(len(rows)))
+        images = np.stack([row["image"] for row in rows])
+        labels = np.array([row["label"] for row in rows], np.int64)
+        classes = tfds.builder(name, data_dir=str(root)).info.features["label"].num_classes
+    except Exception as error:  # a missing split, a foreign format, a short shard: TFDS has no common error
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f"TFDS cannot read {name} ({part}) below {root} ({reason}): prepare it again with "
+                        "file_format='array_record', or use IDX files") from None  # fmt: skip
+    if images.ndim != 4 or images.dtype != np.uint8:
+        raise UserError(f"{name} is no set of uint8 images of one size: choose another")
+    first, classes = _TFDS_LABELS.get(name, (0, classes))
+    return _Raw(images, labels - first, classes, f"TFDS below {root}")
+
+
+def _import_tfds():
+    """Import TFDS with its advice to install TensorFlow and OpenCV kept quiet: reading needs neither."""
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import tensorflow_datasets as tfds
+    return tfds
+
+
+def _network(host: str = "storage.googleapis.com", seconds: float = 3.0) -> bool:
+    """Whether TFDS's own host answers; a proxy named in the environment is trusted to be there."""
+    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
+        return True
+    try:
+        socket.create_connection((host, 443), timeout=seconds).close()
+    except OSError:
+        return False
+    return True
+
+
+def _three_ways(name: str) -> str:
+    return (
+        f"put IDX files there or in {name}/ below it (--data-dir DIR or {ENVIRONMENT}), or a set prepared by TFDS in "
+        f"tfds/ below it, or use --dataset digits, which needs no download"
+    )
+
+
+# In the order they are asked; the first that has the set is taken.
+SOURCES: tuple[Source, ...] = (
+    Source("digits", _embedded_digits),
+    Source("idx", _idx_folder),
+    Source("tfds", _tfds_prepared),
+    Source("given folder", _given_folder_lacks_it),
+    Source("download", _tfds_download),
+)
+
+
+def epoch_order(key: jax.Array, epoch: int, n: int) -> jax.Array:
+    """The order of epoch `epoch`: a permutation of 0..n-1, int32 [n], from the data stream's key and the epoch alone."""
+    return jax.random.permutation(jax.random.fold_in(key, epoch), n)
+
+
+def batches(dataset: Dataset, key: jax.Array, batch_size: int, start: int = 0) -> Iterator[Batch]:
+    """An endless stream of batches from step `start`, gathered on the device from the whole set as uint8.
+
+    Each epoch's last rows that fill no batch are left out; another order each epoch leaves out others.
+    """
+    images, labels = jnp.asarray(dataset.images), jnp.asarray(dataset.labels)
+    per_epoch = len(dataset.images) // batch_size
+    if per_epoch == 0:
+        raise UserError(f"batch_size is {batch_size} but {dataset.name} ({dataset.split}) holds {len(images)} images: "
+                        "choose a smaller batch")  # fmt: skip
+
+    @jax.jit
+    def gather(images, labels, order, i):
+        rows = jax.lax.dynamic_slice(order, (i * batch_size,), (batch_size,))
+        return Batch(images[rows], labels[rows])
+
+    def stream():
+        step = start
+        while True:
+            epoch, i = divmod(step, per_epoch)
+            if i == 0 or step == start:
+                order = epoch_order(key, epoch, len(images))
+            yield gather(images, labels, order, i)
+            step += 1
+
+    return stream()

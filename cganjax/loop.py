@@ -1,0 +1,106 @@
+"""Runs a jitted step up to a given step and calls hooks; it knows no disk, no plot and no device name."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from cganjax.types import Batch
+
+# Steps handed to the device ahead of the host: enough to keep it busy, few enough that a stop is obeyed at once.
+IN_FLIGHT = 4
+
+
+class Diverged(Exception):
+    """A loss or a parameter is no longer finite; `step` is the update after which it was seen."""
+
+    def __init__(self, step: int, what: str):
+        super().__init__(f"{what} is not finite after step {step}")
+        self.step = step
+
+
+class Hook(NamedTuple):
+    """`call(step, state)` after every `every` steps, and when the loop ends; the state is known to be finite."""
+
+    every: int
+    call: Callable[[int, Any], None]
+
+
+def run(
+    step: Callable[[jax.Array, Any, Batch], tuple[Any, Any]],
+    key: jax.Array,
+    state: Any,
+    batches: Iterator[Batch],
+    *,
+    until: int,
+    log_every: int,
+    on_log: Callable[[int, dict[str, float]], None],
+    on_step: Callable[[int], None] = lambda done: None,
+    hooks: Sequence[Hook] = (),
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Any:
+    """Advance `state` to step `until`, or to where `should_stop` says so.
+
+    Args:
+      step: (key, state, batch) -> (state, info), already jitted; it may take over the state's memory.
+      key: the run's key, the same at each step.
+      state: has `.step`, the number of updates done.
+      batches: from the state's place in the data onwards.
+      until: the number of updates after which to end.
+      log_every: steps that one call of `on_log` summarises; a shorter rest is summarised when the loop ends.
+      on_log: receives (step, means of info's fields over the steps since the last call, and `steps`, their number).
+      on_step: receives the number of updates handed out so far, for a progress bar.
+      hooks: see `Hook`; they run after the log, in order.
+      should_stop: asked after each step.
+
+    Returns:
+      The last state.
+
+    Raises:
+      Diverged: when an info or the state is not finite, before any hook sees that state.
+    """
+    done, window, unchecked = int(state.step), [], []
+    while done < until:
+        state, info = step(key, state, next(batches))
+        done += 1
+        unchecked.append(info)
+        if len(unchecked) > IN_FLIGHT:
+            jax.block_until_ready(unchecked[-IN_FLIGHT])
+        on_step(done)
+        last = done == until or should_stop()
+        due = [hook for hook in hooks if last or done % hook.every == 0]
+        if last or due or done % log_every == 0:
+            window += _finite(done, jax.device_get(unchecked))
+            unchecked = []
+            if due and not _all_finite(state):
+                raise Diverged(done, "a parameter")
+            if last or done % log_every == 0:
+                on_log(done, _means(window))
+                window = []
+            for hook in due:
+                hook.call(done, state)
+        if last:
+            break
+    return state
+
+
+def _finite(done: int, infos: list) -> list:
+    first = done - len(infos) + 1
+    for i, info in enumerate(infos):
+        for name, value in info._asdict().items():
+            if not math.isfinite(value):
+                raise Diverged(first + i, name)
+    return infos
+
+
+def _means(infos: list) -> dict[str, float]:
+    names = infos[0]._fields
+    return {"steps": len(infos)} | {n: float(sum(float(getattr(i, n)) for i in infos) / len(infos)) for n in names}
+
+
+@jax.jit
+def _all_finite(state: Any) -> jax.Array:
+    leaves = [leaf for leaf in jax.tree.leaves(state) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))

@@ -1,0 +1,54 @@
+"""Losses and penalties per example; they know no optimiser, no log and no device.
+
+Each is minimised by its owner. The mean over the batch is taken by the step.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+
+def relativistic_discriminator(score_real: jax.Array, score_fake: jax.Array) -> jax.Array:
+    """D's relativistic pairing loss, softplus(-(D(x) - D(G(z)))).
+
+    Args:
+      score_real: float [N], D's score of real image i (unbounded; larger is more real).
+      score_fake: float [N], D's score of generated image i.
+
+    Returns:
+      float [N], >= 0; log 2 where D cannot tell the pair apart.
+
+    References:
+      Jolicoeur-Martineau, "The relativistic discriminator" (arXiv 1807.00734); Huang et al., "The GAN is dead;
+      long live the GAN! A modern GAN baseline" (R3GAN, arXiv 2501.05441), eq. 2 with f(t) = -log(1 + exp(-t)).
+    """
+    return jax.nn.softplus(score_fake - score_real)
+
+
+def relativistic_generator(score_real: jax.Array, score_fake: jax.Array) -> jax.Array:
+    """G's side of the same game, softplus(-(D(G(z)) - D(x))): float [N], from scores [N] and [N]."""
+    return jax.nn.softplus(score_real - score_fake)
+
+
+def score_and_gradient_penalty(
+    score: Callable[[jax.Array], jax.Array], images: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """D's scores, and the squared norm of D's gradient at each image.
+
+    On real images the mean of the penalty is R1, on generated ones R2; each enters D's loss with gamma / 2.
+
+    Args:
+      score: images [N, ...] -> scores [N]; example i must depend on image i alone.
+      images: float [N, ...].
+
+    Returns:
+      scores [N] and penalties [N], ||grad_x score(x)||^2 >= 0.
+
+    References:
+      Mescheder et al., "Which training methods for GANs do actually converge?" (arXiv 1801.04406), eq. 9 and 10;
+      R3GAN (arXiv 2501.05441), eq. 3.
+    """
+    scores, pullback = jax.vjp(score, images)
+    (gradient,) = pullback(jnp.ones_like(scores))
+    return scores, jnp.sum(jnp.square(gradient), axis=tuple(range(1, images.ndim)))

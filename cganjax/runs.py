@@ -1,0 +1,164 @@
+"""The run folder: what a training writes, when it may resume there, and what its manifest records."""
+
+import importlib.metadata
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cganjax import checkpoint as ckpt
+from cganjax import cli, report, rng
+from cganjax import config as cfg
+from cganjax.data import Dataset
+from cganjax.models import Networks
+from cganjax.types import UserError
+
+PACKAGES = ("cganjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tensorflow-datasets")
+
+
+class Run:
+    """One run folder, opened for one config. `begin` gives the state to go on from, `save` keeps one, `end` closes."""
+
+    def __init__(self, folder: Path, config: cfg.Config, *, overwrite: bool = False):
+        """Claim the folder.
+
+        Raises:
+          UserError: it cannot be written, holds something else, or holds a run of another config.
+        """
+        self.folder, self.config = folder, config
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"{folder} is a file: give a folder as --out")
+        ours = (folder / ckpt.CONFIG).exists()
+        if folder.is_dir() and any(folder.iterdir()) and not ours:
+            raise UserError(f"{folder} is not empty and holds no run: choose another --out")
+        if ours and not overwrite:
+            _same(folder, ckpt.read_json(folder / ckpt.CONFIG), cfg.to_json(config))
+        cli.writable_folder(folder / "samples")
+        self._fresh = overwrite
+
+    def begin(self, state: Any, dataset: Dataset) -> Any:
+        """The newest state in the folder, or the given first one where there is none yet.
+
+        Raises:
+          UserError: the data are not those that the run began with.
+        """
+        before = None
+        if self._fresh:
+            ckpt.remove_run(self.folder)
+            cli.writable_folder(self.folder / "samples")
+        elif (self.folder / ckpt.MANIFEST).exists():
+            before = ckpt.read_json(self.folder / ckpt.MANIFEST)
+            if before["data"]["fingerprint"] != dataset.fingerprint:
+                raise UserError(
+                    f"{self.folder} was trained on other images than those of {dataset.source}: "
+                    "point --data-dir at the same ones, or choose another --out"
+                )
+        self.manifest = manifest(self.config, dataset, before)
+        ckpt.write_json(self.folder / ckpt.CONFIG, cfg.to_json(self.config))
+        ckpt.write_json(self.folder / ckpt.MANIFEST, self.manifest)
+        self.states = ckpt.RunStates(self.folder, keep=self.config.keep)
+        if self.states.steps():
+            state = self.states.restore(state)
+        self.metrics = report.MetricsLog(self.folder / report.METRICS, int(state.step))
+        return state
+
+    def save(self, step: int, state: Any) -> None:
+        """Keep a state, and bring the curves up to date: a hook of the loop."""
+        self.states.save(step, state)
+        self.manifest["steps"] = step
+        report.save_curves(self.folder / "curves.png", self.metrics.rows, f"{self.folder.name}, to step {step}")
+
+    def end(self, seconds: float) -> None:
+        """Add this part's wall time to the manifest and let go of the folder."""
+        self.manifest["wall_time_s"] = round(self.manifest["wall_time_s"] + seconds, 1)
+        ckpt.write_json(self.folder / ckpt.MANIFEST, self.manifest)
+        self.metrics.close()
+        self.states.close()
+
+
+class Preview:
+    """Draws sample grids during a run: a row a class, ten columns of the same latents each time. A hook."""
+
+    def __init__(self, folder: Path, networks: Networks, key: jax.Array, columns: int = 10):
+        classes = networks.num_classes
+        z = jax.random.normal(rng.stream(key, "preview"), (columns, networks.latent_size))
+        self._z, self._labels = jnp.tile(z, (classes, 1)), jnp.repeat(jnp.arange(classes), columns)
+        self._folder, self._columns = folder, columns
+        self._generate = jax.jit(networks.generator.apply)
+        self.last: Path | None = None
+
+    def __call__(self, step: int, state: Any) -> None:
+        images = np.asarray(self._generate(state.generator_ema, self._z, self._labels)) * 0.5 + 0.5
+        self.last = self._folder / f"{step:06d}.png"
+        report.save_png(self.last, report.grid(images, self._columns))
+
+
+def manifest(config: cfg.Config, dataset: Dataset, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What a run did and with what, as JSON values; `before` is the manifest of the part that this one resumes."""
+    device = jax.devices()[0]
+    return {
+        "recipe": config.recipe,
+        "seed": config.seed,
+        "command": shlex.join(["python", "-m", "experiments.train", *sys.argv[1:]]),
+        "data": {
+            "name": dataset.name,
+            "split": dataset.split,
+            "images": len(dataset.images),
+            "num_classes": dataset.num_classes,
+            "fingerprint": dataset.fingerprint,
+            "source": dataset.source,
+            "notes": list(dataset.notes),
+        },
+        "versions": versions(),
+        "device": {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()},
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "jax_threefry_partitionable": jax.config.jax_threefry_partitionable,
+        "git": git_state(),
+        "steps": before["steps"] if before else 0,
+        "parts": (before["parts"] if before else 0) + 1,
+        "wall_time_s": before["wall_time_s"] if before else 0.0,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Python's version and those of the packages that decide what a run computes."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def git_state() -> dict[str, Any]:
+    """The commit of the source checkout and whether it was changed since; None where there is no checkout."""
+    where = Path(__file__).resolve().parent
+
+    def git(*args: str) -> str | None:
+        try:
+            done = subprocess.run(["git", *args], cwd=where, capture_output=True, text=True, timeout=20)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    status = git("status", "--porcelain")
+    return {"commit": git("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}
+
+
+def _same(folder: Path, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Refuse to go on with a run of another config, naming what differs."""
+    for key in ("recipe", "seed", *wanted):
+        if there.get(key) != wanted[key]:
+            raise UserError(
+                f"{folder} holds a run with {key} {there.get(key)}, and {key} {wanted[key]} was asked for: "
+                "choose another --out, or add --overwrite to begin anew"
+            )

@@ -1,0 +1,358 @@
+"""From a checkpoint to images: `load`, `sample`, and the callables they hand out. Pixels here are in [0, 1]."""
+
+import dataclasses
+import functools
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cganjax import checkpoint as ckpt
+from cganjax import config as cfg
+from cganjax import models, rng, step
+from cganjax.types import CheckpointError, Params, UserError
+
+# Sizes that are compiled for: a call is padded to the next one, a longer call is worked in pieces of the last.
+CHUNKS = (1, 4, 16, 64, 256, 1024)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Generator:
+    """A trained generator as a pure function; make one with `cganjax.load`."""
+
+    params: Params
+    latent_size: int  # L
+    num_classes: int | None  # K, or None where it takes no labels
+    image_shape: tuple[int, int, int]  # (H, W, C)
+    card: Mapping[str, Any]
+    apply: Callable[..., jax.Array] = dataclasses.field(repr=False)  # (params, z, labels) -> images in [-1, 1]
+
+    def __call__(self, z: jax.Array, labels: jax.Array | None = None) -> jax.Array:
+        """Latents float [N, L] ~ N(0, I) and labels int [N] -> images float32 [N, H, W, C] in [0, 1], ink = 1.
+
+        Raises:
+          ValueError: z of another shape, or a concrete label outside 0..K-1.
+          TypeError: labels that are not integers, or labels for an unconditional generator.
+        """
+        z = jnp.asarray(z, jnp.float32)
+        if z.ndim != 2 or z.shape[1] != self.latent_size:
+            raise ValueError(f"z has shape {z.shape}: expected [N, {self.latent_size}]")
+        if self.num_classes is None:
+            if labels is not None:
+                raise TypeError("labels were given to an unconditional generator: call it with z alone")
+            return _generate(self.apply, self.params, z)
+        if labels is None:
+            raise TypeError("labels are missing: this generator is conditional")
+        labels = check_labels(labels, self.num_classes)
+        if len(labels) != len(z):
+            raise ValueError(f"{len(z)} latents and {len(labels)} labels were given: expected as many of each")
+        return _generate(self.apply, self.params, z, labels)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Discriminator:
+    """A trained discriminator as a pure function; make one with `cganjax.load_discriminator`."""
+
+    params: Params
+    num_classes: int | None
+    image_shape: tuple[int, int, int]
+    card: Mapping[str, Any]
+    apply: Callable[..., jax.Array] = dataclasses.field(repr=False)  # (params, images in [-1, 1], labels) -> scores
+
+    def __call__(self, images: jax.Array, labels: jax.Array) -> jax.Array:
+        """Images float [N, H, W, C] in [0, 1] and labels int [N] -> D's output; for the flagship scores [N].
+
+        Raises:
+          ValueError: images of another shape, or a concrete label outside 0..K-1.
+          TypeError: labels that are not integers.
+        """
+        images = jnp.asarray(images, jnp.float32)
+        if images.ndim != 4 or images.shape[1:] != self.image_shape:
+            raise ValueError(f"images have shape {images.shape}: expected [N, {', '.join(map(str, self.image_shape))}]")
+        labels = check_labels(labels, self.num_classes)
+        if len(labels) != len(images):
+            raise ValueError(f"{len(images)} images and {len(labels)} labels were given: expected as many of each")
+        return _score(self.apply, self.params, images, labels)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _generate(apply, params, *inputs):
+    return apply(params, *inputs) * 0.5 + 0.5
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _score(apply, params, images, labels):
+    return apply(params, images * 2.0 - 1.0, labels)
+
+
+# --- loading ----------------------------------------------------------------------------------------------------------
+
+
+def load(checkpoint: str | os.PathLike = "mnist") -> Generator:
+    """Load a generator.
+
+    Args:
+      checkpoint: a shipped name ("mnist"; see `cganjax.checkpoints()`), a run folder (its newest checkpoint) or one
+        checkpoint folder.
+
+    Raises:
+      FileNotFoundError: there is no such name or folder; the known names are listed.
+      CheckpointError: the checkpoint is damaged, foreign, or holds no generator.
+    """
+    return _role(checkpoint, "generator")
+
+
+def load_discriminator(checkpoint: str | os.PathLike) -> Discriminator:
+    """Load the discriminator of a run folder, or of a shipped checkpoint that has one. Errors as `load`."""
+    return _role(checkpoint, "discriminator")
+
+
+def _role(checkpoint: str | os.PathLike, role: str):
+    folder = ckpt.find(checkpoint)
+    # The stamp lets a run that went on, or a checkpoint that was replaced, be read anew.
+    files = [folder / ckpt.CARD, folder / ckpt.STATES, folder]
+    stamp = next(f.stat().st_mtime_ns for f in files if f.exists())
+    # Read outside of any trace: a cached tracer would outlive its transformation.
+    with jax.ensure_compile_time_eval():
+        return _read(folder, role, stamp)
+
+
+@functools.lru_cache(maxsize=8)
+def _read(folder: Path, role: str, stamp: int):
+    del stamp
+    card, params = _read_shipped(folder, role) if (folder / ckpt.CARD).exists() else _read_run(folder, role)
+    try:
+        config = cfg.from_json(card["config"])
+        networks = models.build(config.family, config.generator, config.discriminator, card["num_classes"])
+    except (TypeError, KeyError, UserError) as error:
+        raise CheckpointError(f"{folder} was made for networks that this version does not know: {error}") from None
+    network = getattr(networks, role)
+    expected = jax.eval_shape(network.init, jax.random.key(0))
+    if jax.tree.map(jnp.shape, params) != jax.tree.map(jnp.shape, expected):
+        raise CheckpointError(f"{folder} holds arrays that are not those of its networks")
+    params = jax.tree.map(jnp.asarray, params)
+    if role == "generator":
+        return Generator(params, networks.latent_size, card["num_classes"], networks.image_shape, card, network.apply)
+    return Discriminator(params, card["num_classes"], networks.image_shape, card, network.apply)
+
+
+def _read_shipped(folder: Path, role: str) -> tuple[dict[str, Any], Params]:
+    card = ckpt.read_card(folder)
+    weights = ckpt.read_weights(folder, card)
+    if role not in weights:
+        have = [name for name, other in ckpt.checkpoints().items() if role in other["roles"]]
+        raise CheckpointError(f"{folder} holds no {role}: {', '.join(have) or 'a run folder of yours'} has one")
+    return card, weights[role]
+
+
+def _read_run(folder: Path, role: str) -> tuple[dict[str, Any], Params]:
+    """Read a run folder, or `RUN/checkpoints/STEP`."""
+    at_step = folder.name.isdigit() and folder.parent.name == ckpt.STATES
+    run, at = (folder.parent.parent, int(folder.name)) if at_step else (folder, None)
+    if not (run / ckpt.CONFIG).exists():
+        raise CheckpointError(f"{folder} is no checkpoint: it holds neither {ckpt.CARD} nor {ckpt.CONFIG}")
+    values, manifest = ckpt.read_run(run)
+    try:
+        config, num_classes = cfg.from_json(values), manifest["data"]["num_classes"]
+        networks = models.build(config.family, config.generator, config.discriminator, num_classes)
+    except (TypeError, KeyError, UserError) as error:
+        raise CheckpointError(f"{run / ckpt.CONFIG} is no run of this version: {error}") from None
+    like = jax.eval_shape(step.gan(config, networks).init, jax.random.key(0))
+    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), like)
+    states = ckpt.RunStates(run)
+    try:
+        state = states.restore(like, at)
+    finally:
+        states.close()
+    card = card_of_run(run.name, values, manifest, ["generator", "discriminator"], int(state.step), last_metrics(run))
+    return card, {"generator": state.generator_ema, "discriminator": state.discriminator}[role]
+
+
+def card_of_run(name, config, manifest, roles, steps, metrics) -> dict[str, Any]:
+    """What a card says of a run: where it came from and what was observed at its end."""
+    return {
+        "name": name,
+        "roles": roles,
+        "recipe": config["recipe"],
+        "seed": config["seed"],
+        "steps": steps,
+        "num_classes": manifest["data"]["num_classes"],
+        "data": manifest["data"],
+        "metrics": metrics,
+        "versions": manifest["versions"],
+        "git": manifest["git"],
+        "config": config,
+    }
+
+
+def last_metrics(run: Path) -> dict[str, float]:
+    """The last line of a run's `metrics.jsonl`, or {}."""
+    path = run / "metrics.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return json.loads(lines[-1]) if lines else {}
+
+
+# --- sampling ---------------------------------------------------------------------------------------------------------
+
+
+def sample(
+    key: jax.Array,
+    labels: Any = None,
+    *,
+    n: int | None = None,
+    checkpoint: str | os.PathLike = "mnist",
+    truncation: float | jax.Array = 1.0,
+) -> jax.Array:
+    """Draw images of the classes asked for.
+
+    Image i depends on (key, i, label i) alone: its latent comes from `fold_in(key, i)`. Works under `jit`, `vmap` and
+    `grad` in one piece; outside of them any number of labels is worked in chunks of bounded memory.
+
+    Args:
+      key: a typed key, or a legacy uint32 key.
+      labels: integers 0..K-1 as any array-like of shape [N], or one integer (N = 1).
+      n: the number of images of an unconditional checkpoint, in place of labels.
+      checkpoint: see `load`.
+      truncation: in (0, 1]; latents are scaled by it towards 0, their mean for each class: below 1 images are more
+        typical and less varied.
+
+    Returns:
+      float32 [N, H, W, C] in [0, 1], ink = 1.
+
+    Raises:
+      ValueError: a label outside 0..K-1 (named with its position), labels of more dimensions, truncation out of range.
+      TypeError: labels or n that are not integers, labels given to an unconditional checkpoint, or n to a conditional.
+      FileNotFoundError, CheckpointError: see `load`.
+
+    >>> import jax, cganjax
+    >>> cganjax.sample(jax.random.key(0), [3, 1, 4]).shape
+    (3, 28, 28, 1)
+    """
+    return sample_from(load(checkpoint), key, labels, n=n, truncation=truncation)
+
+
+def sample_from(generator: Generator, key, labels=None, *, n=None, truncation=1.0) -> jax.Array:
+    """`sample` for a generator at hand."""
+    key = _typed_key(key)
+    _check_truncation(truncation)
+    if generator.num_classes is None:
+        if labels is not None:
+            raise TypeError("labels were given to an unconditional checkpoint: give n=, the number of images")
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
+            raise TypeError(f"n is {n!r}: an unconditional checkpoint takes n=, a number of images")
+        count = int(n)
+    else:
+        if n is not None:
+            raise TypeError(f"n={n!r} was given to a conditional checkpoint: give labels, one for each image")
+        if labels is None:
+            raise TypeError("labels are missing: give integers, one for each image")
+        labels = check_labels(labels, generator.num_classes)
+        count = len(labels)
+    if count == 0:
+        return jnp.zeros((0, *generator.image_shape), jnp.float32)
+    if any(isinstance(value, jax.core.Tracer) for value in (key, labels, truncation)):
+        return _draw(generator, key, labels, 0, count, truncation)
+    return _in_chunks(generator, key, labels, count, truncation)
+
+
+def _draw(generator: Generator, key, labels, start, count: int, truncation) -> jax.Array:
+    inputs = () if generator.num_classes is None else (labels,)
+    return _sample(generator.apply, generator.latent_size, count, generator.params, key, start, truncation, *inputs)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _sample(apply, latent_size, count, params, key, start, truncation, *labels):
+    keys = jax.vmap(lambda i: jax.random.fold_in(key, start + i))(jnp.arange(count))  # [count]
+    z = jax.vmap(lambda k: jax.random.normal(k, (latent_size,)))(keys)  # [count, L]
+    return apply(params, z * truncation, *labels) * 0.5 + 0.5
+
+
+def _in_chunks(generator: Generator, key, labels, count: int, truncation) -> jax.Array:
+    largest = CHUNKS[-1]
+    size = next((c for c in CHUNKS if c >= count), largest)
+    labels = None if labels is None else np.asarray(labels)
+
+    def piece(start: int) -> jax.Array:
+        part = None if labels is None else np.zeros(size, np.int32)
+        if part is not None:
+            rest = labels[start : start + size]
+            part[: len(rest)] = rest
+        return _draw(generator, key, part, np.int32(start), size, np.float32(truncation))
+
+    if count <= size:
+        return piece(0)[:count]
+    # Pieces are written into one buffer in place; the last begins early, so that it is a whole one too.
+    images = jnp.zeros((count, *generator.image_shape), jnp.float32)
+    for start in (*range(0, count - size, size), count - size):
+        images = _write(images, piece(start), np.int32(start))
+    return images
+
+
+@functools.partial(jax.jit, donate_argnums=0)
+def _write(images, piece, start):
+    return jax.lax.dynamic_update_slice_in_dim(images, piece, start, axis=0)
+
+
+# --- checks -----------------------------------------------------------------------------------------------------------
+
+
+def check_labels(labels: Any, num_classes: int) -> jax.Array | np.ndarray:
+    """Labels as int32 [N]. Values are checked where they are concrete.
+
+    Raises:
+      TypeError: they are not integers. ValueError: one is outside 0..num_classes-1, or there are two dimensions.
+    """
+    labels = _as_array(labels)
+    if labels.ndim > 1:
+        raise ValueError(f"labels have shape {labels.shape}: expected [N] or a single integer")
+    if labels.size == 0:
+        return np.zeros(0, np.int32)
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise TypeError(f"labels are {labels.dtype}: expected integers in 0..{num_classes - 1}")
+    labels = labels.reshape(-1)
+    if isinstance(labels, jax.core.Tracer):
+        return labels.astype(jnp.int32)
+    wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
+    if wrong.size:
+        at = int(wrong[0])
+        raise ValueError(f"label {int(labels[at])} at position {at} is outside 0..{num_classes - 1}")
+    return labels.astype(np.int32)
+
+
+def _as_array(labels: Any) -> jax.Array | np.ndarray:
+    if isinstance(labels, jax.core.Tracer):
+        return labels
+    if isinstance(labels, (list, tuple)) and any(isinstance(x, jax.core.Tracer) for x in labels):
+        return jnp.stack(labels)
+    try:
+        array = np.asarray(labels)
+    except ValueError:
+        raise ValueError("labels are ragged: expected integers of shape [N]") from None
+    if array.dtype == object and all(isinstance(x, int) for x in array.ravel()):
+        at, value = next((i, x) for i, x in enumerate(array.ravel()) if abs(x) >= 2**63)
+        raise ValueError(f"label {value} at position {at} is no small integer")
+    return array
+
+
+def _typed_key(key: Any) -> jax.Array:
+    dtype = getattr(key, "dtype", None)
+    if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key) and key.ndim == 0:
+        return key
+    if dtype is not None and dtype == np.uint32 and key.ndim == 1:
+        return jax.random.wrap_key_data(jnp.asarray(key))
+    raise TypeError(f"key is {type(key).__name__} {getattr(key, 'shape', '')}: expected one jax.random.key(seed)")
+
+
+def _check_truncation(truncation: Any) -> None:
+    if isinstance(truncation, jax.core.Tracer):
+        return
+    if isinstance(truncation, bool) or not isinstance(truncation, (int, float, np.number, np.ndarray, jax.Array)):
+        raise TypeError(f"truncation is {truncation!r}: expected a number in (0, 1]")
+    if np.ndim(truncation) != 0 or not 0 < float(truncation) <= 1:
+        raise ValueError(f"truncation is {truncation}: expected a number in (0, 1]")

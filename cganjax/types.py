@@ -1,0 +1,25 @@
+"""The records that travel between the rooms, and the errors of the public door.
+
+Shapes are written with N for the batch, K for the number of classes and L for the latent size.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+
+Params = Any  # a nested dict of float32 arrays, as Linen makes them
+
+
+class Batch(NamedTuple):
+    """Real images as they lie at rest, with their labels."""
+
+    images: jax.Array  # uint8 [N, H, W, C], ink = 255
+    labels: jax.Array  # int32 [N], 0..K-1
+
+
+class CheckpointError(ValueError):
+    """A checkpoint is damaged, foreign, or lacks what was asked of it; the message names the file."""
+
+
+class UserError(Exception):
+    """Bad input to a command: its message is the one sentence that the user sees, with exit code 2."""

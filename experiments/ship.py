@@ -1,0 +1,46 @@
+"""Make a shipped checkpoint from a run: `python -m experiments.ship runs/mnist-s0 --name mnist`.
+
+Writes checkpoints/NAME/: weights.npz (the averaged generator, plain arrays), card.json and grid.png.
+"""
+
+import sys
+from pathlib import Path
+
+from cganjax import checkpoint as ckpt
+from cganjax import cli
+
+
+def main(argv=None) -> int:
+    """Read the newest checkpoint of the run and write what use needs."""
+    p = cli.Parser(prog="python -m experiments.ship", description=__doc__)
+    p.add_argument("run", type=Path, help="a run folder, or one of its checkpoints")
+    p.add_argument("--name", required=True, help="the name to ship it under")
+    p.add_argument("--out", type=Path, default=Path("checkpoints"), help="the shelf (default: checkpoints)")
+    p.add_argument("--overwrite", action="store_true", help="replace a checkpoint of that name")
+    cli.add_backend(p)
+    args = p.parse_args(argv)
+    folder = args.out / args.name.replace("_", "-")
+    if (folder / ckpt.CARD).exists() and not args.overwrite:
+        raise cli.UserError(f"{folder} exists: choose another --name, or add --overwrite")
+    cli.choose_backend(args.backend)
+    import jax
+    import numpy as np
+
+    from cganjax import report, sampling
+
+    if (args.run / ckpt.CARD).exists():
+        raise cli.UserError(f"{args.run} is a shipped checkpoint already: give a run folder")
+    generator = sampling.load(args.run)
+    cli.writable_folder(folder)
+    card = {**generator.card, "name": folder.name, "roles": ["generator"]}
+    ckpt.write_shipped(folder, card, {"generator": generator.params})
+    labels = np.repeat(np.arange(generator.num_classes), 10)
+    images = np.asarray(sampling.sample(jax.random.key(0), labels, checkpoint=folder))
+    report.save_png(folder / "grid.png", report.grid(images, 10))
+    size = (folder / ckpt.WEIGHTS).stat().st_size
+    print(f"{folder}: {size / 2**20:.2f} MiB of weights, step {card['steps']}, grid {folder / 'grid.png'}")
+    return cli.DONE
+
+
+if __name__ == "__main__":
+    sys.exit(cli.execute(main))

@@ -1,0 +1,76 @@
+"""Stricter than the users' settings: promotions of dtype and rank raise, warnings are errors."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+_BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
+DATA_DIR = os.environ.get("CGANJAX_DATA_DIR") or (str(_BESIDE) if _BESIDE.is_dir() else None)
+
+
+def pytest_configure(config):
+    import jax
+
+    jax.config.update("jax_numpy_rank_promotion", "raise")
+    jax.config.update("jax_numpy_dtype_promotion", "strict")
+    _let_optax_promote()
+    config.addinivalue_line("filterwarnings", "error")
+    # Of the libraries below us; none is about our own code.
+    config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning:(etils|tensorflow_datasets|promise|orbax).*")
+
+
+def _let_optax_promote():
+    """optax's Adam takes a float to an integer power, which strict promotion forbids: it alone may promote."""
+    import jax
+    import optax
+
+    adam = optax.adam
+
+    def lenient(*args, **kwargs):
+        optimizer = adam(*args, **kwargs)
+
+        def update(*inputs):
+            with jax.numpy_dtype_promotion("standard"):
+                return optimizer.update(*inputs)
+
+        return optax.GradientTransformation(optimizer.init, update)
+
+    optax.adam = lenient
+
+
+@pytest.fixture
+def data_dir():
+    """The folder with real MNIST, or a skip that says why."""
+    if DATA_DIR is None or not (Path(DATA_DIR) / "mnist").is_dir():
+        pytest.skip("no real MNIST: set CGANJAX_DATA_DIR to a folder that has mnist/")
+    return Path(DATA_DIR)
+
+
+@pytest.fixture(autouse=True)
+def _no_data_dir(monkeypatch):
+    """Tests name their data; none finds another set through the environment."""
+    monkeypatch.delenv("CGANJAX_DATA_DIR", raising=False)
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """A run so small that a step takes milliseconds: its config, and the networks of it."""
+    from cganjax import config as cfg
+    from cganjax import models
+    from experiments import recipes
+
+    settings = """batch_size=8 steps=6 log_every=2 sample_every=3 checkpoint_every=3 generator.latent_size=8
+        generator.embedding=4 generator.hidden=16 generator.width_7=8 generator.width_14=8
+        discriminator.width_14=4 discriminator.width_7=8 discriminator.hidden=16""".split()
+    config = cfg.override(recipes.load("digits"), settings)
+    return config, models.build(config.family, config.generator, config.discriminator, 10)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """The embedded digits' training split."""
+    from cganjax import data
+
+    return data.load("digits", "train")

@@ -1,0 +1,213 @@
+"""Sources agree bit for bit, labels and order are canonical, and every broken input is said in one sentence."""
+
+import gzip
+import struct
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from cganjax import data, rng
+from cganjax.types import UserError
+
+
+def write_idx(folder, stem, array, *, packed=False, magic=None, cut=0):
+    folder.mkdir(parents=True, exist_ok=True)
+    head = magic or bytes([0, 0, 8, array.ndim])
+    body = (head + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes())[: -cut or None]
+    name = f"{stem}-idx{3 if stem.endswith('images') else 1}-ubyte"
+    if packed:
+        (folder / f"{name}.gz").write_bytes(gzip.compress(body))
+    else:
+        (folder / name).write_bytes(body)
+    return folder
+
+
+def some(n=12, seed=0):
+    generator = np.random.default_rng(seed)
+    return generator.integers(0, 256, (n, 28, 28), np.uint8), (np.arange(n) % 10).astype(np.uint8)
+
+
+def write_set(folder, n=12, split="train", seed=0, **options):
+    stem = {"train": "train", "test": "t10k"}[split]
+    images, labels = some(n, seed)
+    write_idx(folder, f"{stem}-images", images, **options)
+    return write_idx(folder, f"{stem}-labels", labels, **options)
+
+
+# --- sources ----------------------------------------------------------------------------------------------------------
+
+
+def test_real_mnist_is_the_same_from_idx_and_from_tfds(data_dir):
+    idx = data.load("mnist", "test", data_dir)
+    tfds = data.load("mnist", "test", data_dir / "tfds")
+    assert "IDX" in idx.source and "TFDS" in tfds.source
+    assert idx.notes == ()
+    assert idx.fingerprint == tfds.fingerprint
+    np.testing.assert_array_equal(idx.images, tfds.images)
+    np.testing.assert_array_equal(idx.labels, tfds.labels)
+    assert (idx.images.shape, idx.num_classes) == ((10_000, 28, 28, 1), 10)
+    assert np.bincount(idx.labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+
+
+def test_train_and_test_and_all_are_told_apart(data_dir):
+    train, test, both = (data.load("mnist", split, data_dir) for split in ("train", "test", "all"))
+    assert [len(d.images) for d in (train, test, both)] == [60_000, 10_000, 70_000]
+    assert len({d.fingerprint for d in (train, test, both)}) == 3
+
+
+def test_a_set_with_test_files_only_serves_test_alone(data_dir):
+    assert len(data.load("kmnist", "test", data_dir).images) == 10_000
+    with pytest.raises(UserError, match=r"holds no kmnist \(train\)"):
+        data.load("kmnist", "train", data_dir)
+
+
+def test_idx_plain_packed_flat_and_nested_agree(tmp_path, monkeypatch):
+    places = [write_set(tmp_path / "a"), write_set(tmp_path / "b", packed=True)]
+    write_set(tmp_path / "c" / "mine")
+    sets = [data.load("mine", "train", place) for place in (*places, tmp_path / "c")]
+    monkeypatch.setenv("CGANJAX_DATA_DIR", str(tmp_path / "a"))
+    sets.append(data.load("mine", "train"))
+    assert len({s.fingerprint for s in sets}) == 1
+    assert "unknown MD5" in sets[0].notes[0]
+
+
+def test_order_of_the_file_does_not_matter_but_a_pixel_does(tmp_path):
+    images, labels = some()
+    turned = np.random.default_rng(1).permutation(12)
+    changed = images.copy()
+    changed[3, 5, 5] ^= 1
+    for name, x, y in (("a", images, labels), ("b", images[turned], labels[turned]), ("c", changed, labels)):
+        write_idx(tmp_path / name, "train-images", x)
+        write_idx(tmp_path / name, "train-labels", y)
+    a, b, c = (data.load("mnist", "train", tmp_path / name) for name in "abc")
+    assert a.fingerprint == b.fingerprint != c.fingerprint
+    np.testing.assert_array_equal(a.images, b.images)
+    # Image and label stay together.
+    pairs = {x.tobytes(): y for x, y in zip(images, labels, strict=True)}
+    assert all(pairs[x[..., 0].tobytes()] == y for x, y in zip(a.images, a.labels, strict=True))
+
+
+def test_embedded_digits(digits):
+    assert (digits.images.shape, digits.images.dtype, digits.num_classes) == ((1500, 28, 28, 1), np.uint8, 10)
+    assert digits.images.max() == 255 and digits.images[:, :4].max() == 0
+    assert len(data.load("digits", "test").images) == 297
+    assert set(digits.labels) == set(range(10))
+
+
+def test_tfds_labels_that_start_at_one_are_shifted(monkeypatch):
+    class Fake:
+        class core:
+            class DatasetNotFoundError(Exception):
+                pass
+
+        @staticmethod
+        def data_source(name, **_):
+            class Rows(list):
+                def __getitems__(self, at):
+                    return [self[i] for i in at]
+
+            return Rows({"image": np.full((28, 28, 1), i, np.uint8), "label": i} for i in range(1, 27))
+
+        @staticmethod
+        def builder(name, **_):
+            label = type("L", (), {"num_classes": 37})
+            return type("B", (), {"info": type("I", (), {"features": {"label": label}})})
+
+    monkeypatch.setattr(data, "_import_tfds", lambda: Fake)
+    raw = data._read_tfds("emnist/letters", "train", None)
+    assert (raw.labels.min(), raw.labels.max(), raw.num_classes) == (0, 25, 26)
+    assert raw.images[0, 0, 0, 0] == 1
+
+
+# --- what is broken ---------------------------------------------------------------------------------------------------
+
+
+def test_broken_files_are_named(tmp_path):
+    images, labels = some()
+    cases = {
+        "holds no mnist": lambda f: f.mkdir(),
+        "header promises": lambda f: write_idx(write_idx(f, "train-labels", labels), "train-images", images, cut=5),
+        "magic number 0d0a0803": lambda f: write_idx(
+            write_idx(f, "train-labels", labels), "train-images", images, magic=b"\r\n\x08\x03"
+        ),
+        "12 images and 11 labels": lambda f: write_idx(
+            write_idx(f, "train-labels", labels[:11]), "train-images", images
+        ),
+        "lacks the file train-images": lambda f: write_idx(f, "train-labels", labels),
+        "wrong magic number for its name": lambda f: write_idx(
+            write_idx(f, "train-labels", labels), "train-images", labels
+        ),
+        "holds no image": lambda f: write_idx(write_idx(f, "train-labels", labels[:0]), "train-images", images[:0]),
+        "cut short within its header": lambda f: (f.mkdir(), (f / "train-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03\0"),
+                                                  write_idx(f, "train-labels", labels)),
+        "empty file": lambda f: (f.mkdir(), (f / "train-images-idx3-ubyte").touch(), write_idx(f, "train-labels", labels)),
+    }  # fmt: skip
+    for i, (said, make) in enumerate(cases.items()):
+        make(tmp_path / str(i))
+        with pytest.raises(UserError, match=said) as error:
+            data.load("mnist", "train", tmp_path / str(i))
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("damage", ["cut", "garbage", "flipped"])
+def test_a_damaged_gz_is_an_error(tmp_path, damage):
+    folder = write_set(tmp_path, packed=True)
+    path = folder / "train-images-idx3-ubyte.gz"
+    whole = path.read_bytes()
+    middle = bytearray(whole)
+    middle[len(whole) // 2] ^= 0xFF
+    path.write_bytes({"cut": whole[:-100], "garbage": b"not gzip at all", "flipped": bytes(middle)}[damage])
+    with pytest.raises(UserError, match="train-images-idx3-ubyte.gz is damaged"):
+        data.load("mnist", "train", folder)
+
+
+def test_missing_folder_unknown_split_unknown_set(tmp_path):
+    with pytest.raises(UserError, match="does not exist"):
+        data.load("mnist", "train", tmp_path / "nowhere")
+    with pytest.raises(UserError, match="unknown split 'valid'"):
+        data.load("digits", "valid")
+
+
+def test_no_network_is_said_within_seconds_with_three_ways_out(monkeypatch, tmp_path):
+    def refuse(*args, **kwargs):
+        raise OSError("no route")
+
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr(data.socket, "create_connection", refuse)
+    began = time.perf_counter()
+    with pytest.raises(UserError) as error:
+        data.load("fashion_mnist", "train")
+    assert time.perf_counter() - began < 30
+    for way in ("no network", "--data-dir", "prepared by TFDS", "--dataset digits"):
+        assert way in str(error.value)
+    with pytest.raises(UserError, match="unknown data set 'nonsense_set'"):
+        data.load("nonsense_set", "train")
+
+
+# --- batches ----------------------------------------------------------------------------------------------------------
+
+
+def test_batches_visit_each_row_once_an_epoch_and_start_anywhere(digits):
+    small = digits._replace(images=digits.images[:20], labels=np.arange(20, dtype=np.int32))
+    key = rng.stream(rng.root(0), "data")
+    stream = data.batches(small, key, 6)
+    first = [np.asarray(next(stream).labels) for _ in range(7)]
+    for epoch in (first[:3], first[3:6]):
+        assert len(set(np.concatenate(epoch))) == 18
+    assert not np.array_equal(first[0], first[3])
+    for start in (2, 3, 4):  # within an epoch, at its seam, and beyond
+        late = data.batches(small, key, 6, start=start)
+        np.testing.assert_array_equal(next(late).labels, first[start])
+        np.testing.assert_array_equal(next(late).labels, first[start + 1])
+    batch = next(data.batches(small, key, 6))
+    np.testing.assert_array_equal(batch.images, small.images[np.asarray(batch.labels)])
+    assert isinstance(batch.images, jax.Array) and batch.images.dtype == np.uint8
+
+
+def test_a_batch_larger_than_the_set_is_refused(digits):
+    with pytest.raises(UserError, match="choose a smaller batch"):
+        data.batches(digits, rng.root(0), 2000)
