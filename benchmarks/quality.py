@@ -125,7 +125,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoints", nargs="*", default=["mnist"], help="shipped names, run or checkpoint folders")
     parser.add_argument("--data-dir", help="where MNIST lies (see cganjax.data.load)")
-    parser.add_argument("--reference", choices=("test", "train"), default="test", help="choose by train, report by test")
+    parser.add_argument(
+        "--reference", choices=("test", "train"), default="test", help="choose by train, report by test"
+    )
     parser.add_argument("--judge", type=Path, default=Path("runs/judge.npz"), help="where the judge's weights are kept")
     parser.add_argument("--seed", type=int, default=0, help="of the samples")
     args = parser.parse_args()

@@ -6,7 +6,6 @@ A run folder holds `config.json`, `manifest.json` and `checkpoints/STEP/`; a shi
 
 import hashlib
 import io
-import json
 import logging
 import os
 import shutil
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from cganjax.files import read_json, write_file, write_json
 from cganjax.types import CheckpointError, Params
 
 CARD, WEIGHTS, CONFIG, MANIFEST, STATES = "card.json", "weights.npz", "config.json", "manifest.json", "checkpoints"
@@ -167,37 +167,19 @@ class RunStates:
         self._manager.close()
 
 
-# --- files ------------------------------------------------------------------------------------------------------------
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object. Raises CheckpointError naming the file where there is none."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{path.parent} is no checkpoint: it holds no {path.name}") from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from None
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{path} is damaged: it holds no JSON object")
-    return values
+def newest_step(run: Path) -> int:
+    """The step of a run folder's newest complete checkpoint, or 0 where it has none."""
+    if not (run / STATES).is_dir():
+        return 0
+    states = RunStates(run)
+    steps = states.steps()
+    states.close()
+    return max(steps, default=0)
 
 
 def read_run(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The config and the manifest of a run folder, as JSON values."""
     return read_json(run / CONFIG), read_json(run / MANIFEST)
-
-
-def write_json(path: Path, values: Any) -> None:
-    """Write JSON for people to read."""
-    write_file(path, (json.dumps(values, indent=2) + "\n").encode())
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Write a whole file or nothing: an interrupted write leaves what was there."""
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    os.replace(part, path)
 
 
 def remove_run(run: Path) -> None:

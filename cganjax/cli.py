@@ -109,28 +109,6 @@ def execute(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[s
         return FAILED
 
 
-def new_file(path: Path, overwrite: bool) -> Path:
-    """A path that may be written: its folder is made, and nothing existing is lost unasked."""
-    if path.is_dir():
-        raise UserError(f"{path} is a folder: give a file name")
-    if path.exists() and not overwrite:
-        raise UserError(f"{path} exists: choose another --out, or add --overwrite")
-    writable_folder(path.parent)
-    return path
-
-
-def writable_folder(folder: Path) -> Path:
-    """Make a folder, and prove that it can be written to."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".cganjax-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(f"the folder {folder} cannot be written ({error.strerror}): choose another --out") from None
-    return folder
-
-
 class Stop:
     """While it is entered, the first Ctrl-C or SIGTERM is a wish that `wished` reports; the second ends at once."""
 
@@ -179,7 +157,9 @@ class Progress:
         """Show the newest metrics."""
         if self._tty:
             losses = {"G": values["loss_generator"], "D": values["loss_discriminator"]}
-            self._bar.set_postfix({name: f"{value:.3f}" for name, value in losses.items()} | {"img/s": f"{self._rate(done):.0f}"})
+            self._bar.set_postfix(
+                {name: f"{value:.3f}" for name, value in losses.items()} | {"img/s": f"{self._rate(done):.0f}"}
+            )
             return
         now = time.perf_counter()
         if now - self._said >= self._seconds or done == self._total:

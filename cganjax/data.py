@@ -292,6 +292,17 @@ def epoch_order(key: jax.Array, epoch: int, n: int) -> jax.Array:
     return jax.random.permutation(jax.random.fold_in(key, epoch), n)
 
 
+def check_fits(dataset: Dataset, image_shape: tuple[int, ...], batch_size: int) -> None:
+    """Raise UserError where the images are not of the shape that networks make, or fill no batch."""
+    n, *shape = dataset.images.shape
+    if tuple(shape) != tuple(image_shape):
+        raise UserError(f"{dataset.name} has images of {tuple(shape)}, these networks make {tuple(image_shape)}: "
+                        "choose another data set or family")  # fmt: skip
+    if n < batch_size:
+        raise UserError(f"batch_size is {batch_size} but {dataset.name} ({dataset.split}) holds {n} images: "
+                        "choose a smaller batch")  # fmt: skip
+
+
 def batches(dataset: Dataset, key: jax.Array, batch_size: int, start: int = 0) -> Iterator[Batch]:
     """An endless stream of batches from step `start`, gathered on the device from the whole set as uint8.
 
@@ -299,9 +310,6 @@ def batches(dataset: Dataset, key: jax.Array, batch_size: int, start: int = 0) -
     """
     images, labels = jnp.asarray(dataset.images), jnp.asarray(dataset.labels)
     per_epoch = len(dataset.images) // batch_size
-    if per_epoch == 0:
-        raise UserError(f"batch_size is {batch_size} but {dataset.name} ({dataset.split}) holds {len(images)} images: "
-                        "choose a smaller batch")  # fmt: skip
 
     @jax.jit
     def gather(images, labels, order, i):

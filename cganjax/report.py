@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cganjax.checkpoint import write_file
+from cganjax.files import write_file
 
 METRICS = "metrics.jsonl"
 

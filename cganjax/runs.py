@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cganjax import checkpoint as ckpt
-from cganjax import cli, report, rng
+from cganjax import files, report, rng
 from cganjax import config as cfg
 from cganjax.data import Dataset
 from cganjax.models import Networks
@@ -40,9 +40,10 @@ class Run:
         if folder.is_dir() and any(folder.iterdir()) and not ours:
             raise UserError(f"{folder} is not empty and holds no run: choose another --out")
         if ours and not overwrite:
-            _same(folder, ckpt.read_json(folder / ckpt.CONFIG), cfg.to_json(config))
-        cli.writable_folder(folder / "samples")
+            _same(folder, files.read_json(folder / ckpt.CONFIG), cfg.to_json(config))
+        files.writable_folder(folder / "samples")
         self._fresh = overwrite
+        self.done = 0 if overwrite else ckpt.newest_step(folder)  # updates that the newest checkpoint holds
 
     def begin(self, state: Any, dataset: Dataset) -> Any:
         """The newest state in the folder, or the given first one where there is none yet.
@@ -53,33 +54,33 @@ class Run:
         before = None
         if self._fresh:
             ckpt.remove_run(self.folder)
-            cli.writable_folder(self.folder / "samples")
+            files.writable_folder(self.folder / "samples")
         elif (self.folder / ckpt.MANIFEST).exists():
-            before = ckpt.read_json(self.folder / ckpt.MANIFEST)
+            before = files.read_json(self.folder / ckpt.MANIFEST)
             if before["data"]["fingerprint"] != dataset.fingerprint:
                 raise UserError(
                     f"{self.folder} was trained on other images than those of {dataset.source}: "
                     "point --data-dir at the same ones, or choose another --out"
                 )
         self.manifest = manifest(self.config, dataset, before)
-        ckpt.write_json(self.folder / ckpt.CONFIG, cfg.to_json(self.config))
-        ckpt.write_json(self.folder / ckpt.MANIFEST, self.manifest)
+        files.write_json(self.folder / ckpt.CONFIG, cfg.to_json(self.config))
+        files.write_json(self.folder / ckpt.MANIFEST, self.manifest)
         self.states = ckpt.RunStates(self.folder, keep=self.config.keep)
-        if self.states.steps():
-            state = self.states.restore(state)
-        self.metrics = report.MetricsLog(self.folder / report.METRICS, int(state.step))
+        if self.done:
+            state = self.states.restore(state, self.done)
+        self.metrics = report.MetricsLog(self.folder / report.METRICS, self.done)
         return state
 
     def save(self, step: int, state: Any) -> None:
         """Keep a state, and bring the curves up to date: a hook of the loop."""
         self.states.save(step, state)
-        self.manifest["steps"] = step
+        self.done = self.manifest["steps"] = step
         report.save_curves(self.folder / "curves.png", self.metrics.rows, f"{self.folder.name}, to step {step}")
 
     def end(self, seconds: float) -> None:
         """Add this part's wall time to the manifest and let go of the folder."""
         self.manifest["wall_time_s"] = round(self.manifest["wall_time_s"] + seconds, 1)
-        ckpt.write_json(self.folder / ckpt.MANIFEST, self.manifest)
+        files.write_json(self.folder / ckpt.MANIFEST, self.manifest)
         self.metrics.close()
         self.states.close()
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from cganjax import checkpoint as ckpt
 from cganjax import config as cfg
-from cganjax import models, rng, step
+from cganjax import models
 from cganjax.types import CheckpointError, Params, UserError
 
 # Sizes that are compiled for: a call is padded to the next one, a longer call is worked in pieces of the last.
@@ -115,15 +115,15 @@ def load_discriminator(checkpoint: str | os.PathLike) -> Discriminator:
 def _role(checkpoint: str | os.PathLike, role: str):
     folder = ckpt.find(checkpoint)
     # The stamp lets a run that went on, or a checkpoint that was replaced, be read anew.
-    files = [folder / ckpt.CARD, folder / ckpt.STATES, folder]
-    stamp = next(f.stat().st_mtime_ns for f in files if f.exists())
+    files = (folder, folder / ckpt.CARD, folder / ckpt.WEIGHTS, folder / ckpt.STATES)
+    stamp = tuple(f.stat().st_mtime_ns if f.exists() else None for f in files)
     # Read outside of any trace: a cached tracer would outlive its transformation.
     with jax.ensure_compile_time_eval():
         return _read(folder, role, stamp)
 
 
 @functools.lru_cache(maxsize=8)
-def _read(folder: Path, role: str, stamp: int):
+def _read(folder: Path, role: str, stamp: tuple):
     del stamp
     card, params = _read_shipped(folder, role) if (folder / ckpt.CARD).exists() else _read_run(folder, role)
     try:
@@ -152,6 +152,8 @@ def _read_shipped(folder: Path, role: str) -> tuple[dict[str, Any], Params]:
 
 def _read_run(folder: Path, role: str) -> tuple[dict[str, Any], Params]:
     """Read a run folder, or `RUN/checkpoints/STEP`."""
+    from cganjax import step  # it brings optax, which sampling from a shipped checkpoint does not need
+
     at_step = folder.name.isdigit() and folder.parent.name == ckpt.STATES
     run, at = (folder.parent.parent, int(folder.name)) if at_step else (folder, None)
     if not (run / ckpt.CONFIG).exists():
@@ -170,7 +172,9 @@ def _read_run(folder: Path, role: str) -> tuple[dict[str, Any], Params]:
         state = states.restore(like, at)
     finally:
         states.close()
-    card = card_of_run(run.name, values, manifest, ["generator", "discriminator"], int(state.step), last_metrics(run))
+    card = card_of_run(
+        run.name, values, manifest, ["generator", "discriminator"], int(state.step), metrics_at(run, int(state.step))
+    )
     return card, {"generator": state.generator_ema, "discriminator": state.discriminator}[role]
 
 
@@ -183,7 +187,7 @@ def card_of_run(name, config, manifest, roles, steps, metrics) -> dict[str, Any]
         "seed": config["seed"],
         "steps": steps,
         "num_classes": manifest["data"]["num_classes"],
-        "data": manifest["data"],
+        "data": {name: manifest["data"][name] for name in ("name", "split", "images", "fingerprint")},
         "metrics": metrics,
         "versions": manifest["versions"],
         "git": manifest["git"],
@@ -191,11 +195,12 @@ def card_of_run(name, config, manifest, roles, steps, metrics) -> dict[str, Any]
     }
 
 
-def last_metrics(run: Path) -> dict[str, float]:
-    """The last line of a run's `metrics.jsonl`, or {}."""
+def metrics_at(run: Path, step: int) -> dict[str, float]:
+    """The newest line of a run's `metrics.jsonl` up to a step, or {}."""
     path = run / "metrics.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return json.loads(lines[-1]) if lines else {}
+    rows = [json.loads(line) for line in lines if line.endswith("}")]
+    return next((row for row in reversed(rows) if row["step"] <= step), {})
 
 
 # --- sampling ---------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from cganjax import checkpoint as ckpt
-from cganjax import cli
+from cganjax import cli, files
 
 
 def main(argv=None) -> int:
@@ -31,7 +31,7 @@ def main(argv=None) -> int:
     if (args.run / ckpt.CARD).exists():
         raise cli.UserError(f"{args.run} is a shipped checkpoint already: give a run folder")
     generator = sampling.load(args.run)
-    cli.writable_folder(folder)
+    files.writable_folder(folder)
     card = {**generator.card, "name": folder.name, "roles": ["generator"]}
     ckpt.write_shipped(folder, card, {"generator": generator.params})
     labels = np.repeat(np.arange(generator.num_classes), 10)

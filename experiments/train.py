@@ -10,7 +10,9 @@ import sys
 import time
 from pathlib import Path
 
-from cganjax import cli, runs
+import jax
+
+from cganjax import cli, data, loop, models, rng, runs, step
 from cganjax import config as cfg
 from experiments import recipes
 
@@ -34,48 +36,42 @@ def parser() -> cli.Parser:
 
 
 def resolve(args) -> cfg.Config:
-    """The recipe with everything that the command line says."""
-    config = recipes.load(args.recipe)
-    given = {name: getattr(args, name) for name in ("dataset", "split", "seed", "steps") if getattr(args, name) is not None}
-    return cfg.override(dataclasses.replace(config, **given), args.set)
+    """The recipe with everything that the command line says; a flag wins over `--set` of the same key."""
+    config = cfg.override(recipes.load(args.recipe), args.set)
+    flags = {name: getattr(args, name) for name in ("dataset", "split", "seed", "steps")}
+    return cfg.check(dataclasses.replace(config, **{k: v for k, v in flags.items() if v is not None}))
 
 
 def main(argv=None) -> int:
-    """Parse, build, wire the hooks, run, write the manifest."""
+    """Parse, build, wire the hooks, run, say where everything is."""
     args = parser().parse_args(argv)
     config = resolve(args)
     out = args.out or Path("runs") / f"{config.recipe}-s{config.seed}"
     if args.stop_after is not None and args.stop_after < 1:
         raise cli.UserError(f"--stop-after is {args.stop_after}: give a step of at least 1")
+    until = min(args.stop_after or config.steps, config.steps)
     if args.dry_run:
-        print(cfg.dumps(config))
-        print(f"backend {args.backend}, run folder {out}")
+        print(f"{cfg.dumps(config)}\nbackend {args.backend}, run folder {out}, to step {until}")
         return cli.DONE
 
     cli.choose_backend(args.backend)
-    import jax
-
-    from cganjax import data, loop, models, rng, step
-
     run = runs.Run(out, config, overwrite=args.overwrite)
+    if run.done >= until:
+        print(f"{out} is already at step {run.done} of {config.steps}: nothing to do")
+        return cli.DONE
     dataset = data.load(config.dataset, config.split, args.data_dir)
     print(f"data: {dataset.name} ({dataset.split}), {len(dataset.images)} images, from {dataset.source}")
     for note in dataset.notes:
         print(f"warning: {note}", file=sys.stderr)
     networks = models.build(config.family, config.generator, config.discriminator, dataset.num_classes)
-    if dataset.images.shape[1:] != networks.image_shape:
-        raise cli.UserError(f"{dataset.name} has images of {dataset.images.shape[1:]}: {config.family} makes {networks.image_shape}")
-    trainer = step.gan(config, networks)
-    key = rng.root(config.seed)
+    data.check_fits(dataset, networks.image_shape, config.batch_size)
+    trainer, key = step.gan(config, networks), rng.root(config.seed)
 
     state = run.begin(jax.jit(trainer.init)(key), dataset)
-    done, until = int(state.step), min(args.stop_after or config.steps, config.steps)
-    if done >= until:
-        print(f"{out} is already at step {done} of {config.steps}: nothing to do")
-        return cli.DONE
-    print(f"run: {out}, from step {done} to {until} of {config.steps}, on {jax.devices()[0].device_kind}")
+    begun = run.done
+    print(f"run: {out}, from step {begun} to {until} of {config.steps}, on {jax.devices()[0].device_kind}")
     preview = runs.Preview(run.folder / "samples", networks, key)
-    progress = cli.Progress(done, until, config.batch_size)
+    progress = cli.Progress(begun, until, config.batch_size)
 
     def log(at, metrics):
         run.metrics.write(at, metrics)
@@ -85,28 +81,32 @@ def main(argv=None) -> int:
     with cli.Stop() as stop:
         try:
             state = loop.run(
-                jax.jit(trainer.step, donate_argnums=1), key, state,
-                data.batches(dataset, rng.stream(key, "data"), config.batch_size, start=done),
-                until=until, log_every=config.log_every, on_log=log, on_step=progress.step, should_stop=stop.wished,
+                jax.jit(trainer.step, donate_argnums=1),
+                key,
+                state,
+                data.batches(dataset, rng.stream(key, "data"), config.batch_size, start=begun),
+                until=until,
+                log_every=config.log_every,
+                on_log=log,
+                on_step=progress.step,
                 hooks=[loop.Hook(config.checkpoint_every, run.save), loop.Hook(config.sample_every, preview)],
-            )  # fmt: skip
+                should_stop=stop.wished,
+            )
         except loop.Diverged as error:
-            progress.close()
-            kept = run.states.steps()
-            print(f"error: the run diverged: {error}. The last good checkpoint is "
-                  f"{run.states.folder / str(kept[-1]) if kept else 'none yet'}; try a smaller learning_rate",
+            kept = f"{run.states.folder / str(run.done)} is the last good one" if run.done else "there is none yet"
+            print(f"error: the run diverged: {error}; of its checkpoints {kept}. Try a smaller learning_rate",
                   file=sys.stderr)  # fmt: skip
             return cli.FAILED
         finally:
             seconds = time.perf_counter() - began
             progress.close()
             run.end(seconds)
-    at = int(state.step)
-    print(f"{at - done} steps in {seconds:.0f} s, {(at - done) * config.batch_size / seconds:.0f} images/s")
-    print(f"samples: {preview.last}\ncurves: {run.folder / 'curves.png'}\ncheckpoint: {run.states.folder / str(at)}")
-    if at < config.steps:
-        print(f"stopped at step {at} of {config.steps}; the same command resumes"
-              + (" (with a later --stop-after)" if args.stop_after and at == until else ""))  # fmt: skip
+    done = int(state.step)
+    print(f"{done - begun} steps in {seconds:.0f} s, {(done - begun) * config.batch_size / seconds:.0f} images/s")
+    print(f"samples: {preview.last}\ncurves: {run.folder / 'curves.png'}\ncheckpoint: {run.states.folder / str(done)}")
+    if done < config.steps:
+        later = " (with a later --stop-after)" if done == args.stop_after else ""
+        print(f"stopped at step {done} of {config.steps}; the same command resumes{later}")
     return stop.exit_code()
 
 

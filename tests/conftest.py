@@ -9,6 +9,11 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 DATA_DIR = os.environ.get("CGANJAX_DATA_DIR") or (str(_BESIDE) if _BESIDE.is_dir() else None)
 
+# Settings under which a step of the recipe `digits` takes milliseconds.
+TINY = """batch_size=8 steps=6 log_every=2 sample_every=3 checkpoint_every=3 generator.latent_size=8
+    generator.embedding=4 generator.hidden=16 generator.width_7=8 generator.width_14=8
+    discriminator.width_14=4 discriminator.width_7=8 discriminator.hidden=16""".split()
+
 
 def pytest_configure(config):
     import jax
@@ -61,10 +66,7 @@ def tiny():
     from cganjax import models
     from experiments import recipes
 
-    settings = """batch_size=8 steps=6 log_every=2 sample_every=3 checkpoint_every=3 generator.latent_size=8
-        generator.embedding=4 generator.hidden=16 generator.width_7=8 generator.width_14=8
-        discriminator.width_14=4 discriminator.width_7=8 discriminator.hidden=16""".split()
-    config = cfg.override(recipes.load("digits"), settings)
+    config = cfg.override(recipes.load("digits"), TINY)
     return config, models.build(config.family, config.generator, config.discriminator, 10)
 
 
@@ -74,3 +76,38 @@ def digits():
     from cganjax import data
 
     return data.load("digits", "train")
+
+
+@pytest.fixture(scope="session")
+def cache_dir(tmp_path_factory):
+    """Compiled programs of this session: most runs of the tests compile the same step."""
+    return str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def command(tmp_path, cache_dir, monkeypatch, capfd):
+    """Run a command's main in an empty folder: (module, *arguments) -> (exit code, stdout, stderr)."""
+    from cganjax import cli
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CGANJAX_CACHE_DIR", cache_dir)
+
+    def run(module, *arguments):
+        capfd.readouterr()
+        code = cli.execute(module.main, [str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
+def train_tiny(command):
+    """Train the tiny run with more arguments; the exit code, stdout and stderr."""
+    from experiments import train
+
+    def run(*arguments):
+        sets = [part for setting in TINY for part in ("--set", setting)]
+        return command(train, "--recipe", "digits", *sets, *arguments)
+
+    return run

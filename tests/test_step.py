@@ -93,8 +93,13 @@ def test_one_step_matches_a_plain_re_derivation(tiny, digits, fraction):
     # With beta1 = 0 the first moments are the gradients themselves.
     for got, want in ((after.discriminator_optimizer, gradient), (after.generator_optimizer, g_gradient)):
         jax.tree.map(lambda m, g: assert_allclose(m, g, rtol=2e-3, atol=2e-5), got[0].mu, want)
-    for got, want in ((after.discriminator, d_after), (after.generator, optax.apply_updates(state.generator, g_updates))):
-        differs = np.concatenate([np.ravel(np.abs(a - b) > 1e-6) for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True)])
+    for got, want in (
+        (after.discriminator, d_after),
+        (after.generator, optax.apply_updates(state.generator, g_updates)),
+    ):
+        differs = np.concatenate(
+            [np.ravel(np.abs(a - b) > 1e-6) for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True)]
+        )
         assert differs.mean() < 0.01  # Adam's first step is a sign: that of a gradient near zero may differ
     assert_allclose(info.r1, penalty(state.discriminator, x), rtol=1e-4)
     assert_allclose(info.r2, penalty(state.discriminator, fake), rtol=1e-4)

@@ -1,9 +1,9 @@
 """Draw the digits asked for into a grid PNG, or an .npz of images and labels.
 
-  sample 3141592653 --out pi.png      one image a digit, in that order
-  sample --random 100                 random digits
-  sample --per-class 10               a row a class
-  sample                              asks: Input your number: 0 1 2 3
+sample 3141592653 --out pi.png      one image a digit, in that order
+sample --random 100                 random digits
+sample --per-class 10               a row a class
+sample                              asks: Input your number: 0 1 2 3
 """
 
 import io
@@ -11,7 +11,7 @@ import math
 import sys
 from pathlib import Path
 
-from cganjax import cli
+from cganjax import cli, files
 
 PROMPT = "Input your number: "
 
@@ -22,10 +22,16 @@ def parser(prog: str) -> cli.Parser:
     p.add_argument("digits", nargs="*", metavar="DIGITS", help="digits to draw, as 3141 or 3 1 4 1")
     p.add_argument("--random", type=int, metavar="N", help="N images of random classes")
     p.add_argument("--per-class", type=int, metavar="N", help="N images of each class, a row a class")
-    p.add_argument("--checkpoint", default="mnist", help="a shipped name, a run or a checkpoint folder (default: mnist)")
+    p.add_argument(
+        "--checkpoint", default="mnist", help="a shipped name, a run or a checkpoint folder (default: mnist)"
+    )
     p.add_argument("--seed", type=int, default=0, help="the same seed draws the same images (default: 0)")
-    p.add_argument("--truncation", type=float, default=1.0, help="in (0, 1]; lower is more typical, less varied (default: 1)")
-    p.add_argument("--columns", type=int, help="images a row of the grid (default: a row up to 10, else about a square)")
+    p.add_argument(
+        "--truncation", type=float, default=1.0, help="in (0, 1]; lower is more typical, less varied (default: 1)"
+    )
+    p.add_argument(
+        "--columns", type=int, help="images a row of the grid (default: a row up to 10, else about a square)"
+    )
     p.add_argument("--out", type=Path, metavar="PATH",
                    help="a .png or .npz file, or a folder (default: a new file in samples/)")  # fmt: skip
     p.add_argument("--overwrite", action="store_true", help="replace the file where it exists")
@@ -86,7 +92,7 @@ def _ask(args, generator) -> int:
     folder = args.out or Path("samples")
     if folder.suffix:
         raise cli.UserError(f"--out is {folder}: give a folder for the images of the prompt, or give the digits")
-    cli.writable_folder(folder)
+    files.writable_folder(folder)
     key, turn = rng.stream(rng.root(args.seed), "prompt"), 0
     while True:
         try:
@@ -119,7 +125,9 @@ def parse_digits(text: str, num_classes: int):
         words = list("".join(words))
     for i, word in enumerate(words):
         if not (word.isascii() and word.isdigit()):
-            raise cli.UserError(f"{word!r} at position {i} is no label: give digits in 0..{num_classes - 1}, such as 0 1 2 3")
+            raise cli.UserError(
+                f"{word!r} at position {i} is no label: give digits in 0..{num_classes - 1}, such as 0 1 2 3"
+            )
         if int(word) >= num_classes:
             raise cli.UserError(f"label {word} at position {i} is outside 0..{num_classes - 1}")
     return np.array([int(word) for word in words], np.int32)
@@ -127,11 +135,11 @@ def parse_digits(text: str, num_classes: int):
 
 def _out_file(args, name: str) -> Path:
     if args.out is None or (not args.out.suffix and not args.out.is_file()):
-        folder = cli.writable_folder(args.out or Path("samples"))
+        folder = files.writable_folder(args.out or Path("samples"))
         return _unused(folder / f"{Path(args.checkpoint).name}-{name}-s{args.seed}.png", args.overwrite)
     if args.out.suffix not in (".png", ".npz"):
         raise cli.UserError(f"--out is {args.out}: give a name that ends in .png or .npz, or a folder")
-    return cli.new_file(args.out, args.overwrite)
+    return files.new_file(args.out, args.overwrite)
 
 
 def _unused(path: Path, overwrite: bool) -> Path:
@@ -146,12 +154,11 @@ def _write(path: Path, images, labels, columns: int) -> None:
     import numpy as np
 
     from cganjax import report
-    from cganjax.checkpoint import write_file
 
     if path.suffix == ".npz":
         buffer = io.BytesIO()
         np.savez_compressed(buffer, images=images, labels=labels)
-        write_file(path, buffer.getvalue())
+        files.write_file(path, buffer.getvalue())
     else:
         report.save_png(path, report.grid(images, columns))
 

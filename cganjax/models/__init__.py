@@ -69,4 +69,6 @@ def _module(kind, settings: Mapping[str, int], num_classes: int):
     try:
         return kind(num_classes=num_classes, **settings)
     except TypeError as error:
-        raise UserError(f"the settings {dict(settings)} do not fit {kind.__module__}.{kind.__name__}: {error}") from None
+        raise UserError(
+            f"the settings {dict(settings)} do not fit {kind.__module__}.{kind.__name__}: {error}"
+        ) from None

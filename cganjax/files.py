@@ -1,0 +1,55 @@
+"""Reading and writing files whole: nothing half-written, nothing existing lost unasked, errors that name the file."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from cganjax.types import CheckpointError, UserError
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object. Raises CheckpointError naming the file where there is none."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path.parent} is no checkpoint: it holds no {path.name}") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from None
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path} is damaged: it holds no JSON object")
+    return values
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write JSON for people to read."""
+    write_file(path, (json.dumps(values, indent=2) + "\n").encode())
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a whole file or nothing: an interrupted write leaves what was there."""
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(data)
+    os.replace(part, path)
+
+
+def new_file(path: Path, overwrite: bool) -> Path:
+    """A path that may be written: its folder is made, and nothing existing is lost unasked."""
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: give a file name")
+    if path.exists() and not overwrite:
+        raise UserError(f"{path} exists: choose another --out, or add --overwrite")
+    writable_folder(path.parent)
+    return path
+
+
+def writable_folder(folder: Path) -> Path:
+    """Make a folder, and prove that it can be written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".cganjax-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"the folder {folder} cannot be written ({error.strerror}): choose another --out") from None
+    return folder

@@ -1,0 +1,26 @@
+"""The main job in under a minute: digits from the shipped checkpoint, and a short training on the embedded digits."""
+
+import sys
+from pathlib import Path
+
+from cganjax import cli
+from cganjax.commands import sample
+from experiments import train
+
+
+def main(argv=None) -> int:
+    """Draw, train, and say where the pictures are."""
+    p = cli.Parser(prog="python -m experiments.quickstart", description=__doc__)
+    p.add_argument("--out", type=Path, default=Path("runs/quickstart"), help="a folder (default: runs/quickstart)")
+    cli.add_backend(p)
+    args = p.parse_args(argv)
+    pi, run = args.out / "pi.png", args.out / "digits"
+    sample.main(["3141592653", "--out", str(pi), "--overwrite", "--backend", args.backend])
+    code = train.main(["--recipe", "digits", "--out", str(run), "--backend", args.backend])
+    if code == cli.DONE:
+        print(f"\nDone. Look at:\n  {pi}  (the shipped checkpoint)\n  {run / 'samples'}  (your training so far)")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(cli.execute(main))

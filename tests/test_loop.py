@@ -1,0 +1,78 @@
+"""The loop: hooks at the right steps, a last one always, logs without gaps, and a stop at the first bad number."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cganjax import loop
+
+
+class S(NamedTuple):
+    step: jax.Array
+    x: jax.Array
+
+
+class I(NamedTuple):  # noqa: E742
+    loss: jax.Array
+
+
+def counting(bad_loss_at=None, bad_state_at=None):
+    def step(key, state, batch):
+        loss = jnp.where(state.step + 1 == (bad_loss_at or -1), jnp.nan, jnp.float32(state.step))
+        x = jnp.where(state.step + 1 == (bad_state_at or -1), jnp.inf, state.x + batch)
+        return S(state.step + 1, x), I(loss)
+
+    return jax.jit(step)
+
+
+def run(step, until, state=None, every=3, log_every=4, **options):
+    seen, logs = [], []
+    state = loop.run(
+        step, jax.random.key(0), state or S(jnp.int32(0), jnp.float32(0)), iter(jnp.ones(1000)),
+        until=until, log_every=log_every, on_log=lambda at, m: logs.append((at, m["steps"], m["loss"])),
+        hooks=[loop.Hook(every, lambda at, s: seen.append((at, float(s.x))))], **options,
+    )  # fmt: skip
+    return state, seen, logs
+
+
+def test_hooks_run_on_their_beat_and_at_the_odd_end():
+    state, seen, logs = run(counting(), 11)
+    assert int(state.step) == 11
+    assert seen == [(3, 3.0), (6, 6.0), (9, 9.0), (11, 11.0)]
+    assert logs == [(4, 4, 1.5), (8, 4, 5.5), (11, 3, 9.0)]
+
+
+def test_a_stop_is_obeyed_after_the_step_and_the_rest_continues():
+    steps = iter([False, False, True])
+    state, seen, logs = run(counting(), 10, should_stop=lambda: next(steps))
+    assert (int(state.step), seen, logs) == (3, [(3, 3.0)], [(3, 3, 1.0)])
+    state, seen, logs = run(counting(), 10, state=state)
+    assert int(state.step) == 10 and seen[-1] == (10, 10.0)
+    assert [(at, n) for at, n, _ in logs] == [(4, 1), (8, 4), (10, 2)]
+
+
+@pytest.mark.parametrize("at", [1, 2, 5, 10])
+def test_a_bad_loss_is_reported_with_its_step(at):
+    with pytest.raises(loop.Diverged, match=f"loss is not finite after step {at}") as error:
+        run(counting(bad_loss_at=at), 10)
+    assert error.value.step == at
+
+
+def test_no_hook_sees_a_state_that_is_not_finite():
+    seen = []
+    with pytest.raises(loop.Diverged, match="a parameter is not finite after step 6"):
+        loop.run(
+            counting(bad_state_at=5), jax.random.key(0), S(jnp.int32(0), jnp.float32(0)), iter(jnp.ones(100)),
+            until=10, log_every=100, on_log=lambda *a: None, hooks=[loop.Hook(3, lambda at, s: seen.append(at))],
+        )  # fmt: skip
+    assert seen == [3]
+
+
+def test_progress_is_told_each_step():
+    told = []
+    run(counting(), 5, on_step=told.append)
+    assert told == [1, 2, 3, 4, 5]
+    assert np.isfinite(told).all()

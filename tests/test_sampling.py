@@ -1,0 +1,234 @@
+"""The public door: `sample`, `load` and what they hand out, word for word as the documentation promises."""
+
+import json
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import cganjax
+from cganjax import checkpoint as ckpt
+from cganjax import sampling
+
+KEY = jax.random.key(7)
+
+
+@pytest.fixture(scope="module")
+def mnist():
+    return cganjax.load("mnist")
+
+
+@pytest.fixture(scope="module")
+def unconditional(mnist):
+    return sampling.Generator({"w": jnp.ones(3)}, 3, None, (2, 2, 1), {"name": "plain"},
+                              lambda p, z: jnp.tanh(z * p["w"][None])[:, :1, None, None] * jnp.ones((1, 2, 2, 1)))  # fmt: skip
+
+
+# --- images -----------------------------------------------------------------------------------------------------------
+
+
+def test_shape_range_and_repeatability():
+    images = cganjax.sample(KEY, [3, 1, 4, 1, 5])
+    assert isinstance(images, jax.Array)
+    assert (images.shape, images.dtype) == ((5, 28, 28, 1), jnp.float32)
+    assert 0.0 <= float(images.min()) and float(images.max()) <= 1.0
+    assert float(images.max()) > 0.9, "ink is 1"
+    assert_array_equal(images[:, 0, 0, 0] < 0.1, True)
+    assert_array_equal(images, cganjax.sample(KEY, [3, 1, 4, 1, 5]))
+    assert float(jnp.abs(images[1] - images[3]).max()) > 0.2, "two images of one class differ"
+    assert float(jnp.abs(images - cganjax.sample(jax.random.key(8), [3, 1, 4, 1, 5])).max()) > 0.2
+
+
+def test_image_i_is_image_i_whatever_n_is():
+    labels = np.arange(1100) % 10
+    every = cganjax.sample(KEY, labels)
+    for n in (1, 3, 16, 17, 300, 1024, 1025):
+        assert_allclose(cganjax.sample(KEY, labels[:n]), every[:n], atol=2e-5)
+    other = labels.copy()
+    other[5:] = 0
+    assert_allclose(cganjax.sample(KEY, other)[:5], every[:5], atol=2e-5)
+
+
+def test_latents_come_from_fold_in(mnist):
+    z = jnp.stack([jax.random.normal(jax.random.fold_in(KEY, i), (mnist.latent_size,)) for i in range(3)])
+    assert_allclose(mnist(z, jnp.array([5, 0, 9])), cganjax.sample(KEY, [5, 0, 9]), atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    "labels", [[2], (2,), 2, np.int64(2), np.array([2], np.uint8), jnp.array([2]), range(2, 3), np.array(2)], ids=repr
+)
+def test_every_kind_of_integer_labels(labels):
+    assert_array_equal(cganjax.sample(KEY, labels), cganjax.sample(KEY, [2]))
+
+
+@pytest.mark.parametrize("labels", [[], (), np.zeros(0, int), jnp.zeros(0, jnp.int32)], ids=repr)
+def test_no_labels_give_no_images(labels):
+    assert cganjax.sample(KEY, labels).shape == (0, 28, 28, 1)
+
+
+def test_legacy_keys_draw_the_same():
+    assert_array_equal(cganjax.sample(jax.random.PRNGKey(7), [1, 2]), cganjax.sample(KEY, [1, 2]))
+
+
+def test_under_jit_vmap_and_grad(mnist):
+    labels = jnp.array([0, 7])
+    plain = cganjax.sample(KEY, labels)
+    assert_allclose(jax.jit(cganjax.sample)(KEY, labels), plain, atol=2e-5)
+    assert_allclose(jax.jit(lambda k: cganjax.sample(k, [0, 7]))(KEY), plain, atol=2e-5)
+    keys = jax.random.split(KEY, 3)
+    many = jax.vmap(lambda k: cganjax.sample(k, labels))(keys)
+    assert_allclose(many[2], cganjax.sample(keys[2], labels), atol=2e-5)
+    by_label = jax.vmap(lambda y: cganjax.sample(KEY, y))(labels)
+    assert_allclose(by_label[1, 0], cganjax.sample(KEY, [7])[0], atol=2e-5)
+    assert_allclose(jax.jit(lambda y: cganjax.sample(KEY, [y, 7]))(0), plain, atol=2e-5)
+
+    def ink(truncation):
+        return cganjax.sample(KEY, labels, truncation=truncation).sum()
+
+    h = 1e-2
+    slope = (ink(0.7 + h) - ink(0.7 - h)) / (2 * h)
+    assert_allclose(jax.grad(ink)(0.7), slope, rtol=0.1)
+    z = jax.random.normal(KEY, (2, mnist.latent_size))
+    gradient = jax.grad(lambda z: mnist(z, labels).sum())(z)
+    assert gradient.shape == z.shape and float(jnp.abs(gradient).min(initial=1.0)) >= 0 and jnp.abs(gradient).max() > 0
+    assert cganjax.load("mnist") is mnist, "the cache outlived the traces unharmed"
+
+
+def test_truncation_brings_images_of_a_class_together():
+    labels = np.full(200, 4)
+    spread = [float(np.asarray(cganjax.sample(KEY, labels, truncation=t)).std(0).mean()) for t in (0.3, 0.7, 1.0)]
+    assert spread[0] < spread[1] < spread[2]
+
+
+def test_a_long_call_writes_every_piece_once(monkeypatch):
+    monkeypatch.setattr(sampling, "CHUNKS", (4,))
+    labels = np.arange(10)
+    pieces = cganjax.sample(KEY, labels)
+    monkeypatch.undo()
+    assert_allclose(pieces, cganjax.sample(KEY, labels), atol=2e-5)
+
+
+def test_unconditional_takes_a_count_and_no_labels(unconditional):
+    images = sampling.sample_from(unconditional, KEY, n=6)
+    assert images.shape == (6, 2, 2, 1)
+    assert_allclose(images[:2], sampling.sample_from(unconditional, KEY, n=2), atol=1e-6)
+    with pytest.raises(TypeError, match="labels were given to an unconditional"):
+        sampling.sample_from(unconditional, KEY, [1])
+    with pytest.raises(TypeError, match="takes n="):
+        sampling.sample_from(unconditional, KEY)
+    with pytest.raises(TypeError, match="unconditional"):
+        unconditional(jnp.zeros((1, 3)), [1])
+    assert unconditional(jnp.zeros((1, 3))).shape == (1, 2, 2, 1)
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "error, said, arguments",
+    [
+        (ValueError, "label 10 at position 2 is outside 0..9", {"labels": [1, 2, 10]}),
+        (ValueError, "label -1 at position 0 is outside 0..9", {"labels": -1}),
+        (ValueError, "position 1", {"labels": [0, 10**30]}),
+        (ValueError, "expected .N. or a single integer", {"labels": [[1, 2], [3, 4]]}),
+        (ValueError, "ragged", {"labels": [[1], [2, 3]]}),
+        (TypeError, "labels are float64: expected integers", {"labels": [1.0, 2.0]}),
+        (TypeError, "labels are bool", {"labels": [True]}),
+        (TypeError, "expected integers", {"labels": "123"}),
+        (TypeError, "expected integers", {"labels": [None]}),
+        (TypeError, "labels are missing", {}),
+        (TypeError, "conditional checkpoint: give labels", {"labels": [1], "n": 3}),
+        (TypeError, "give labels", {"n": 3}),
+        (ValueError, "truncation is 0", {"labels": [1], "truncation": 0}),
+        (ValueError, "truncation is 1.5", {"labels": [1], "truncation": 1.5}),
+        (ValueError, "truncation is nan", {"labels": [1], "truncation": float("nan")}),
+        (TypeError, "truncation is 'x'", {"labels": [1], "truncation": "x"}),
+        (TypeError, "key is int", {"key": 0, "labels": [1]}),
+        (TypeError, "key is", {"key": jax.random.split(KEY, 2), "labels": [1]}),
+        (FileNotFoundError, "one of mnist", {"labels": [1], "checkpoint": "nmist"}),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_bad_arguments_say_what_was_given_and_expected(error, said, arguments):
+    with pytest.raises(error, match=said):
+        cganjax.sample(**{"key": KEY, **arguments})
+
+
+def test_the_generator_checks_its_inputs(mnist):
+    with pytest.raises(ValueError, match=r"expected \[N, 64\]"):
+        mnist(jnp.zeros((2, 5)), [1, 2])
+    with pytest.raises(ValueError, match="2 latents and 3 labels"):
+        mnist(jnp.zeros((2, 64)), [1, 2, 3])
+    with pytest.raises(TypeError, match="labels are missing"):
+        mnist(jnp.zeros((2, 64)))
+
+
+# --- checkpoints ------------------------------------------------------------------------------------------------------
+
+
+def test_the_shipped_checkpoint_and_its_card(mnist):
+    card = cganjax.checkpoints()["mnist"]
+    assert "generator" in card["roles"] and card["recipe"] == "mnist" and card["seed"] == 0
+    assert {"data", "metrics", "versions", "config", "git", "steps"} <= card.keys()
+    assert mnist.card == card
+    assert (mnist.latent_size, mnist.num_classes, mnist.image_shape) == (64, 10, (28, 28, 1))
+    assert sum((ckpt.find("mnist") / f).stat().st_size for f in ("weights.npz", "card.json")) <= 5 * 2**20
+    with pytest.raises(cganjax.CheckpointError, match="holds no discriminator: a run folder"):
+        cganjax.load_discriminator("mnist")
+
+
+def copy_of_mnist(folder):
+    return shutil.copytree(ckpt.find("mnist"), folder / "copy")
+
+
+@pytest.mark.parametrize(
+    "damage, said",
+    [
+        (lambda f: (f / "weights.npz").write_bytes((f / "weights.npz").read_bytes()[:-9]), "weights.npz is damaged"),
+        (lambda f: (f / "weights.npz").unlink(), "weights.npz cannot be read"),
+        (lambda f: (f / "card.json").write_text("{"), "card.json is damaged"),
+        (lambda f: (f / "card.json").write_text("[]"), "card.json is damaged"),
+        (lambda f: (f / "card.json").write_text('{"format": 99}'), "card.json is no card of format 1"),
+        (lambda f: (f / "card.json").unlink(), "is no checkpoint"),
+    ],
+)
+def test_a_damaged_checkpoint_is_named(tmp_path, damage, said):
+    folder = copy_of_mnist(tmp_path)
+    assert cganjax.load(folder).latent_size == 64
+    damage(folder)
+    with pytest.raises(cganjax.CheckpointError, match=said):
+        cganjax.load(folder)
+
+
+def test_a_card_of_other_networks_is_refused(tmp_path):
+    folder = copy_of_mnist(tmp_path)
+    card = json.loads((folder / "card.json").read_text())
+    for change, said in (({"family": "nonsense"}, "unknown network family"),
+                         ({"generator": {**card["config"]["generator"], "hidden": 8}}, "not those of its networks"),
+                         ({"colour": 1}, "does not know")):  # fmt: skip
+        (folder / "card.json").write_text(json.dumps({**card, "config": {**card["config"], **change}}))
+        with pytest.raises(cganjax.CheckpointError, match=said):
+            cganjax.load(folder)
+
+
+def test_a_foreign_file_is_refused(tmp_path):
+    (tmp_path / "x.pt").write_bytes(b"1234")
+    with pytest.raises(cganjax.CheckpointError, match="is no checkpoint"):
+        cganjax.load(tmp_path / "x.pt")
+    with pytest.raises(cganjax.CheckpointError, match="is no checkpoint"):
+        cganjax.load(tmp_path)
+
+
+def test_weights_survive_the_array_file_bit_for_bit(tmp_path, tiny):
+    config, networks = tiny
+    params = {"generator": networks.generator.init(KEY)}
+    card = {"name": "x", "roles": [], "config": {}, "num_classes": 10}
+    ckpt.write_shipped(tmp_path, card, params)
+    back = ckpt.read_weights(tmp_path, ckpt.read_card(tmp_path))
+    jax.tree.map(assert_array_equal, back, params)
+    first = (tmp_path / "weights.npz").read_bytes()
+    ckpt.write_shipped(tmp_path, card, params)
+    assert (tmp_path / "weights.npz").read_bytes() == first

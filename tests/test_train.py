@@ -1,0 +1,252 @@
+"""The training command: what a run folder holds, that a resumed run equals an unbroken one, and each refusal."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import cganjax
+from cganjax import checkpoint as ckpt
+from cganjax import rng, step
+from cganjax import config as cfg
+from experiments import ship, train
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def state_of(folder, tiny, at=None):
+    config, networks = tiny
+    like = step.gan(config, networks).init(rng.root(0))
+    states = ckpt.RunStates(Path(folder))
+    try:
+        return jax.tree.map(np.asarray, states.restore(like, at))
+    finally:
+        states.close()
+
+
+def differing(a, b):
+    """The fields of two states that differ in any bit."""
+    same = jax.tree.map(np.array_equal, a, b)
+    return [name for name, tree in same._asdict().items() if not all(jax.tree.leaves(tree))]
+
+
+def test_a_run_folder_holds_what_a_run_did(train_tiny, tmp_path):
+    code, out, err = train_tiny("--out", "run", "--steps", "7")
+    assert (code, err) == (0, "")
+    run = tmp_path / "run"
+    assert sorted(p.name for p in run.iterdir()) == [
+        "checkpoints", "config.json", "curves.png", "manifest.json", "metrics.jsonl", "samples",
+    ]  # fmt: skip
+    assert sorted(p.name for p in (run / "samples").iterdir()) == ["000003.png", "000006.png", "000007.png"]
+    assert sorted(p.name for p in (run / "checkpoints").iterdir()) == ["6", "7"], "the newest two, and the odd last"
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [(r["step"], r["steps"]) for r in rows] == [(2, 2), (4, 2), (6, 2), (7, 1)]
+    assert {"loss_generator", "loss_discriminator", "score_real", "score_fake", "r1", "r2"} < rows[0].keys()
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert manifest["steps"] == 7 and manifest["wall_time_s"] > 0 and manifest["data"]["images"] == 1500
+    assert {"python", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint"} <= manifest["versions"].keys()
+    assert {"device", "xla_flags", "git", "seed", "jax_threefry_partitionable", "command"} <= manifest.keys()
+    assert "run/samples/000007.png" in out and "run/checkpoints/7" in out and "images/s" in out
+    code, out, _ = train_tiny("--out", "run", "--steps", "7")
+    assert code == 0 and "nothing to do" in out
+
+
+def test_three_and_three_steps_equal_six_bit_for_bit(train_tiny, tiny):
+    assert train_tiny("--out", "whole")[0] == 0
+    code, out, _ = train_tiny("--out", "parts", "--stop-after", "3")
+    assert code == 0 and "the same command resumes" in out
+    third = state_of("parts", tiny)
+    code, out, _ = train_tiny("--out", "parts")
+    assert code == 0 and "from step 3 to 6" in out
+    whole, parts = state_of("whole", tiny), state_of("parts", tiny)
+    assert whole._fields == ("step", "generator", "discriminator", "generator_ema", "generator_optimizer",
+                             "discriminator_optimizer")  # fmt: skip
+    assert differing(whole, parts) == []
+    assert differing(third, parts) == list(whole._fields)
+    assert differing(state_of("whole", tiny, 3), third) == []
+    for at in ("000003.png", "000006.png"):
+        assert Path("whole/samples", at).read_bytes() == Path("parts/samples", at).read_bytes()
+    rows = [[json.loads(x) for x in Path(f, "metrics.jsonl").read_text().splitlines()] for f in ("whole", "parts")]
+    assert rows[0][-1] == rows[1][-1]
+    assert json.loads(Path("parts/manifest.json").read_text())["parts"] == 2
+
+
+def test_another_seed_is_another_run(train_tiny, tiny):
+    for seed in (0, 1):
+        assert train_tiny("--out", f"s{seed}", "--seed", seed, "--steps", "3")[0] == 0
+    differ = differing(*(state_of(f"s{seed}", tiny) for seed in (0, 1)))
+    assert set(differ) == {
+        "generator",
+        "discriminator",
+        "generator_ema",
+        "generator_optimizer",
+        "discriminator_optimizer",
+    }
+
+
+def test_a_run_can_be_sampled_scored_and_shipped(train_tiny, command, tmp_path):
+    assert train_tiny("--out", "run")[0] == 0
+    generator = cganjax.load("run")
+    images = cganjax.sample(jax.random.key(0), [1, 2], checkpoint="run")
+    assert images.shape == (2, 28, 28, 1)
+    assert generator.card["recipe"] == "digits" and generator.card["metrics"]["step"] == 6
+    earlier = cganjax.sample(jax.random.key(0), [1, 2], checkpoint="run/checkpoints/3")
+    assert np.abs(images - earlier).max() > 0
+    scores = cganjax.load_discriminator("run")(images, [1, 2])
+    assert scores.shape == (2,)
+    with pytest.raises(ValueError, match="label 11 at position 1"):
+        cganjax.load_discriminator("run")(images, [1, 11])
+    with pytest.raises(ValueError, match=r"expected \[N, 28, 28, 1\]"):
+        cganjax.load_discriminator("run")(images[0], [1])
+    code, out, _ = command(ship, "run", "--name", "my_run", "--out", "shelf")
+    assert code == 0 and "shelf/my-run" in out
+    shipped = cganjax.sample(jax.random.key(0), [1, 2], checkpoint="shelf/my-run")
+    np.testing.assert_array_equal(images, shipped)
+    card = (tmp_path / "shelf/my-run/card.json").read_text()
+    assert str(tmp_path) not in card
+    code, _, err = command(ship, "run", "--name", "my_run", "--out", "shelf")
+    assert code == 2 and "--overwrite" in err
+    (tmp_path / "run/checkpoints/6/default/manifest.ocdbt").unlink()
+    with pytest.raises(cganjax.CheckpointError, match="run/checkpoints/6 is damaged"):
+        cganjax.load("run/checkpoints/6")
+    with pytest.raises(FileNotFoundError, match="run/checkpoints/5"):
+        cganjax.load("run/checkpoints/5")
+
+
+def test_a_diverged_run_stops_with_its_step_and_keeps_the_last_good_checkpoint(train_tiny, tmp_path):
+    assert train_tiny("--out", "run", "--stop-after", "3")[0] == 0
+    # The same run with its state spoilt: the generator's weights overflow at the next step.
+    code, _, err = train_tiny("--out", "bad", "--set", "learning_rate=1e30", "--steps", "40")
+    assert code == 1
+    assert "is not finite after step" in err and "checkpoint" in err and "Traceback" not in err
+    kept = [p.name for p in (tmp_path / "bad/checkpoints").iterdir()] if (tmp_path / "bad/checkpoints").exists() else []
+    assert "40" not in kept
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"])
+def test_signals_save_and_the_same_command_resumes(tmp_path, cache_dir, number, code):
+    from conftest import TINY
+
+    sets = [part for setting in TINY for part in ("--set", setting)]
+    line = [sys.executable, "-m", "experiments.train", "--recipe", "digits", *sets, "--steps", "100000", "--set",
+            "checkpoint_every=50000", "--set", "sample_every=50000", "--out", str(tmp_path / "run")]  # fmt: skip
+    env = os.environ | {"CGANJAX_CACHE_DIR": cache_dir, "PYTHONUNBUFFERED": "1"}
+    log, seen = tmp_path / "run/metrics.jsonl", []
+    with subprocess.Popen(
+        line, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        for text in process.stdout:
+            seen.append(text)
+            if text.startswith("run:"):
+                while not (log.exists() and log.read_text().count("\n") > 3):
+                    assert process.poll() is None
+                    time.sleep(0.05)
+                process.send_signal(number)
+    assert process.returncode == code, "".join(seen)
+    assert "the same command resumes" in "".join(seen)
+    (saved,) = [int(p.name) for p in (tmp_path / "run/checkpoints").iterdir()]
+    rows = [json.loads(text) for text in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["step"] == saved
+    again = subprocess.run([*line, "--stop-after", str(saved + 2)], cwd=ROOT, env=env, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert f"from step {saved} to {saved + 2}" in again.stdout
+
+
+def test_dry_run_prints_everything_and_writes_nothing(command, tmp_path):
+    code, out, _ = command(train, "--dry-run", "--set", "generator.hidden=77", "--seed", "3", "--steps", "12")
+    assert code == 0 and list(tmp_path.iterdir()) == []
+    shown = json.loads(out[: out.rindex("}") + 1])
+    assert (shown["generator"]["hidden"], shown["seed"], shown["steps"]) == (77, 3, 12)
+    assert shown.keys() == {f for f in cfg.Config.__dataclass_fields__}
+    assert "runs/mnist-s3" in out
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["--recipe", "mnits"], "unknown recipe 'mnits': known are digits, mnist"),
+        (["--stepz", "3"], "did you mean --steps? Known flags: "),
+        (["--set", "batchsize=3"], "did you mean batch_size"),
+        (["--backend", "cuda"], "invalid choice: 'cuda'"),
+        (["--seed", "x"], "invalid int value: 'x'"),
+        (["--seed", "-1"], "seed is -1"),
+        (["--steps", "0"], "steps is 0"),
+        (["--stop-after", "0"], "--stop-after is 0"),
+        (
+            ["--recipe", "digits", "--data-dir", "nowhere", "--dataset", "mnist"],
+            "the data folder nowhere does not exist",
+        ),
+        (["--recipe", "digits", "--set", "batch_size=5000"], "choose a smaller batch"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(command, arguments, said, tmp_path):
+    code, _, err = command(train, *arguments)
+    assert code == 2 and said in err
+    assert err.count("\n") == 1 and err.startswith("error: ")
+    assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").rglob("*.json"))
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="a GPU is here")
+@pytest.mark.parametrize("backend", ["gpu", "tpu"])
+def test_a_backend_that_is_not_there_is_an_error_not_a_fallback(tmp_path, backend):
+    line = [sys.executable, "-m", "experiments.train", "--recipe", "digits", "--backend", backend]
+    env = {k: v for k, v in os.environ.items() if k != "JAX_PLATFORMS"}
+    done = subprocess.run([*line, "--out", str(tmp_path / "x")], cwd=ROOT, env=env, capture_output=True, text=True)
+    assert done.returncode == 2 and f"--backend {backend}: there is none" in done.stderr
+    assert "--backend cpu" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "x").exists()
+
+
+def test_folders_of_others_are_left_alone(train_tiny, tmp_path):
+    assert train_tiny("--out", "run", "--stop-after", "3")[0] == 0
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    for arguments, said in (
+        (["--seed", "1"], "holds a run with seed 0, and seed 1 was asked for"),
+        (["--steps", "9"], "steps 6, and steps 9"),
+        (["--recipe", "mnist"], "holds a run with recipe digits, and recipe mnist"),
+        (["--split", "test"], "split train, and split test"),
+    ):
+        code, _, err = train_tiny("--out", "run", *arguments)
+        assert code == 2 and said in err and "--overwrite" in err
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/letter.txt").write_text("dear")
+    code, _, err = train_tiny("--out", "mine")
+    assert code == 2 and "holds no run" in err
+    code, _, err = train_tiny("--out", "mine/letter.txt")
+    assert code == 2 and "is a file" in err
+    code, _, err = train_tiny("--out", "mine/letter.txt/run")
+    assert code == 2 and "cannot be written" in err
+    assert all(p.read_bytes() == data for p, data in before.items())
+    assert train_tiny("--out", "run", "--seed", "1", "--overwrite")[0] == 0
+    assert sorted(p.name for p in (tmp_path / "run/checkpoints").iterdir()) == ["3", "6"]
+
+
+def test_other_images_under_the_same_name_are_refused(train_tiny, tmp_path):
+    from test_data import write_set
+
+    write_set(tmp_path / "a", seed=1)
+    write_set(tmp_path / "b", seed=2)
+    run = ["--dataset", "mnist", "--out", "run"]
+    code, _, err = train_tiny(*run, "--data-dir", "a", "--stop-after", "3")
+    assert code == 0 and "unknown MD5" in err
+    code, _, err = train_tiny(*run, "--data-dir", "b")
+    assert code == 2 and "trained on other images" in err
+    assert train_tiny(*run, "--data-dir", "a")[0] == 0
+
+
+def test_help_is_complete(capsys):
+    with pytest.raises(SystemExit) as stop:
+        train.main(["--help"])
+    text = capsys.readouterr().out
+    assert stop.value.code == 0
+    for flag in ("--recipe", "--seed", "--backend", "--data-dir", "--dataset", "--split", "--out", "--set", "--dry-run",
+                 "--steps", "--stop-after", "--overwrite"):  # fmt: skip
+        assert flag in text
