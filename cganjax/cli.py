@@ -57,16 +57,13 @@ def choose_backend(name: str) -> None:
     """Fix the backend before JAX initialises, and switch on the compilation cache; UserError where it is not there."""
     import jax
 
-    platforms = {"cpu": "cpu", "gpu": "cuda,rocm", "tpu": "tpu", "auto": None}[name]
     use_compilation_cache()
     try:
-        if name == "gpu":
-            # Naming CUDA and ROCm would demand both; JAX knows which of them is installed.
-            found = [d for d in jax.devices() if d.platform in ("gpu", "cuda", "rocm")]
-        else:
-            if platforms:
-                jax.config.update("jax_platforms", platforms)
-            found = jax.devices()
+        if name in ("cpu", "tpu"):
+            jax.config.update("jax_platforms", name)
+        found = jax.devices()
+        if name == "gpu":  # not set above: it may be CUDA or ROCm, and JAX prefers whichever is installed
+            found = [device for device in found if device.platform in ("gpu", "cuda", "rocm")]
     except RuntimeError as error:
         raise UserError(_no_backend(name, str(error).strip().splitlines()[0])) from None
     if not found:
@@ -78,7 +75,8 @@ def _no_backend(name: str, reason: str) -> str:
         "gpu": "install the driver and pip install 'cganjax[gpu]'",
         "tpu": "pip install 'cganjax[tpu]' on a machine that has one",
     }
-    return f"--backend {name}: there is none ({reason}); {ways.get(name, 'check the JAX installation')}, or use --backend cpu"
+    way = ways.get(name, "check the JAX installation")
+    return f"--backend {name}: there is none ({reason}); {way}, or use --backend cpu"
 
 
 def use_compilation_cache() -> None:

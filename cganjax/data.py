@@ -58,7 +58,7 @@ class _Raw(NamedTuple):
 
 
 class Source(NamedTuple):
-    """One way to come by a data set: `load` returns None where it does not have the set, and raises where it is broken."""
+    """One way to come by a data set: `load` returns None where it has none, and raises where what it has is broken."""
 
     name: str
     load: Callable[[str, str, Path | None], _Raw | None]  # (data set, "train" or "test", data folder) -> raw arrays
@@ -114,7 +114,7 @@ def _canonical(name: str, split: str, parts: list[_Raw]) -> Dataset:
 
 
 def _embedded_digits(name: str, part: str, folder: Path | None) -> _Raw | None:
-    """The first 1,500 are train, the last 297 test; 8x8 grown to 20x20 in the middle of 28x28, as MNIST's digits lie."""
+    """The first 1,500 are train, the last 297 test; 8x8 grown to 20x20 amid 28x28, as MNIST's digits lie."""
     if name != "digits":
         return None
     from PIL import Image
@@ -288,7 +288,7 @@ SOURCES: tuple[Source, ...] = (
 
 
 def epoch_order(key: jax.Array, epoch: int, n: int) -> jax.Array:
-    """The order of epoch `epoch`: a permutation of 0..n-1, int32 [n], from the data stream's key and the epoch alone."""
+    """The order of an epoch: a permutation of 0..n-1, int32 [n], from the data stream's key and the epoch alone."""
     return jax.random.permutation(jax.random.fold_in(key, epoch), n)
 
 

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from cganjax import checkpoint as ckpt
-from cganjax import files, report, rng
 from cganjax import config as cfg
+from cganjax import files, report, rng
 from cganjax.data import Dataset
 from cganjax.models import Networks
 from cganjax.types import UserError

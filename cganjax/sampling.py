@@ -274,7 +274,7 @@ def _draw(generator: Generator, key, labels, start, count: int, truncation) -> j
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _sample(apply, latent_size, count, params, key, start, truncation, *labels):
     keys = jax.vmap(lambda i: jax.random.fold_in(key, start + i))(jnp.arange(count))  # [count]
-    z = jax.vmap(lambda k: jax.random.normal(k, (latent_size,)))(keys)  # [count, L]
+    z = jax.vmap(lambda k: jax.random.normal(k, (latent_size,), jnp.float32))(keys)  # [count, L]
     return apply(params, z * truncation, *labels) * 0.5 + 0.5
 
 

@@ -93,7 +93,7 @@ def gan(config: Config, networks: Networks) -> Trainer:
     def step(key: jax.Array, state: GANState, batch: Batch) -> tuple[GANState, Info]:
         real, labels = to_signed(batch.images), batch.labels
         key_z = jax.random.fold_in(rng.stream(key, "z"), state.step)
-        z = jax.random.normal(key_z, (len(labels), networks.latent_size))
+        z = jax.random.normal(key_z, (len(labels), networks.latent_size), jnp.float32)
         fake, pullback = jax.vjp(lambda p: generate(p, z, labels), state.generator)
 
         d_gradient, (d_loss, means, r1, r2) = jax.grad(discriminator_loss, has_aux=True)(

@@ -124,31 +124,39 @@ def test_tfds_labels_that_start_at_one_are_shifted(monkeypatch):
 # --- what is broken ---------------------------------------------------------------------------------------------------
 
 
-def test_broken_files_are_named(tmp_path):
-    images, labels = some()
-    cases = {
-        "holds no mnist": lambda f: f.mkdir(),
-        "header promises": lambda f: write_idx(write_idx(f, "train-labels", labels), "train-images", images, cut=5),
-        "magic number 0d0a0803": lambda f: write_idx(
-            write_idx(f, "train-labels", labels), "train-images", images, magic=b"\r\n\x08\x03"
-        ),
-        "12 images and 11 labels": lambda f: write_idx(
-            write_idx(f, "train-labels", labels[:11]), "train-images", images
-        ),
-        "lacks the file train-images": lambda f: write_idx(f, "train-labels", labels),
-        "wrong magic number for its name": lambda f: write_idx(
-            write_idx(f, "train-labels", labels), "train-images", labels
-        ),
-        "holds no image": lambda f: write_idx(write_idx(f, "train-labels", labels[:0]), "train-images", images[:0]),
-        "cut short within its header": lambda f: (f.mkdir(), (f / "train-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03\0"),
-                                                  write_idx(f, "train-labels", labels)),
-        "empty file": lambda f: (f.mkdir(), (f / "train-images-idx3-ubyte").touch(), write_idx(f, "train-labels", labels)),
-    }  # fmt: skip
-    for i, (said, make) in enumerate(cases.items()):
-        make(tmp_path / str(i))
-        with pytest.raises(UserError, match=said) as error:
-            data.load("mnist", "train", tmp_path / str(i))
-        assert "\n" not in str(error.value)
+def pair(folder, images, labels, **options):
+    """Both files of a train split; the options are for the images."""
+    write_idx(folder, "train-images", images, **options)
+    write_idx(folder, "train-labels", labels)
+
+
+def raw(folder, content):
+    """A sound labels file beside an images file of these bytes."""
+    write_idx(folder, "train-labels", some()[1])
+    (folder / "train-images-idx3-ubyte").write_bytes(content)
+
+
+IMAGES, LABELS = some()
+BROKEN = {
+    "holds no mnist": lambda f: f.mkdir(),
+    "header promises": lambda f: pair(f, IMAGES, LABELS, cut=5),
+    "magic number 0d0a0803": lambda f: pair(f, IMAGES, LABELS, magic=b"\r\n\x08\x03"),
+    "12 images and 11 labels": lambda f: pair(f, IMAGES, LABELS[:11]),
+    "lacks the file train-images": lambda f: write_idx(f, "train-labels", LABELS),
+    "wrong magic number for its name": lambda f: raw(f, b"\0\0\x08\x01\0\0\0\x01\x05"),
+    "holds no image": lambda f: pair(f, IMAGES[:0], LABELS[:0]),
+    "cut short within its header": lambda f: raw(f, b"\0\0\x08\x03\0"),
+    "empty file": lambda f: raw(f, b""),
+}
+
+
+@pytest.mark.parametrize("said", BROKEN)
+def test_broken_files_are_named(tmp_path, said):
+    folder = tmp_path / "set"
+    BROKEN[said](folder)
+    with pytest.raises(UserError, match=said) as error:
+        data.load("mnist", "train", folder)
+    assert "\n" not in str(error.value) and str(folder) in str(error.value)
 
 
 @pytest.mark.parametrize("damage", ["cut", "garbage", "flipped"])

@@ -1,4 +1,4 @@
-"""Each network family against one table of contracts: shapes, parameter counts, gradients, independence in the batch."""
+"""Each network family against one table of contracts: shapes, parameters, gradients, independence in the batch."""
 
 import jax
 import jax.numpy as jnp

@@ -1,7 +1,12 @@
 """The public door: `sample`, `load` and what they hand out, word for word as the documentation promises."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -23,8 +28,10 @@ def mnist():
 
 @pytest.fixture(scope="module")
 def unconditional(mnist):
-    return sampling.Generator({"w": jnp.ones(3)}, 3, None, (2, 2, 1), {"name": "plain"},
-                              lambda p, z: jnp.tanh(z * p["w"][None])[:, :1, None, None] * jnp.ones((1, 2, 2, 1)))  # fmt: skip
+    def apply(params, z):
+        return jnp.tanh(z * params["w"][None])[:, :1, None, None] * jnp.ones((1, 2, 2, 1))
+
+    return sampling.Generator({"w": jnp.ones(3)}, 3, None, (2, 2, 1), {"name": "plain"}, apply)
 
 
 # --- images -----------------------------------------------------------------------------------------------------------
@@ -71,6 +78,17 @@ def test_no_labels_give_no_images(labels):
 
 def test_legacy_keys_draw_the_same():
     assert_array_equal(cganjax.sample(jax.random.PRNGKey(7), [1, 2]), cganjax.sample(KEY, [1, 2]))
+
+
+def test_float32_whatever_the_user_has_switched_on():
+    code = """import jax, cganjax, numpy as np
+images = cganjax.sample(jax.random.key(7), [3, 1])
+assert images.dtype == np.float32, images.dtype
+np.save("x.npy", images)"""
+    with tempfile.TemporaryDirectory() as folder:
+        env = os.environ | {"JAX_ENABLE_X64": "1", "PYTHONPATH": str(Path(cganjax.__file__).parents[1])}
+        subprocess.run([sys.executable, "-c", code], check=True, cwd=folder, env=env)
+        assert_allclose(np.load(f"{folder}/x.npy"), cganjax.sample(KEY, [3, 1]), atol=2e-5)
 
 
 def test_under_jit_vmap_and_grad(mnist):

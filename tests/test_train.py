@@ -14,8 +14,8 @@ import pytest
 
 import cganjax
 from cganjax import checkpoint as ckpt
-from cganjax import rng, step
 from cganjax import config as cfg
+from cganjax import rng, step
 from experiments import ship, train
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -117,7 +117,7 @@ def _ask(args, generator) -> int:
 
 
 def parse_digits(text: str, num_classes: int):
-    """Labels int32 [N] from text: single digits run together or apart; numbers apart by spaces or commas above 10 classes."""
+    """Labels int32 [N] from text: digits run together or apart; above 10 classes, numbers apart by spaces or commas."""
     import numpy as np
 
     words = text.replace(",", " ").split()

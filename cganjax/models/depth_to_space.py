@@ -76,5 +76,5 @@ class Discriminator(nn.Module):
         x = x.reshape(x.shape[0], -1)  # [N, 49 width_7]
         x = _lrelu(nn.Dense(self.hidden, kernel_init=_INIT)(x))  # [N, hidden]
         projection = nn.Embed(self.num_classes, self.hidden)(labels)  # [N, hidden]
-        # No bias: a pairing loss sees differences of scores only, and Adam would amplify the rounding of a zero gradient.
+        # No bias: a pairing loss sees differences of scores only, and Adam would amplify a zero gradient's rounding.
         return nn.Dense(1, use_bias=False)(x)[:, 0] + jnp.sum(projection * x, axis=-1)  # [N]
