@@ -41,7 +41,7 @@ class Run:
             raise UserError(f"{folder} is not empty and holds no run: choose another --out")
         if ours and not overwrite:
             _same(folder, files.read_json(folder / ckpt.CONFIG), cfg.to_json(config))
-        files.writable_folder(folder / "samples")
+        files.writable_folder(folder)
         self._fresh = overwrite
         self.done = 0 if overwrite else ckpt.newest_step(folder)  # updates that the newest checkpoint holds
 
@@ -54,7 +54,6 @@ class Run:
         before = None
         if self._fresh:
             ckpt.remove_run(self.folder)
-            files.writable_folder(self.folder / "samples")
         elif (self.folder / ckpt.MANIFEST).exists():
             before = files.read_json(self.folder / ckpt.MANIFEST)
             if before["data"]["fingerprint"] != dataset.fingerprint:
@@ -62,6 +61,7 @@ class Run:
                     f"{self.folder} was trained on other images than those of {dataset.source}: "
                     "point --data-dir at the same ones, or choose another --out"
                 )
+        (self.folder / "samples").mkdir(exist_ok=True)
         self.manifest = manifest(self.config, dataset, before)
         files.write_json(self.folder / ckpt.CONFIG, cfg.to_json(self.config))
         files.write_json(self.folder / ckpt.MANIFEST, self.manifest)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import jax
 
+from cganjax import checkpoint as ckpt
 from cganjax import cli, data, loop, models, rng, runs, step
 from cganjax import config as cfg
 from experiments import recipes
@@ -70,7 +71,7 @@ def main(argv=None) -> int:
     state = run.begin(jax.jit(trainer.init)(key), dataset)
     begun = run.done
     print(f"run: {out}, from step {begun} to {until} of {config.steps}, on {jax.devices()[0].device_kind}")
-    preview = runs.Preview(run.folder / "samples", networks, key)
+    states, preview = out / ckpt.STATES, runs.Preview(out / "samples", networks, key)
     progress = cli.Progress(begun, until, config.batch_size)
 
     def log(at, metrics):
@@ -93,9 +94,8 @@ def main(argv=None) -> int:
                 should_stop=stop.wished,
             )
         except loop.Diverged as error:
-            kept = f"{run.states.folder / str(run.done)} is the last good one" if run.done else "there is none yet"
-            print(f"error: the run diverged: {error}; of its checkpoints {kept}. Try a smaller learning_rate",
-                  file=sys.stderr)  # fmt: skip
+            kept = f"the last good checkpoint is {states / str(run.done)}" if run.done else "no checkpoint was made yet"
+            print(f"error: the run diverged: {error}; {kept}. Try a smaller learning_rate", file=sys.stderr)
             return cli.FAILED
         finally:
             seconds = time.perf_counter() - began
@@ -103,11 +103,11 @@ def main(argv=None) -> int:
             run.end(seconds)
     done = int(state.step)
     print(f"{done - begun} steps in {seconds:.0f} s, {(done - begun) * config.batch_size / seconds:.0f} images/s")
-    print(f"samples: {preview.last}\ncurves: {run.folder / 'curves.png'}\ncheckpoint: {run.states.folder / str(done)}")
+    print(f"samples: {preview.last}\ncurves: {out / 'curves.png'}\ncheckpoint: {states / str(done)}")
     if done < config.steps:
         later = " (with a later --stop-after)" if done == args.stop_after else ""
         print(f"stopped at step {done} of {config.steps}; the same command resumes{later}")
-    return stop.exit_code()
+    return stop.exit_code() if done < until else cli.DONE
 
 
 if __name__ == "__main__":

@@ -229,6 +229,11 @@ def test_folders_of_others_are_left_alone(train_tiny, tmp_path):
     assert sorted(p.name for p in (tmp_path / "run/checkpoints").iterdir()) == ["3", "6"]
 
 
+def test_a_refused_run_does_not_block_the_next(train_tiny, tmp_path):
+    assert train_tiny("--out", "run", "--dataset", "mnist", "--data-dir", "nowhere")[0] == 2
+    assert train_tiny("--out", "run", "--stop-after", "3")[0] == 0
+
+
 def test_other_images_under_the_same_name_are_refused(train_tiny, tmp_path):
     from test_data import write_set
 
