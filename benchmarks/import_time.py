@@ -33,11 +33,11 @@ def seconds(code: str) -> float:
     return time.perf_counter() - began
 
 
-def main():
+def main(argv=None):
     """Print the medians and the ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=11)
-    runs = parser.parse_args().runs
+    runs = parser.parse_args(argv).runs
     codes = {"bare interpreter": "pass", "import jax": "import jax", "import jax, cganjax": "import jax, cganjax"}
     times = {name: [] for name in codes}
     for i in range(runs + 1):  # the first round warms the file cache

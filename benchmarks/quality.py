@@ -3,13 +3,14 @@
     python -m benchmarks.quality mnist --data-dir DIR                 # against the test split: for reports
     python -m benchmarks.quality runs/mnist-s0 --reference train      # against train: for choosing between runs
 
-The judge is trained here from seed 0 on MNIST's train split (once; its weights are kept in runs/judge.npz). Its 128
+The judge is trained here from seed 0 on MNIST's train split (once; its weights are kept in runs/judges). Its 128
 features are its own, so its Frechet distances compare with no others. 10,000 samples of balanced labels against 10,000
 real images. Precision, recall (Kynkaanniemi et al., arXiv 1904.06991), density and coverage (Naeem et al., arXiv
 2002.09797) with k = 5. `std` is the standard deviation of a pixel within its class, averaged over pixels and classes.
 """
 
 import argparse
+import json
 import time
 from pathlib import Path
 
@@ -20,7 +21,7 @@ import numpy as np
 import optax
 
 import cganjax
-from cganjax import data, rng
+from cganjax import data, pixels, rng
 
 N, K_NEAREST, EPOCHS, BATCH = 10_000, 5, 6, 128
 
@@ -51,7 +52,7 @@ def train_judge(dataset, seed=0):
     @jax.jit
     def step(params, opt, batch, i):
         key_shift, key_dropout = jax.random.split(jax.random.fold_in(rng.stream(key, "augment"), i))
-        padded = jnp.pad(batch.images / 255.0, ((0, 0), (2, 2), (2, 2), (0, 0)))
+        padded = jnp.pad(pixels.signed_to_unit(pixels.rest_to_signed(batch.images)), ((0, 0), (2, 2), (2, 2), (0, 0)))
         shifts = jax.random.randint(key_shift, (BATCH, 2), 0, 5)
         crop = jax.vmap(lambda x, s: jax.lax.dynamic_slice(x, (s[0], s[1], 0), (28, 28, 1)))
         images = crop(padded, shifts)
@@ -120,7 +121,7 @@ def judge_row(params, reference_features, images, labels):
     }
 
 
-def main():
+def main(argv=None):
     """Print a row for real data and one for each checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoints", nargs="*", default=["mnist"], help="shipped names, run or checkpoint folders")
@@ -128,23 +129,25 @@ def main():
     parser.add_argument(
         "--reference", choices=("test", "train"), default="test", help="choose by train, report by test"
     )
-    parser.add_argument("--judge", type=Path, default=Path("runs/judge.npz"), help="where the judge's weights are kept")
+    parser.add_argument("--judges", type=Path, default=Path("runs/judges"), help="where the judge's weights are kept")
+    parser.add_argument("--json", type=Path, help="also write the rows here")
     parser.add_argument("--seed", type=int, default=0, help="of the samples")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
 
     train, test = (data.load("mnist", split, args.data_dir) for split in ("train", "test"))
     template = Judge().init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)))
-    if not args.judge.exists():
+    kept = args.judges / f"{train.fingerprint[:12]}.npz"
+    if not kept.exists():
         began = time.perf_counter()
-        args.judge.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(args.judge, *map(np.asarray, jax.tree.leaves(train_judge(train))))
+        args.judges.mkdir(parents=True, exist_ok=True)
+        np.savez(kept, *map(np.asarray, jax.tree.leaves(train_judge(train))))
         print(f"judge trained in {time.perf_counter() - began:.0f} s")
-    with np.load(args.judge) as arrays:
+    with np.load(kept) as arrays:
         params = jax.tree.unflatten(jax.tree.structure(template), [arrays[name] for name in arrays.files])
-    accuracy = (judge_all(params, test.images / np.float32(255))[1] == test.labels).mean()
+    accuracy = (judge_all(params, pixels.rest_to_unit(test.images))[1] == test.labels).mean()
     print(f"the judge's own accuracy on real test images: {accuracy:.4f}; reference: {args.reference}")
 
-    train_images, test_images = (d.images[:N] / np.float32(255) for d in (train, test))  # order is by digest: random
+    train_images, test_images = (pixels.rest_to_unit(d.images[:N]) for d in (train, test))  # by digest: random
     reference, other = (test_images, train_images) if args.reference == "test" else (train_images, test_images)
     other_labels = (train if args.reference == "test" else test).labels[:N]
     features = judge_all(params, reference)[0]
@@ -155,6 +158,10 @@ def main():
         rows[name] = judge_row(params, features, np.asarray(images), labels)
     for name, row in rows.items():
         print(f"{name:24}", " ".join(f"{metric} {value:.4f}" for metric, value in row.items()), flush=True)
+    if args.json:
+        about = {"reference": args.reference, "samples": N, "judge_accuracy": float(accuracy), "rows": rows}
+        args.json.write_text(json.dumps(about, indent=2))
+        print(args.json)
 
 
 if __name__ == "__main__":

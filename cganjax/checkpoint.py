@@ -6,9 +6,10 @@ A run folder holds `config.json`, `manifest.json` and `checkpoints/STEP/`; a shi
 
 import hashlib
 import io
-import logging
+import json
 import os
 import shutil
+import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,10 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from cganjax.files import read_json, write_file, write_json
-from cganjax.types import CheckpointError, Params
+from cganjax.files import quiet, read_json, write_file, write_json
+from cganjax.types import CheckpointError, Params, UnknownCheckpoint
 
-CARD, WEIGHTS, CONFIG, MANIFEST, STATES = "card.json", "weights.npz", "config.json", "manifest.json", "checkpoints"
+CARD, WEIGHTS, GRID = "card.json", "weights.npz", "grid.png"  # of a shipped checkpoint
+CONFIG, MANIFEST, METRICS = "config.json", "manifest.json", "metrics.jsonl"  # of a run folder
+CURVES, SAMPLES, STATES = "curves.png", "samples", "checkpoints"
 FORMAT = 1
 
 _HERE = Path(__file__).resolve().parent
@@ -49,11 +52,12 @@ def find(checkpoint: str | os.PathLike) -> Path:
       FileNotFoundError: listing the shipped names.
     """
     known = shipped()
-    if str(checkpoint).replace("_", "-") in known:
-        return known[str(checkpoint).replace("_", "-")]
+    for name, folder in known.items():
+        if str(checkpoint).replace("_", "-") == name.replace("_", "-"):
+            return folder
     path = Path(checkpoint).expanduser()
     if not path.exists():
-        raise FileNotFoundError(
+        raise UnknownCheckpoint(
             f"no checkpoint {str(checkpoint)!r}: give a run folder, a checkpoint folder, or one of {', '.join(known)}"
         )
     return path.resolve()
@@ -65,8 +69,11 @@ def find(checkpoint: str | os.PathLike) -> Path:
 def read_card(folder: Path) -> dict[str, Any]:
     """Read `card.json`. Raises CheckpointError naming the file where it is no card of ours."""
     card = read_json(folder / CARD)
-    if card.get("format") != FORMAT or not {"name", "roles", "config", "num_classes", "weights"} <= card.keys():
+    if card.get("format") != FORMAT:
         raise CheckpointError(f"{folder / CARD} is no card of format {FORMAT}: it was made by something else")
+    for name, kind in {"name": str, "roles": list, "config": dict, "weights": dict}.items():
+        if not isinstance(card.get(name), kind):
+            raise CheckpointError(f"{folder / CARD} is damaged: {name} is {card.get(name)!r}")
     return card
 
 
@@ -77,7 +84,7 @@ def read_weights(folder: Path, card: Mapping[str, Any]) -> dict[str, Params]:
         data = path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror}): get the checkpoint again") from None
-    if hashlib.sha256(data).hexdigest() != card["weights"]["sha256"]:
+    if hashlib.sha256(data).hexdigest() != card["weights"].get("sha256"):
         raise CheckpointError(f"{path} is damaged: its SHA-256 is not the one of its card; get the checkpoint again")
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
@@ -125,17 +132,17 @@ class RunStates:
         """Open them; `keep` is None to read only."""
         import orbax.checkpoint as ocp
 
-        logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax reports each save at length
         self._ocp = ocp
         self.folder = (run / STATES).resolve()
-        # Saving waits for the disk: the step that follows takes over the state's memory.
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep,
-            enable_async_checkpointing=False,
-            read_only=keep is None,
-            cleanup_tmp_directories=keep is not None,
-        )
-        self._manager = ocp.CheckpointManager(self.folder, options=options)
+        with quiet("absl"):  # Orbax reports each act at length
+            # Saving waits for the disk: the step that follows takes over the state's memory.
+            options = ocp.CheckpointManagerOptions(
+                max_to_keep=keep,
+                enable_async_checkpointing=False,
+                read_only=keep is None,
+                cleanup_tmp_directories=keep is not None,
+            )
+            self._manager = ocp.CheckpointManager(self.folder, options=options)
 
     def steps(self) -> list[int]:
         """The steps there are, oldest first."""
@@ -144,7 +151,8 @@ class RunStates:
     def save(self, step: int, state: Any) -> None:
         """Keep the state of `step`; saving the same step again does nothing."""
         if step not in self._manager.all_steps():
-            self._manager.save(step, args=self._ocp.args.StandardSave(state), force=True)
+            with quiet("absl"):
+                self._manager.save(step, args=self._ocp.args.StandardSave(state), force=True)
 
     def restore(self, like: Any, step: int | None = None) -> Any:
         """The state of `step` (the newest where None), on this process's device, shaped as `like`.
@@ -157,14 +165,29 @@ class RunStates:
         if step not in steps:
             raise CheckpointError(f"{self.folder} holds no checkpoint{'' if step is None else f' of step {step}'}")
         try:
-            return self._manager.restore(step, args=self._ocp.args.StandardRestore(like))
+            with quiet("absl"):
+                return self._manager.restore(step, args=self._ocp.args.StandardRestore(like))
         except Exception as error:  # Orbax and TensorStore have no common error
-            reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-            raise CheckpointError(f"{self.folder / str(step)} is damaged or foreign: {reason}") from error
+            _mute_late_reads()
+            reason = str(error).strip().split(":")[0].splitlines()[0] if str(error).strip() else type(error).__name__
+            raise CheckpointError(
+                f"{self.folder / str(step)} is damaged or foreign ({reason}): delete it to go on from an earlier one"
+            ) from error
 
     def close(self) -> None:
         """Let go of the folder."""
         self._manager.close()
+
+
+def _mute_late_reads() -> None:
+    """Keep TensorStore quiet after a failed restore: its reads still under way report to an event loop that is gone."""
+    before = sys.unraisablehook
+
+    def hook(unraisable):
+        if not (isinstance(unraisable.exc_value, RuntimeError) and "Event loop is closed" in str(unraisable.exc_value)):
+            before(unraisable)
+
+    sys.unraisablehook = hook
 
 
 def newest_step(run: Path) -> int:
@@ -182,9 +205,22 @@ def read_run(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return read_json(run / CONFIG), read_json(run / MANIFEST)
 
 
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The lines of a `metrics.jsonl`, oldest first; a last line cut short by a crash is left out."""
+    if not path.exists():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
+
+
 def remove_run(run: Path) -> None:
     """Delete what a run wrote into its folder, and nothing else."""
-    for name in (STATES, "samples"):
+    for name in (STATES, SAMPLES):
         shutil.rmtree(run / name, ignore_errors=True)
-    for name in (CONFIG, MANIFEST, "metrics.jsonl", "curves.png"):
+    for name in (CONFIG, MANIFEST, METRICS, CURVES):
         (run / name).unlink(missing_ok=True)

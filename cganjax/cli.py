@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cganjax.types import CheckpointError, UserError
+from cganjax.types import CheckpointError, UnknownCheckpoint, UserError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 BACKENDS = ("cpu", "gpu", "tpu", "auto")
@@ -61,13 +61,14 @@ def choose_backend(name: str) -> None:
     try:
         if name in ("cpu", "tpu"):
             jax.config.update("jax_platforms", name)
-        found = jax.devices()
-        if name == "gpu":  # not set above: it may be CUDA or ROCm, and JAX prefers whichever is installed
-            found = [device for device in found if device.platform in ("gpu", "cuda", "rocm")]
+        # For gpu nothing was set: it may be CUDA or ROCm, and JAX prefers whichever is installed.
+        found = jax.default_backend()
     except RuntimeError as error:
         raise UserError(_no_backend(name, str(error).strip().splitlines()[0])) from None
-    if not found:
-        raise UserError(_no_backend(name, f"JAX finds only {jax.default_backend()}"))
+    if name not in ("auto", found):
+        raise UserError(_no_backend(name, f"JAX computes on {found}"))
+    # A shape that broadcasts by accident is an error in our commands; the importing user's JAX is left as it is.
+    jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 def _no_backend(name: str, reason: str) -> str:
@@ -96,7 +97,7 @@ def execute(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[s
     """Run a command's main and turn what it raises into a sentence and an exit code."""
     try:
         return main(argv) or DONE
-    except (UserError, CheckpointError, FileNotFoundError) as error:
+    except (UserError, CheckpointError, UnknownCheckpoint) as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
@@ -123,7 +124,7 @@ class Stop:
 
     def _catch(self, number, frame) -> None:
         if self.signal is not None:
-            raise KeyboardInterrupt
+            raise SystemExit(INTERRUPTED if number == signal.SIGINT else TERMINATED)
         self.signal = number
         print("\nstopping after this step, saving ...", file=sys.stderr, flush=True)
 

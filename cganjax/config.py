@@ -6,10 +6,13 @@ A recipe is a `Config`; what a field means stands beside it here, and nothing is
 import dataclasses
 import difflib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cganjax.types import UserError
+
+SPLITS = ("train", "test", "all")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +69,8 @@ def override(config: Config, assignments: Iterable[str]) -> Config:
         key, equals, value = text.partition("=")
         if not equals:
             raise UserError(f"--set {text}: give it as key=value")
+        if key == "recipe":
+            raise UserError(f"--set {text}: a recipe is chosen by --recipe")
         if key not in flat:
             near = difflib.get_close_matches(key, flat, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
@@ -79,16 +84,17 @@ def check(config: Config) -> Config:
     rules = (
         ("steps", config.steps >= 1, "at least 1"),
         ("batch_size", config.batch_size >= 2, "at least 2"),
-        ("learning_rate", config.learning_rate > 0, "above 0"),
+        ("split", config.split in SPLITS, f"one of {', '.join(SPLITS)}"),
+        ("learning_rate", 0 < config.learning_rate < math.inf, "above 0 and finite"),
         ("decay_from", 0 <= config.decay_from <= 1, "within 0 and 1"),
         ("beta1", 0 <= config.beta1 < 1, "within 0 and 1"),
         ("beta2", 0 <= config.beta2 < 1, "within 0 and 1"),
-        ("gamma_start", config.gamma_start >= 0, "0 or more"),
-        ("gamma_end", config.gamma_end >= 0, "0 or more"),
+        ("gamma_start", 0 <= config.gamma_start < math.inf, "0 or more and finite"),
+        ("gamma_end", 0 <= config.gamma_end < math.inf, "0 or more and finite"),
         ("gamma_until", 0 < config.gamma_until <= 1, "above 0, at most 1"),
         ("penalty_fraction", 0 < config.penalty_fraction <= 1, "above 0, at most 1"),
         ("ema_decay", 0 <= config.ema_decay < 1, "within 0 and 1"),
-        ("seed", 0 <= config.seed < 2**63, "0 or more"),
+        ("seed", 0 <= config.seed < 2**32, "within 0 and 2^32 - 1"),
         *((name, getattr(config, name) >= 1, "at least 1")
           for name in ("log_every", "sample_every", "checkpoint_every", "keep")),
         *((f"{net}.{name}", value >= 1, "at least 1")

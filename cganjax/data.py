@@ -5,10 +5,11 @@ Nothing here shuffles or batches: that is the loop's, from (seed, epoch). Pixels
 
 import gzip
 import hashlib
-import logging
 import os
 import socket
 import struct
+import urllib.parse
+import urllib.request
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
@@ -19,21 +20,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cganjax.config import SPLITS
+from cganjax.files import quiet
 from cganjax.types import Batch, UserError
 
 ENVIRONMENT = "CGANJAX_DATA_DIR"
-SPLITS = ("train", "test", "all")
 
-# MD5 of the uncompressed files of MNIST as LeCun, Cortes and Burges published them.
+# MD5 of the uncompressed files of MNIST as LeCun, Cortes and Burges published them: (data set, file).
 CANONICAL_MD5 = {
-    "6bbc9ace898e44ae57da46a324031adb": "mnist train images",
-    "a25bea736e30d166cdddb491f175f624": "mnist train labels",
-    "2646ac647ad5339dbf082846283269ea": "mnist test images",
-    "27ae3e4e09519cfbb04c329615203637": "mnist test labels",
+    "6bbc9ace898e44ae57da46a324031adb": ("mnist", "train-images"),
+    "a25bea736e30d166cdddb491f175f624": ("mnist", "train-labels"),
+    "2646ac647ad5339dbf082846283269ea": ("mnist", "t10k-images"),
+    "27ae3e4e09519cfbb04c329615203637": ("mnist", "t10k-labels"),
 }
 _IDX_FILES = {"train": ("train-images", "train-labels"), "test": ("t10k-images", "t10k-labels")}
 # EMNIST's letters are numbered from 1, under a header of 37 classes.
-_TFDS_LABELS = {"emnist/letters": (1, 26)}  # name -> (first label, number of classes)
+_OTHER_LABELS = {"emnist/letters": (1, 26)}  # name -> (first label, number of classes)
 
 
 class Dataset(NamedTuple):
@@ -51,7 +53,7 @@ class Dataset(NamedTuple):
 
 class _Raw(NamedTuple):
     images: np.ndarray  # uint8 [N, H, W, C]
-    labels: np.ndarray  # int [N], from 0
+    labels: np.ndarray  # int [N], as the source numbers them
     num_classes: int
     source: str
     notes: tuple[str, ...] = ()
@@ -98,8 +100,11 @@ def _find(name: str, part: str, folder: Path | None) -> _Raw:
 def _canonical(name: str, split: str, parts: list[_Raw]) -> Dataset:
     """Join the parts and sort by digest, so that every source of the same images gives the same rows."""
     images = np.concatenate([p.images for p in parts])
-    labels = np.concatenate([p.labels for p in parts]).astype(np.int32)
-    num_classes = max(p.num_classes for p in parts)
+    first, num_classes = _OTHER_LABELS.get(name, (0, max(p.num_classes for p in parts)))
+    labels = np.concatenate([p.labels for p in parts]).astype(np.int32) - np.int32(first)
+    if labels.min() < 0 or labels.max() >= num_classes:
+        raise UserError(f"{name} ({split}) from {parts[0].source} has labels {labels.min() + first}.."
+                        f"{labels.max() + first}: expected {first}..{first + num_classes - 1}")  # fmt: skip
     digests = [hashlib.md5(x.tobytes() + struct.pack("<i", y)).digest() for x, y in zip(images, labels, strict=True)]
     order = np.array(sorted(range(len(digests)), key=digests.__getitem__), dtype=np.int64)
     total = hashlib.sha256(repr((images.shape[1:], num_classes)).encode())
@@ -145,7 +150,9 @@ def _idx_folder(name: str, part: str, folder: Path | None) -> _Raw | None:
             raise UserError(f"{place} lacks the file {lacking}-idx*-ubyte (plain or .gz): put it beside the other one")
     else:
         return None
-    (images, image_note), (labels, label_note) = (_read_idx(path) for path in paths)
+    (images, image_note), (labels, label_note) = (
+        _read_idx(path, name, s) for path, s in zip(paths, stems, strict=True)
+    )
     if images.ndim != 3 or labels.ndim != 1:
         wrong = paths[0] if images.ndim != 3 else paths[1]
         raise UserError(f"{wrong} has the wrong magic number for its name: images have 3 dimensions, labels 1")
@@ -153,8 +160,7 @@ def _idx_folder(name: str, part: str, folder: Path | None) -> _Raw | None:
         raise UserError(f"{place} holds {len(images)} images and {len(labels)} labels ({part}): they must be as many")
     if len(images) == 0:
         raise UserError(f"{paths[0]} holds no image: give a file with at least one")
-    classes = max(10, int(labels.max()) + 1)
-    return _Raw(images[..., None], labels, classes, f"IDX files in {place}", image_note + label_note)
+    return _Raw(images[..., None], labels, int(labels.max()) + 1, f"IDX files in {place}", image_note + label_note)
 
 
 def _idx_path(folder: Path, stem: str) -> Path | None:
@@ -163,8 +169,8 @@ def _idx_path(folder: Path, stem: str) -> Path | None:
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
-def _read_idx(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Read one IDX file of unsigned bytes; the second value notes a digest that is not MNIST's."""
+def _read_idx(path: Path, name: str, stem: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Read one IDX file of unsigned bytes; the second value notes a digest that is not known."""
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             data = file.read()
@@ -184,7 +190,11 @@ def _read_idx(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
         raise UserError(f"{path} holds {len(data) - header} bytes of values where its header promises "
                         f"{'x'.join(map(str, shape))}: fetch it again")  # fmt: skip
     digest = hashlib.md5(data).hexdigest()
-    note = () if digest in CANONICAL_MD5 else (f"{path.name} has the unknown MD5 {digest}",)
+    known = CANONICAL_MD5.get(digest)
+    if known not in (None, (name, stem)):
+        raise UserError(f"{path} was taken for the {stem} of {name}, by its MD5 it is the {known[1]} of {known[0]}: "
+                        "point --data-dir at the right files")  # fmt: skip
+    note = () if known else (f"{path.name} has the unknown MD5 {digest}",)
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape), note
 
 
@@ -236,7 +246,8 @@ def _read_tfds(name: str, part: str, root: Path) -> _Raw:
     tfds = _import_tfds()
     try:
         rows = tfds.data_source(name, split=part, data_dir=str(root), download=False)
-        rows = rows.__getitems__(range(len(rows)))
+        with quiet("absl"):  # TFDS advises OpenCV at the first image
+            rows = rows.__getitems__(range(len(rows)))
         images = np.stack([row["image"] for row in rows])
         labels = np.array([row["label"] for row in rows], np.int64)
         classes = tfds.builder(name, data_dir=str(root)).info.features["label"].num_classes
@@ -246,25 +257,24 @@ def _read_tfds(name: str, part: str, root: Path) -> _Raw:
                         "file_format='array_record', or use IDX files") from None  # fmt: skip
     if images.ndim != 4 or images.dtype != np.uint8:
         raise UserError(f"{name} is no set of uint8 images of one size: choose another")
-    first, classes = _TFDS_LABELS.get(name, (0, classes))
-    return _Raw(images, labels - first, classes, f"TFDS below {root}")
+    return _Raw(images, labels, classes, f"TFDS below {root}")
 
 
 def _import_tfds():
-    """Import TFDS with its advice to install TensorFlow and OpenCV kept quiet: reading needs neither."""
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    """Import TFDS without its advice to install TensorFlow: reading needs none."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import tensorflow_datasets as tfds
     return tfds
 
 
-def _network(host: str = "storage.googleapis.com", seconds: float = 3.0) -> bool:
-    """Whether TFDS's own host answers; a proxy named in the environment is trusted to be there."""
-    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
-        return True
+def _network(seconds: float = 3.0) -> bool:
+    """Whether TFDS's own host, or the proxy that the environment names for it, answers."""
+    proxies = urllib.request.getproxies()
+    proxy = urllib.parse.urlsplit(proxies.get("https") or proxies.get("all") or "")
+    host = (proxy.hostname, proxy.port or 80) if proxy.hostname else ("storage.googleapis.com", 443)
     try:
-        socket.create_connection((host, 443), timeout=seconds).close()
+        socket.create_connection(host, timeout=seconds).close()
     except OSError:
         return False
     return True
@@ -288,7 +298,7 @@ SOURCES: tuple[Source, ...] = (
 
 
 def epoch_order(key: jax.Array, epoch: int, n: int) -> jax.Array:
-    """The order of an epoch: a permutation of 0..n-1, int32 [n], from the data stream's key and the epoch alone."""
+    """The order of an epoch: a permutation of 0..n-1, int [n], from the data stream's key and the epoch alone."""
     return jax.random.permutation(jax.random.fold_in(key, epoch), n)
 
 

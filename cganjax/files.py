@@ -1,11 +1,25 @@
 """Reading and writing files whole: nothing half-written, nothing existing lost unasked, errors that name the file."""
 
+import contextlib
 import json
+import logging
 import os
 from pathlib import Path
 from typing import Any
 
 from cganjax.types import CheckpointError, UserError
+
+
+@contextlib.contextmanager
+def quiet(logger: str):
+    """Within it, a library's logger says errors only; its level is put back at the end."""
+    log = logging.getLogger(logger)
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def read_json(path: Path) -> dict[str, Any]:

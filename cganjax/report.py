@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from cganjax import pixels
+from cganjax.checkpoint import read_metrics
 from cganjax.files import write_file
-
-METRICS = "metrics.jsonl"
 
 
 def grid(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
@@ -18,15 +18,10 @@ def grid(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
     n, h, w, _ = images.shape
     rows = -(-n // columns)
     sheet = np.full((rows * (h + gap) + gap, columns * (w + gap) + gap), 255, np.uint8)
-    for i, image in enumerate(255 - to_uint8(images)[..., 0]):
+    for i, image in enumerate(255 - pixels.unit_to_rest(images)[..., 0]):
         top, left = gap + (i // columns) * (h + gap), gap + (i % columns) * (w + gap)
         sheet[top : top + h, left : left + w] = image
     return sheet
-
-
-def to_uint8(images: np.ndarray) -> np.ndarray:
-    """Pixels in [0, 1] -> uint8 in 0..255, rounded."""
-    return np.round(np.clip(np.asarray(images), 0.0, 1.0) * 255.0).astype(np.uint8)
 
 
 def save_png(path: Path, sheet: np.ndarray, scale: int = 2) -> None:
@@ -66,19 +61,6 @@ class MetricsLog:
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of a `metrics.jsonl`, oldest first; a last line cut short by a crash is left out."""
-    if not path.exists():
-        return []
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break
-    return rows
 
 
 CURVES = (

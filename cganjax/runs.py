@@ -5,8 +5,8 @@ import os
 import platform
 import shlex
 import subprocess
-import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from cganjax import checkpoint as ckpt
 from cganjax import config as cfg
-from cganjax import files, report, rng
+from cganjax import files, pixels, report, rng
 from cganjax.data import Dataset
 from cganjax.models import Networks
 from cganjax.types import UserError
@@ -36,17 +36,18 @@ class Run:
         self.folder, self.config = folder, config
         if folder.exists() and not folder.is_dir():
             raise UserError(f"{folder} is a file: give a folder as --out")
-        ours = (folder / ckpt.CONFIG).exists()
+        there = files.read_json(folder / ckpt.CONFIG) if (folder / ckpt.CONFIG).exists() else {}
+        ours = cfg.to_json(config).keys() <= there.keys()
         if folder.is_dir() and any(folder.iterdir()) and not ours:
             raise UserError(f"{folder} is not empty and holds no run: choose another --out")
         if ours and not overwrite:
-            _same(folder, files.read_json(folder / ckpt.CONFIG), cfg.to_json(config))
+            _same(folder, there, cfg.to_json(config))
         files.writable_folder(folder)
         self._fresh = overwrite
         self.done = 0 if overwrite else ckpt.newest_step(folder)  # updates that the newest checkpoint holds
 
-    def begin(self, state: Any, dataset: Dataset) -> Any:
-        """The newest state in the folder, or the given first one where there is none yet.
+    def begin(self, state: Any, dataset: Dataset, command: Sequence[str]) -> Any:
+        """The newest state in the folder, or the given first one where there is none yet; `command` is for the record.
 
         Raises:
           UserError: the data are not those that the run began with.
@@ -61,28 +62,33 @@ class Run:
                     f"{self.folder} was trained on other images than those of {dataset.source}: "
                     "point --data-dir at the same ones, or choose another --out"
                 )
-        (self.folder / "samples").mkdir(exist_ok=True)
-        self.manifest = manifest(self.config, dataset, before)
+        (self.folder / ckpt.SAMPLES).mkdir(exist_ok=True)
+        self.manifest = manifest(self.config, dataset, command, before)
+        self._wall_before, self._began = self.manifest["wall_time_s"], time.perf_counter()
         files.write_json(self.folder / ckpt.CONFIG, cfg.to_json(self.config))
         files.write_json(self.folder / ckpt.MANIFEST, self.manifest)
         self.states = ckpt.RunStates(self.folder, keep=self.config.keep)
         if self.done:
             state = self.states.restore(state, self.done)
-        self.metrics = report.MetricsLog(self.folder / report.METRICS, self.done)
+        self.metrics = report.MetricsLog(self.folder / ckpt.METRICS, self.done)
         return state
 
     def save(self, step: int, state: Any) -> None:
         """Keep a state, and bring the curves up to date: a hook of the loop."""
         self.states.save(step, state)
         self.done = self.manifest["steps"] = step
-        report.save_curves(self.folder / "curves.png", self.metrics.rows, f"{self.folder.name}, to step {step}")
+        self._write_manifest()
+        report.save_curves(self.folder / ckpt.CURVES, self.metrics.rows, f"{self.folder.name}, to step {step}")
 
-    def end(self, seconds: float) -> None:
-        """Add this part's wall time to the manifest and let go of the folder."""
-        self.manifest["wall_time_s"] = round(self.manifest["wall_time_s"] + seconds, 1)
-        files.write_json(self.folder / ckpt.MANIFEST, self.manifest)
+    def end(self) -> None:
+        """Bring the manifest up to date and let go of the folder."""
+        self._write_manifest()
         self.metrics.close()
         self.states.close()
+
+    def _write_manifest(self) -> None:
+        self.manifest["wall_time_s"] = round(self._wall_before + time.perf_counter() - self._began, 1)
+        files.write_json(self.folder / ckpt.MANIFEST, self.manifest)
 
 
 class Preview:
@@ -97,18 +103,25 @@ class Preview:
         self.last: Path | None = None
 
     def __call__(self, step: int, state: Any) -> None:
-        images = np.asarray(self._generate(state.generator_ema, self._z, self._labels)) * 0.5 + 0.5
+        images = pixels.signed_to_unit(self._generate(state.generator_ema, self._z, self._labels))
         self.last = self._folder / f"{step:06d}.png"
-        report.save_png(self.last, report.grid(images, self._columns))
+        report.save_png(self.last, report.grid(np.asarray(images), self._columns))
 
 
-def manifest(config: cfg.Config, dataset: Dataset, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
+# What may be another in each part of a run that was resumed.
+_OF_A_PART = ("command", "versions", "device", "xla_flags", "jax_threefry_partitionable", "git")
+
+
+def manifest(
+    config: cfg.Config, dataset: Dataset, command: Sequence[str], before: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """What a run did and with what, as JSON values; `before` is the manifest of the part that this one resumes."""
     device = jax.devices()[0]
+    earlier = [*before["earlier_parts"], {k: before[k] for k in ("steps", *_OF_A_PART)}] if before else []
     return {
         "recipe": config.recipe,
         "seed": config.seed,
-        "command": shlex.join(["python", "-m", "experiments.train", *sys.argv[1:]]),
+        "command": shlex.join(command),
         "data": {
             "name": dataset.name,
             "split": dataset.split,
@@ -124,8 +137,8 @@ def manifest(config: cfg.Config, dataset: Dataset, before: Mapping[str, Any] | N
         "jax_threefry_partitionable": jax.config.jax_threefry_partitionable,
         "git": git_state(),
         "steps": before["steps"] if before else 0,
-        "parts": (before["parts"] if before else 0) + 1,
         "wall_time_s": before["wall_time_s"] if before else 0.0,
+        "earlier_parts": earlier,
     }
 
 

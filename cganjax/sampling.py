@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 
 from cganjax import checkpoint as ckpt
 from cganjax import config as cfg
-from cganjax import models
+from cganjax import models, pixels, rng
 from cganjax.types import CheckpointError, Params, UserError
 
 # Sizes that are compiled for: a call is padded to the next one, a longer call is worked in pieces of the last.
@@ -60,8 +59,8 @@ class Discriminator:
     """A trained discriminator as a pure function; make one with `cganjax.load_discriminator`."""
 
     params: Params
-    num_classes: int | None
-    image_shape: tuple[int, int, int]
+    num_classes: int  # K
+    image_shape: tuple[int, int, int]  # (H, W, C)
     card: Mapping[str, Any]
     apply: Callable[..., jax.Array] = dataclasses.field(repr=False)  # (params, images in [-1, 1], labels) -> scores
 
@@ -83,12 +82,12 @@ class Discriminator:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _generate(apply, params, *inputs):
-    return apply(params, *inputs) * 0.5 + 0.5
+    return pixels.signed_to_unit(apply(params, *inputs))
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _score(apply, params, images, labels):
-    return apply(params, images * 2.0 - 1.0, labels)
+    return apply(params, pixels.unit_to_signed(images), labels)
 
 
 # --- loading ----------------------------------------------------------------------------------------------------------
@@ -134,12 +133,16 @@ def _read(folder: Path, role: str, stamp: tuple):
         raise CheckpointError(f"{folder} was made for networks that this version does not know: {error}") from None
     network = getattr(networks, role)
     expected = jax.eval_shape(network.init, jax.random.key(0))
-    if jax.tree.map(jnp.shape, params) != jax.tree.map(jnp.shape, expected):
+    if jax.tree.map(_kind, params) != jax.tree.map(_kind, expected):
         raise CheckpointError(f"{folder} holds arrays that are not those of its networks")
     params = jax.tree.map(jnp.asarray, params)
     if role == "generator":
         return Generator(params, networks.latent_size, card["num_classes"], networks.image_shape, card, network.apply)
     return Discriminator(params, card["num_classes"], networks.image_shape, card, network.apply)
+
+
+def _kind(array) -> tuple:
+    return array.shape, array.dtype
 
 
 def _read_shipped(folder: Path, role: str) -> tuple[dict[str, Any], Params]:
@@ -163,9 +166,9 @@ def _read_run(folder: Path, role: str) -> tuple[dict[str, Any], Params]:
     try:
         config, num_classes = cfg.from_json(values), manifest["data"]["num_classes"]
         networks = models.build(config.family, config.generator, config.discriminator, num_classes)
+        like = jax.eval_shape(step.gan(config, networks).init, jax.random.key(0))
     except (TypeError, KeyError, UserError) as error:
         raise CheckpointError(f"{run / ckpt.CONFIG} is no run of this version: {error}") from None
-    like = jax.eval_shape(step.gan(config, networks).init, jax.random.key(0))
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), like)
     states = ckpt.RunStates(run)
@@ -198,10 +201,7 @@ def card_of_run(name, config, manifest, roles, steps, metrics) -> dict[str, Any]
 
 def metrics_at(run: Path, step: int) -> dict[str, float]:
     """The newest line of a run's `metrics.jsonl` up to a step, or {}."""
-    path = run / "metrics.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    rows = [json.loads(line) for line in lines if line.endswith("}")]
-    return next((row for row in reversed(rows) if row["step"] <= step), {})
+    return next((row for row in reversed(ckpt.read_metrics(run / ckpt.METRICS)) if row["step"] <= step), {})
 
 
 # --- sampling ---------------------------------------------------------------------------------------------------------
@@ -250,8 +250,10 @@ def sample_from(generator: Generator, key, labels=None, *, n=None, truncation=1.
     if generator.num_classes is None:
         if labels is not None:
             raise TypeError("labels were given to an unconditional checkpoint: give n=, the number of images")
-        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
             raise TypeError(f"n is {n!r}: an unconditional checkpoint takes n=, a number of images")
+        if n < 0:
+            raise ValueError(f"n is {n}: expected a number of images, 0 or more")
         count = int(n)
     else:
         if n is not None:
@@ -274,9 +276,9 @@ def _draw(generator: Generator, key, labels, start, count: int, truncation) -> j
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _sample(apply, latent_size, count, params, key, start, truncation, *labels):
-    keys = jax.vmap(lambda i: jax.random.fold_in(key, start + i))(jnp.arange(count))  # [count]
+    keys = rng.items(key, count, start)  # [count]
     z = jax.vmap(lambda k: jax.random.normal(k, (latent_size,), jnp.float32))(keys)  # [count, L]
-    return apply(params, z * truncation, *labels) * 0.5 + 0.5
+    return pixels.signed_to_unit(apply(params, z * jnp.asarray(truncation, jnp.float32), *labels))
 
 
 def _in_chunks(generator: Generator, key, labels, count: int, truncation) -> jax.Array:
@@ -340,9 +342,9 @@ def _as_array(labels: Any) -> jax.Array | np.ndarray:
         array = np.asarray(labels)
     except ValueError:
         raise ValueError("labels are ragged: expected integers of shape [N]") from None
-    if array.dtype == object and all(isinstance(x, int) for x in array.ravel()):
-        at, value = next((i, x) for i, x in enumerate(array.ravel()) if abs(x) >= 2**63)
-        raise ValueError(f"label {value} at position {at} is no small integer")
+    if array.dtype == object and array.size and all(isinstance(x, int) for x in array.ravel()):
+        # Python integers in an object array; one beyond int64 is no label of any model.
+        return np.clip(array, -(2**63), 2**63 - 1).astype(np.int64)
     return array
 
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cganjax import losses, rng
+from cganjax import losses, pixels, rng
 from cganjax.config import Config
 from cganjax.models import Networks
 from cganjax.state import GANState, Info
@@ -22,11 +22,6 @@ class Trainer(NamedTuple):
 
     init: Callable[[jax.Array], GANState]  # key -> state
     step: Callable[[jax.Array, GANState, Batch], tuple[GANState, Info]]  # (key, state, batch) -> (state, info)
-
-
-def to_signed(images: jax.Array) -> jax.Array:
-    """Pixels at rest, uint8 in 0..255, -> what networks want, float32 in [-1, 1]."""
-    return images.astype(jnp.float32) / 127.5 - 1.0
 
 
 def gamma_schedule(config: Config) -> optax.Schedule:
@@ -91,7 +86,7 @@ def gan(config: Config, networks: Networks) -> Trainer:
         return loss + 0.5 * weight * (r1 + r2), (loss, scores.mean(axis=1), r1, r2)
 
     def step(key: jax.Array, state: GANState, batch: Batch) -> tuple[GANState, Info]:
-        real, labels = to_signed(batch.images), batch.labels
+        real, labels = pixels.rest_to_signed(batch.images), batch.labels
         key_z = jax.random.fold_in(rng.stream(key, "z"), state.step)
         z = jax.random.normal(key_z, (len(labels), networks.latent_size), jnp.float32)
         fake, pullback = jax.vjp(lambda p: generate(p, z, labels), state.generator)

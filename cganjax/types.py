@@ -21,5 +21,9 @@ class CheckpointError(ValueError):
     """A checkpoint is damaged, foreign, or lacks what was asked of it; the message names the file."""
 
 
+class UnknownCheckpoint(FileNotFoundError):
+    """There is no checkpoint of that name or at that place; the message lists the known names."""
+
+
 class UserError(Exception):
     """Bad input to a command: its message is the one sentence that the user sees, with exit code 2."""

@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from cganjax import cli
+from cganjax import checkpoint as ckpt
+from cganjax import cli, files
 from cganjax.commands import sample
 from experiments import train
 
@@ -14,11 +15,11 @@ def main(argv=None) -> int:
     p.add_argument("--out", type=Path, default=Path("runs/quickstart"), help="a folder (default: runs/quickstart)")
     cli.add_backend(p)
     args = p.parse_args(argv)
-    pi, run = args.out / "pi.png", args.out / "digits"
-    sample.main(["3141592653", "--out", str(pi), "--overwrite", "--backend", args.backend])
+    drawn, run = files.writable_folder(args.out / "drawn"), args.out / "digits"
+    sample.main(["3141592653", "--out", str(drawn), "--backend", args.backend])
     code = train.main(["--recipe", "digits", "--out", str(run), "--backend", args.backend])
     if code == cli.DONE:
-        print(f"\nDone. Look at:\n  {pi}  (the shipped checkpoint)\n  {run / 'samples'}  (your training so far)")
+        print(f"\nPictures:\n  {drawn}  digits by the shipped checkpoint\n  {run / ckpt.SAMPLES}  your training")
     return code
 
 

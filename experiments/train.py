@@ -45,6 +45,7 @@ def resolve(args) -> cfg.Config:
 
 def main(argv=None) -> int:
     """Parse, build, wire the hooks, run, say where everything is."""
+    argv = sys.argv[1:] if argv is None else argv
     args = parser().parse_args(argv)
     config = resolve(args)
     out = args.out or Path("runs") / f"{config.recipe}-s{config.seed}"
@@ -68,10 +69,10 @@ def main(argv=None) -> int:
     data.check_fits(dataset, networks.image_shape, config.batch_size)
     trainer, key = step.gan(config, networks), rng.root(config.seed)
 
-    state = run.begin(jax.jit(trainer.init)(key), dataset)
+    state = run.begin(jax.jit(trainer.init)(key), dataset, ["python", "-m", "experiments.train", *argv])
     begun = run.done
     print(f"run: {out}, from step {begun} to {until} of {config.steps}, on {jax.devices()[0].device_kind}")
-    states, preview = out / ckpt.STATES, runs.Preview(out / "samples", networks, key)
+    states, preview = out / ckpt.STATES, runs.Preview(out / ckpt.SAMPLES, networks, key)
     progress = cli.Progress(begun, until, config.batch_size)
 
     def log(at, metrics):
@@ -100,13 +101,13 @@ def main(argv=None) -> int:
         finally:
             seconds = time.perf_counter() - began
             progress.close()
-            run.end(seconds)
+            run.end()
     done = int(state.step)
     print(f"{done - begun} steps in {seconds:.0f} s, {(done - begun) * config.batch_size / seconds:.0f} images/s")
-    print(f"samples: {preview.last}\ncurves: {out / 'curves.png'}\ncheckpoint: {states / str(done)}")
+    print(f"samples: {preview.last}\ncurves: {out / ckpt.CURVES}\ncheckpoint: {states / str(done)}")
     if done < config.steps:
-        later = " (with a later --stop-after)" if done == args.stop_after else ""
-        print(f"stopped at step {done} of {config.steps}; the same command resumes{later}")
+        but = [", without --overwrite"] * args.overwrite + [", with a later --stop-after"] * (done == args.stop_after)
+        print(f"stopped at step {done} of {config.steps}; the same command resumes{''.join(but)}")
     return stop.exit_code() if done < until else cli.DONE
 
 

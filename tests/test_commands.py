@@ -12,7 +12,7 @@ from PIL import Image
 
 import cganjax
 from cganjax import __main__ as package
-from cganjax import report
+from cganjax import pixels, report
 from cganjax.commands import doctor
 from experiments import sample
 
@@ -23,10 +23,10 @@ def test_a_grid_of_the_digits_asked_for(command, tmp_path):
     code, out, err = command(sample, "3141592653", "--out", "pi.png")
     assert (code, err) == (0, "") and "pi.png" in out
     with Image.open("pi.png") as picture:
-        pixels = np.asarray(picture)
-    assert pixels.shape == (2 * 32, 2 * (10 * 30 + 2)), "one row of ten, gaps of 2, doubled"
+        sheet = np.asarray(picture)
+    assert sheet.shape == (2 * 32, 2 * (10 * 30 + 2)), "one row of ten, gaps of 2, doubled"
     images = np.asarray(cganjax.sample(jax.random.key(0), [3, 1, 4, 1, 5, 9, 2, 6, 5, 3]))
-    assert np.array_equal(255 - pixels[::2, ::2][2:30, 32:60], report.to_uint8(images[1])[..., 0])
+    assert np.array_equal(255 - sheet[::2, ::2][2:30, 32:60], pixels.unit_to_rest(images[1])[..., 0])
     code, _, err = command(sample, "3141592653", "--out", "pi.png")
     assert code == 2 and "pi.png exists" in err and "--overwrite" in err
     assert command(sample, "3", "1", "--out", "pi.png", "--overwrite")[0] == 0
@@ -78,6 +78,8 @@ def test_the_prompt_ends_with_the_input(command, monkeypatch):
     "arguments, said",
     [
         (["12a"], "'a' at position 2 is no label"),
+        ([""], "'' holds no label"),
+        ([","], "holds no label"),
         (["--random", "0"], "--random is 0"),
         (["12", "--random", "3"], "give one of them"),
         (["12", "--truncation", "2"], "--truncation is 2"),

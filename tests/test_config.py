@@ -1,7 +1,8 @@
-"""Every key of a run can be set, changes the resolved run, and is refused where it cannot work."""
+"""Every key of a run can be set, is read by something, and is refused where it cannot work."""
 
 import dataclasses
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,11 @@ def test_every_field_says_what_it_is():
     for field in dataclasses.fields(cfg.Config):
         line = next(text for text in lines if text.strip().startswith(f"{field.name}: "))
         assert "# " in line, field.name
+
+
+def test_every_field_is_read_somewhere():
+    """A key that can be set and that nothing reads would be a lie."""
+    rooms = [*Path(cfg.__file__).parent.rglob("*.py"), *Path(recipes.__file__).parents[1].glob("*.py")]
+    source = "\n".join(path.read_text() for path in rooms if path.name != "config.py")
+    for field in dataclasses.fields(cfg.Config):
+        assert re.search(rf"\bconfig\.{field.name}\b", source), field.name

@@ -2,7 +2,6 @@
 
 import gzip
 import struct
-import time
 
 import jax
 import numpy as np
@@ -34,6 +33,21 @@ def write_set(folder, n=12, split="train", seed=0, **options):
     images, labels = some(n, seed)
     write_idx(folder, f"{stem}-images", images, **options)
     return write_idx(folder, f"{stem}-labels", labels, **options)
+
+
+def pair(folder, images, labels, **options):
+    """Both files of a train split; the options are for the images."""
+    write_idx(folder, "train-images", images, **options)
+    write_idx(folder, "train-labels", labels)
+
+
+def raw(folder, content):
+    """A sound labels file beside an images file of these bytes."""
+    write_idx(folder, "train-labels", some()[1])
+    (folder / "train-images-idx3-ubyte").write_bytes(content)
+
+
+IMAGES, LABELS = some()
 
 
 # --- sources ----------------------------------------------------------------------------------------------------------
@@ -117,26 +131,31 @@ def test_tfds_labels_that_start_at_one_are_shifted(monkeypatch):
 
     monkeypatch.setattr(data, "_import_tfds", lambda: Fake)
     raw = data._read_tfds("emnist/letters", "train", None)
-    assert (raw.labels.min(), raw.labels.max(), raw.num_classes) == (0, 25, 26)
-    assert raw.images[0, 0, 0, 0] == 1
+    letters = data._canonical("emnist/letters", "train", [raw])
+    assert (letters.labels.min(), letters.labels.max(), letters.num_classes) == (0, 25, 26)
+    assert all(x[0, 0, 0] == y + 1 for x, y in zip(letters.images, letters.labels, strict=True))
+    with pytest.raises(UserError, match=r"labels 0..26: expected 1..26"):
+        data._canonical("emnist/letters", "train", [raw._replace(labels=np.append(raw.labels[:-2], [26, 0]))])
+
+
+def test_labels_from_idx_are_shifted_too(tmp_path):
+    pair(tmp_path / "emnist/letters", IMAGES, LABELS % 3 + 1)
+    letters = data.load("emnist/letters", "train", tmp_path)
+    assert (letters.labels.min(), letters.labels.max(), letters.num_classes) == (0, 2, 26)
+
+
+def test_mnist_files_in_a_wrong_place_are_refused(data_dir, tmp_path):
+    with pytest.raises(UserError, match="it is the t10k-images of mnist"):
+        data.load("fashion_mnist", "test", data_dir / "mnist")
+    for kind in ("images-idx3", "labels-idx1"):
+        (tmp_path / f"train-{kind}-ubyte.gz").symlink_to(data_dir / f"mnist/t10k-{kind}-ubyte.gz")
+    with pytest.raises(UserError, match="taken for the train-images of mnist, by its MD5 it is the t10k-images"):
+        data.load("mnist", "train", tmp_path)
 
 
 # --- what is broken ---------------------------------------------------------------------------------------------------
 
 
-def pair(folder, images, labels, **options):
-    """Both files of a train split; the options are for the images."""
-    write_idx(folder, "train-images", images, **options)
-    write_idx(folder, "train-labels", labels)
-
-
-def raw(folder, content):
-    """A sound labels file beside an images file of these bytes."""
-    write_idx(folder, "train-labels", some()[1])
-    (folder / "train-images-idx3-ubyte").write_bytes(content)
-
-
-IMAGES, LABELS = some()
 BROKEN = {
     "holds no mnist": lambda f: f.mkdir(),
     "header promises": lambda f: pair(f, IMAGES, LABELS, cut=5),
@@ -179,19 +198,25 @@ def test_missing_folder_unknown_split_unknown_set(tmp_path):
 
 
 def test_no_network_is_said_within_seconds_with_three_ways_out(monkeypatch, tmp_path):
-    def refuse(*args, **kwargs):
+    asked = []
+
+    def refuse(address, timeout):
+        asked.append((address, timeout))
         raise OSError("no route")
 
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     monkeypatch.setattr(data.socket, "create_connection", refuse)
-    began = time.perf_counter()
     with pytest.raises(UserError) as error:
         data.load("fashion_mnist", "train")
-    assert time.perf_counter() - began < 30
+    assert asked == [(("storage.googleapis.com", 443), 3.0)], "one attempt, and not by TFDS"
     for way in ("no network", "--data-dir", "prepared by TFDS", "--dataset digits"):
         assert way in str(error.value)
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    with pytest.raises(UserError, match="no network"):
+        data.load("fashion_mnist", "train")
+    assert asked[-1] == (("proxy.example", 3128), 3.0)
     with pytest.raises(UserError, match="unknown data set 'nonsense_set'"):
         data.load("nonsense_set", "train")
 

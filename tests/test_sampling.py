@@ -74,7 +74,16 @@ def test_every_kind_of_integer_labels(labels):
     assert_array_equal(cganjax.sample(KEY, labels), cganjax.sample(KEY, [2]))
 
 
-@pytest.mark.parametrize("labels", [[], (), np.zeros(0, int), jnp.zeros(0, jnp.int32)], ids=repr)
+def test_a_million_labels_are_worked_in_pieces(unconditional):
+    """With a generator of four pixels: what is held at once besides the result is one piece."""
+    images = sampling.sample_from(unconditional, KEY, n=1_000_000)
+    assert images.shape == (1_000_000, 2, 2, 1)
+    assert_array_equal(images[:1024], sampling.sample_from(unconditional, KEY, n=1024))
+    z = jax.random.normal(jax.random.fold_in(KEY, 999_999), (3,))
+    assert_allclose(images[-1], unconditional(z[None])[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("labels", [np.zeros(0, object), [], (), np.zeros(0, int), jnp.zeros(0, jnp.int32)], ids=repr)
 def test_no_labels_give_no_images(labels):
     assert cganjax.sample(KEY, labels).shape == (0, 28, 28, 1)
 
@@ -87,6 +96,7 @@ def test_float32_whatever_the_user_has_switched_on():
     code = """import jax, cganjax, numpy as np
 images = cganjax.sample(jax.random.key(7), [3, 1])
 assert images.dtype == np.float32, images.dtype
+assert jax.jit(lambda t: cganjax.sample(jax.random.key(7), [3], truncation=t))(0.5).dtype == np.float32
 np.save("x.npy", images)"""
     with tempfile.TemporaryDirectory() as folder:
         env = os.environ | {"JAX_ENABLE_X64": "1", "PYTHONPATH": str(Path(cganjax.__file__).parents[1])}
@@ -107,14 +117,14 @@ def test_under_jit_vmap_and_grad(mnist):
     assert_allclose(jax.jit(lambda y: cganjax.sample(KEY, [y, 7]))(0), plain, atol=2e-5)
 
     def ink(truncation):
-        return cganjax.sample(KEY, labels, truncation=truncation).sum()
+        return jnp.square(cganjax.sample(KEY, labels, truncation=truncation)).sum()
 
-    h = 1e-2
+    h = 1e-3
     slope = (ink(0.7 + h) - ink(0.7 - h)) / (2 * h)
-    assert_allclose(jax.grad(ink)(0.7), slope, rtol=0.1)
+    assert_allclose(jax.grad(ink)(0.7), slope, rtol=0.05)
     z = jax.random.normal(KEY, (2, mnist.latent_size))
     gradient = jax.grad(lambda z: mnist(z, labels).sum())(z)
-    assert gradient.shape == z.shape and float(jnp.abs(gradient).min(initial=1.0)) >= 0 and jnp.abs(gradient).max() > 0
+    assert gradient.shape == z.shape and 0 < float(jnp.abs(gradient).max()) < np.inf
     assert cganjax.load("mnist") is mnist, "the cache outlived the traces unharmed"
 
 
@@ -140,6 +150,8 @@ def test_unconditional_takes_a_count_and_no_labels(unconditional):
         sampling.sample_from(unconditional, KEY, [1])
     with pytest.raises(TypeError, match="takes n="):
         sampling.sample_from(unconditional, KEY)
+    with pytest.raises(ValueError, match="n is -1"):
+        sampling.sample_from(unconditional, KEY, n=-1)
     with pytest.raises(TypeError, match="unconditional"):
         unconditional(jnp.zeros((1, 3)), [1])
     assert unconditional(jnp.zeros((1, 3))).shape == (1, 2, 2, 1)
@@ -153,7 +165,8 @@ def test_unconditional_takes_a_count_and_no_labels(unconditional):
     [
         (ValueError, "label 10 at position 2 is outside 0..9", {"labels": [1, 2, 10]}),
         (ValueError, "label -1 at position 0 is outside 0..9", {"labels": -1}),
-        (ValueError, "position 1", {"labels": [0, 10**30]}),
+        (ValueError, "at position 1 is outside 0..9", {"labels": [0, 10**30]}),
+        (ValueError, "label 12 at position 0", {"labels": np.array([12, 1], object)}),
         (ValueError, "expected .N. or a single integer", {"labels": [[1, 2], [3, 4]]}),
         (ValueError, "ragged", {"labels": [[1], [2, 3]]}),
         (TypeError, "labels are float64: expected integers", {"labels": [1.0, 2.0]}),
@@ -201,6 +214,11 @@ def test_the_shipped_checkpoint_and_its_card(mnist):
         cganjax.load_discriminator("mnist")
 
 
+def change_card(folder, **values):
+    card = json.loads((folder / "card.json").read_text())
+    (folder / "card.json").write_text(json.dumps({**card, **values}))
+
+
 def copy_of_mnist(folder):
     return shutil.copytree(ckpt.find("mnist"), folder / "copy")
 
@@ -214,6 +232,10 @@ def copy_of_mnist(folder):
         (lambda f: (f / "card.json").write_text("[]"), "card.json is damaged"),
         (lambda f: (f / "card.json").write_text('{"format": 99}'), "card.json is no card of format 1"),
         (lambda f: (f / "card.json").unlink(), "is no checkpoint"),
+        (lambda f: change_card(f, weights={}), "weights.npz is damaged"),
+        (lambda f: change_card(f, weights=3), "weights is 3"),
+        (lambda f: change_card(f, num_classes="ten"), "does not know"),
+        (lambda f: change_card(f, config={}), "does not know"),
     ],
 )
 def test_a_damaged_checkpoint_is_named(tmp_path, damage, said):

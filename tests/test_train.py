@@ -9,13 +9,14 @@ import time
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import cganjax
 from cganjax import checkpoint as ckpt
 from cganjax import config as cfg
-from cganjax import rng, step
+from cganjax import loop, rng, runs, step
 from experiments import ship, train
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -75,7 +76,7 @@ def test_three_and_three_steps_equal_six_bit_for_bit(train_tiny, tiny):
         assert Path("whole/samples", at).read_bytes() == Path("parts/samples", at).read_bytes()
     rows = [[json.loads(x) for x in Path(f, "metrics.jsonl").read_text().splitlines()] for f in ("whole", "parts")]
     assert rows[0][-1] == rows[1][-1]
-    assert json.loads(Path("parts/manifest.json").read_text())["parts"] == 2
+    assert json.loads(Path("parts/manifest.json").read_text())["earlier_parts"][0]["steps"] == 3
 
 
 def test_another_seed_is_another_run(train_tiny, tiny):
@@ -120,14 +121,54 @@ def test_a_run_can_be_sampled_scored_and_shipped(train_tiny, command, tmp_path):
         cganjax.load("run/checkpoints/5")
 
 
-def test_a_diverged_run_stops_with_its_step_and_keeps_the_last_good_checkpoint(train_tiny, tmp_path):
-    assert train_tiny("--out", "run", "--stop-after", "3")[0] == 0
-    # The same run with its state spoilt: the generator's weights overflow at the next step.
-    code, _, err = train_tiny("--out", "bad", "--set", "learning_rate=1e30", "--steps", "40")
+def test_a_diverged_run_stops_with_its_step_and_keeps_the_last_good_checkpoint(train_tiny, monkeypatch, tmp_path):
+    # The weight of the penalties becomes NaN in the fifth update; the third was saved.
+    monkeypatch.setattr(step, "gamma_schedule", lambda config: lambda t: jnp.where(t >= 4, jnp.nan, 1.0))
+    code, _, err = train_tiny("--out", "bad")
     assert code == 1
-    assert "is not finite after step" in err and "checkpoint" in err and "Traceback" not in err
-    kept = [p.name for p in (tmp_path / "bad/checkpoints").iterdir()] if (tmp_path / "bad/checkpoints").exists() else []
-    assert "40" not in kept
+    assert (
+        "the run diverged: loss_generator is not finite after step 5; the last good checkpoint is bad/checkpoints/3"
+        in err
+    )
+    assert [p.name for p in (tmp_path / "bad/checkpoints").iterdir()] == ["3"]
+    assert np.isfinite(cganjax.sample(jax.random.key(0), [1], checkpoint="bad")).all()
+
+
+def test_the_seed_reaches_the_data_the_steps_and_the_previews(train_tiny, monkeypatch):
+    seen = {}
+
+    def spy(jitted, key, state, batches, **options):
+        batch = next(batches)
+        seen[seed] = jax.random.key_data(key), state.generator["Dense_0"]["kernel"], batch.images, previews[-1]._z
+        return state._replace(step=jnp.int32(options["until"]))
+
+    previews, original = [], runs.Preview
+    monkeypatch.setattr(runs, "Preview", lambda *args: previews.append(original(*args)) or previews[-1])
+    monkeypatch.setattr(loop, "run", spy)
+    for seed in (0, 1):
+        assert train_tiny("--out", f"s{seed}", "--seed", seed)[0] == 0
+    for name, a, b in zip(("key of the steps", "init", "data order", "previews"), *seen.values(), strict=True):
+        assert not np.array_equal(a, b), name
+
+
+def test_previews_have_a_row_a_class_of_the_same_latents(tiny):
+    _, networks = tiny
+    preview = runs.Preview(Path("nowhere"), networks, rng.root(0))
+    assert preview._labels.tolist() == [k for k in range(10) for _ in range(10)]
+    z = np.asarray(preview._z).reshape(10, 10, -1)
+    assert (z == z[:1]).all() and not np.array_equal(z[0, 0], z[0, 1])
+
+
+def test_a_damaged_newest_checkpoint_is_named(train_tiny, tmp_path):
+    assert train_tiny("--out", "run", "--stop-after", "3")[0] == 0
+    (tmp_path / "run/checkpoints/3/default/manifest.ocdbt").write_bytes(b"x")
+    code, _, err = train_tiny("--out", "run")
+    assert code == 2 and "run/checkpoints/3 is damaged" in err
+
+
+def test_overwrite_is_not_part_of_the_command_that_resumes(train_tiny):
+    code, out, _ = train_tiny("--out", "run", "--overwrite", "--stop-after", "3")
+    assert code == 0 and "the same command resumes, without --overwrite" in out
 
 
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"])
@@ -179,6 +220,11 @@ def test_dry_run_prints_everything_and_writes_nothing(command, tmp_path):
         (["--seed", "-1"], "seed is -1"),
         (["--steps", "0"], "steps is 0"),
         (["--stop-after", "0"], "--stop-after is 0"),
+        (["--recipe", "digits", "--set", "generator.width_7=7"], "make no depth_to_space networks"),
+        (["--set", "recipe=x"], "a recipe is chosen by --recipe"),
+        (["--set", "split=valid"], "split is valid: it must be one of train, test, all"),
+        (["--set", "learning_rate=inf"], "learning_rate is inf"),
+        (["--seed", str(2**32)], "seed is 4294967296"),
         (
             ["--recipe", "digits", "--data-dir", "nowhere", "--dataset", "mnist"],
             "the data folder nowhere does not exist",
@@ -194,11 +240,13 @@ def test_bad_input_is_one_sentence_and_exit_code_2(command, arguments, said, tmp
     assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").rglob("*.json"))
 
 
-@pytest.mark.skipif(jax.default_backend() != "cpu", reason="a GPU is here")
 @pytest.mark.parametrize("backend", ["gpu", "tpu"])
 def test_a_backend_that_is_not_there_is_an_error_not_a_fallback(tmp_path, backend):
-    line = [sys.executable, "-m", "experiments.train", "--recipe", "digits", "--backend", backend]
     env = {k: v for k, v in os.environ.items() if k != "JAX_PLATFORMS"}
+    code = "import jax; print(jax.default_backend())"
+    if subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True).stdout.strip() != "cpu":
+        pytest.skip("an accelerator is here")
+    line = [sys.executable, "-m", "experiments.train", "--recipe", "digits", "--backend", backend]
     done = subprocess.run([*line, "--out", str(tmp_path / "x")], cwd=ROOT, env=env, capture_output=True, text=True)
     assert done.returncode == 2 and f"--backend {backend}: there is none" in done.stderr
     assert "--backend cpu" in done.stderr and "Traceback" not in done.stderr
@@ -216,6 +264,11 @@ def test_folders_of_others_are_left_alone(train_tiny, tmp_path):
     ):
         code, _, err = train_tiny("--out", "run", *arguments)
         assert code == 2 and said in err and "--overwrite" in err
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs/config.json").write_text("{}")
+    for more in ([], ["--overwrite"]):
+        code, _, err = train_tiny("--out", "theirs", *more)
+        assert code == 2 and "holds no run" in err
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/letter.txt").write_text("dear")
     code, _, err = train_tiny("--out", "mine")

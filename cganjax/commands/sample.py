@@ -49,8 +49,8 @@ def main(argv=None, prog: str = "python -m cganjax sample") -> int:
             raise cli.UserError(f"{flag} is {value}: give at least 1")
     if not 0 < args.truncation <= 1:
         raise cli.UserError(f"--truncation is {args.truncation}: give a number above 0, at most 1")
-    if not 0 <= args.seed < 2**63:
-        raise cli.UserError(f"--seed is {args.seed}: give 0 or more")
+    if not 0 <= args.seed < 2**32:
+        raise cli.UserError(f"--seed is {args.seed}: give a number within 0 and 2^32 - 1")
     cli.choose_backend(args.backend)
     from cganjax import sampling
 
@@ -75,7 +75,7 @@ def _draw(args, generator) -> int:
     else:
         labels, columns = np.repeat(np.arange(classes), args.per_class), args.per_class
         name = f"per-class-{args.per_class}"
-    path = _out_file(args, name)
+    path = _out_file(args, f"{generator.card['name']}-{name}")
     images = np.asarray(sampling.sample_from(generator, key, labels, truncation=args.truncation))
     _write(path, images, labels, args.columns or columns)
     print(f"{len(images)} images from {generator.card['name']}: {path}")
@@ -90,7 +90,7 @@ def _ask(args, generator) -> int:
     from cganjax import report, rng, sampling
 
     folder = args.out or Path("samples")
-    if folder.suffix:
+    if folder.suffix and not folder.is_dir():
         raise cli.UserError(f"--out is {folder}: give a folder for the images of the prompt, or give the digits")
     files.writable_folder(folder)
     key, turn = rng.stream(rng.root(args.seed), "prompt"), 0
@@ -123,6 +123,8 @@ def parse_digits(text: str, num_classes: int):
     words = text.replace(",", " ").split()
     if num_classes <= 10:
         words = list("".join(words))
+    if not words:
+        raise cli.UserError(f"{text!r} holds no label: give digits in 0..{num_classes - 1}, such as 0 1 2 3")
     for i, word in enumerate(words):
         if not (word.isascii() and word.isdigit()):
             raise cli.UserError(
@@ -134,9 +136,9 @@ def parse_digits(text: str, num_classes: int):
 
 
 def _out_file(args, name: str) -> Path:
-    if args.out is None or (not args.out.suffix and not args.out.is_file()):
+    if args.out is None or args.out.is_dir() or (not args.out.suffix and not args.out.is_file()):
         folder = files.writable_folder(args.out or Path("samples"))
-        return _unused(folder / f"{Path(args.checkpoint).name}-{name}-s{args.seed}.png", args.overwrite)
+        return _unused(folder / f"{name}-s{args.seed}.png", args.overwrite)
     if args.out.suffix not in (".png", ".npz"):
         raise cli.UserError(f"--out is {args.out}: give a name that ends in .png or .npz, or a folder")
     return files.new_file(args.out, args.overwrite)

@@ -55,7 +55,7 @@ def build(family: str, generator: Mapping[str, int], discriminator: Mapping[str,
     latent_size, image_shape = generator["latent_size"], room.IMAGE_SHAPE
     z, images = jnp.zeros((1, latent_size)), jnp.zeros((1, *image_shape))
     labels = jnp.zeros(1, jnp.int32)
-    return Networks(
+    networks = Networks(
         Network(lambda key: g_module.init(key, z, labels)["params"], lambda p, *a: g_module.apply({"params": p}, *a)),
         Network(lambda key: d_module.init(key, images, labels)["params"],
                 lambda p, *a: d_module.apply({"params": p}, *a)),
@@ -63,6 +63,13 @@ def build(family: str, generator: Mapping[str, int], discriminator: Mapping[str,
         num_classes,
         image_shape,
     )  # fmt: skip
+    for network in (networks.generator, networks.discriminator):
+        try:
+            jax.eval_shape(network.init, jax.random.key(0))
+        except (TypeError, ValueError) as error:
+            raise UserError(f"the settings {dict(generator)} and {dict(discriminator)} make no {family} networks: "
+                            f"{str(error).splitlines()[0]}") from None  # fmt: skip
+    return networks
 
 
 def _module(kind, settings: Mapping[str, int], num_classes: int):

@@ -1,4 +1,13 @@
-"""A first taste: the flagship's networks on the 1,797 digits that scikit-learn carries, no download needed."""
+"""A first taste: the flagship's networks and loss on the 1,500 training digits that scikit-learn carries.
+
+Source      as recipe `mnist`
+Command     python -m experiments.train --recipe digits
+Hardware    2 cores of an AMD EPYC (AVX-512)
+Time        21 s, compilation included
+Result      strokes and rough digits by the last grid: it shows that training works here, no more; not measured
+
+Deviations from recipe `mnist`: 120 steps of batch 64, twice the learning rate, a short moving average (0.9).
+"""
 
 from cganjax.config import Config
 

@@ -1,4 +1,23 @@
-"""The flagship."""
+"""The flagship: conditional MNIST by relativistic pairing with R1 and R2, on small grids, with an averaged generator.
+
+Source      R3GAN (Huang et al., arXiv 2501.05441): loss, penalties and no normalisation; networks of our own.
+Command     python -m experiments.train --backend cpu --data-dir DIR
+Hardware    2 cores of an AMD EPYC (AVX-512); other work ran beside it now and then
+Time        2,857 s for 20 epochs (9,360 steps), 419 images/s, with huge pages for large arrays, which changes no bit:
+            GLIBC_TUNABLES=glibc.malloc.hugetlb=1 with mmap_threshold and trim_threshold at 8 GiB
+Result      seed 0 (one seed so far), 10,000 balanced samples against 10,000 test images, by `benchmarks.quality`, and
+            in brackets the row of real training images: accuracy 99.17 % (99.64), Frechet 1.52 (1.17), precision .945
+            (.938), recall .912 (.943), coverage .927 (.947), within-class pixel std .153 (.158)
+
+Deviations from R3GAN:
+1. Networks: 0.93 M parameters for G, 0.92 M for D, on 7x7 and 14x14 grids with space-to-depth and back, no residual
+   blocks; a class embedding beside z in G, a projection on the label in D.
+2. Real and generated images of a pair have the same label, and the penalties are taken on half of each batch at full
+   weight: every second step at double weight costs as much, but needs a second program.
+3. One generated batch serves D's step and then, judged by the new D, G's.
+4. gamma falls by a half cosine from 1 to 0.1 over the first half; the learning rate is constant, then linear to 0 over
+   the last third; Adam(0, 0.99) throughout; batch 128. No augmentation.
+"""
 
 from cganjax.config import Config
 
@@ -7,7 +26,7 @@ CONFIG = Config(
     dataset="mnist",
     split="train",
     seed=0,
-    steps=468 * 20,
+    steps=468 * 20,  # 20 epochs
     batch_size=128,
     family="depth_to_space",
     generator={"latent_size": 64, "embedding": 64, "hidden": 256, "width_7": 64, "width_14": 64},

@@ -1,0 +1,33 @@
+"""The three scales of a pixel, and the only places where one becomes another.
+
+At rest: uint8 in 0..255. Inside networks: float32 in [-1, 1]. At the public door: float32 in [0, 1]. Ink is the top.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def rest_to_signed(images: jax.Array) -> jax.Array:
+    """uint8 in 0..255 -> float32 in [-1, 1]."""
+    return images.astype(jnp.float32) / 127.5 - 1.0
+
+
+def rest_to_unit(images: np.ndarray) -> np.ndarray:
+    """uint8 in 0..255 -> float32 in [0, 1], on the host."""
+    return images / np.float32(255)
+
+
+def signed_to_unit(images: jax.Array) -> jax.Array:
+    """[-1, 1] -> [0, 1]."""
+    return images * 0.5 + 0.5
+
+
+def unit_to_signed(images: jax.Array) -> jax.Array:
+    """[0, 1] -> [-1, 1]."""
+    return images * 2.0 - 1.0
+
+
+def unit_to_rest(images: np.ndarray) -> np.ndarray:
+    """[0, 1] -> uint8 in 0..255, rounded and clipped, on the host."""
+    return np.round(np.clip(np.asarray(images), 0.0, 1.0) * 255.0).astype(np.uint8)
