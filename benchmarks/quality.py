@@ -9,8 +9,8 @@ real images. Precision, recall (Kynkaanniemi et al., arXiv 1904.06991), density 
 2002.09797) with k = 5. `std` is the standard deviation of a pixel within its class, averaged over pixels and classes.
 """
 
-import argparse
-import json
+import io
+import sys
 import time
 from pathlib import Path
 
@@ -21,7 +21,7 @@ import numpy as np
 import optax
 
 import cganjax
-from cganjax import data, pixels, rng
+from cganjax import cli, data, files, pixels, rng, sampling
 
 N, K_NEAREST, EPOCHS, BATCH = 10_000, 5, 6, 128
 
@@ -123,7 +123,7 @@ def judge_row(params, reference_features, images, labels):
 
 def main(argv=None):
     """Print a row for real data and one for each checkpoint."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.Parser(prog="python -m benchmarks.quality", description=__doc__)
     parser.add_argument("checkpoints", nargs="*", default=["mnist"], help="shipped names, run or checkpoint folders")
     parser.add_argument("--data-dir", help="where MNIST lies (see cganjax.data.load)")
     parser.add_argument(
@@ -131,8 +131,14 @@ def main(argv=None):
     )
     parser.add_argument("--judges", type=Path, default=Path("runs/judges"), help="where the judge's weights are kept")
     parser.add_argument("--json", type=Path, help="also write the rows here")
+    parser.add_argument("--overwrite", action="store_true", help="replace that file where it exists")
+    cli.add_backend(parser)
     parser.add_argument("--seed", type=int, default=0, help="of the samples")
     args = parser.parse_args(argv)
+    cli.choose_backend(args.backend)
+    generators = [cganjax.load(name) for name in args.checkpoints]
+    if args.json:
+        files.new_file(args.json, args.overwrite)
 
     train, test = (data.load("mnist", split, args.data_dir) for split in ("train", "test"))
     template = Judge().init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)))
@@ -140,7 +146,9 @@ def main(argv=None):
     if not kept.exists():
         began = time.perf_counter()
         args.judges.mkdir(parents=True, exist_ok=True)
-        np.savez(kept, *map(np.asarray, jax.tree.leaves(train_judge(train))))
+        buffer = io.BytesIO()
+        np.savez(buffer, *map(np.asarray, jax.tree.leaves(train_judge(train))))
+        files.write_file(kept, buffer.getvalue())
         print(f"judge trained in {time.perf_counter() - began:.0f} s")
     with np.load(kept) as arrays:
         params = jax.tree.unflatten(jax.tree.structure(template), [arrays[name] for name in arrays.files])
@@ -153,16 +161,16 @@ def main(argv=None):
     features = judge_all(params, reference)[0]
     rows = {"real data": judge_row(params, features, other, other_labels)}
     labels = np.arange(N) % 10
-    for name in args.checkpoints:
-        images = cganjax.sample(jax.random.key(args.seed), labels, checkpoint=name)
-        rows[name] = judge_row(params, features, np.asarray(images), labels)
+    for generator in generators:
+        images = sampling.sample_from(generator, jax.random.key(args.seed), labels)
+        rows[generator.card["name"]] = judge_row(params, features, np.asarray(images), labels)
     for name, row in rows.items():
         print(f"{name:24}", " ".join(f"{metric} {value:.4f}" for metric, value in row.items()), flush=True)
     if args.json:
         about = {"reference": args.reference, "samples": N, "judge_accuracy": float(accuracy), "rows": rows}
-        args.json.write_text(json.dumps(about, indent=2))
+        files.write_json(args.json, about)
         print(args.json)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(cli.execute(main))

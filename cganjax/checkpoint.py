@@ -9,7 +9,6 @@ import io
 import json
 import os
 import shutil
-import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -168,7 +167,6 @@ class RunStates:
             with quiet("absl"):
                 return self._manager.restore(step, args=self._ocp.args.StandardRestore(like))
         except Exception as error:  # Orbax and TensorStore have no common error
-            _mute_late_reads()
             reason = str(error).strip().split(":")[0].splitlines()[0] if str(error).strip() else type(error).__name__
             raise CheckpointError(
                 f"{self.folder / str(step)} is damaged or foreign ({reason}): delete it to go on from an earlier one"
@@ -177,17 +175,6 @@ class RunStates:
     def close(self) -> None:
         """Let go of the folder."""
         self._manager.close()
-
-
-def _mute_late_reads() -> None:
-    """Keep TensorStore quiet after a failed restore: its reads still under way report to an event loop that is gone."""
-    before = sys.unraisablehook
-
-    def hook(unraisable):
-        if not (isinstance(unraisable.exc_value, RuntimeError) and "Event loop is closed" in str(unraisable.exc_value)):
-            before(unraisable)
-
-    sys.unraisablehook = hook
 
 
 def newest_step(run: Path) -> int:
@@ -201,8 +188,11 @@ def newest_step(run: Path) -> int:
 
 
 def read_run(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The config and the manifest of a run folder, as JSON values."""
-    return read_json(run / CONFIG), read_json(run / MANIFEST)
+    """The config and the manifest of a run folder, as JSON values. Raises CheckpointError naming the damaged file."""
+    config, manifest = read_json(run / CONFIG), read_json(run / MANIFEST)
+    if not all(isinstance(manifest.get(name), dict) for name in ("data", "versions", "git")):
+        raise CheckpointError(f"{run / MANIFEST} is damaged: it is no manifest of a run")
+    return config, manifest
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

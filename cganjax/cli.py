@@ -97,15 +97,34 @@ def execute(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[s
     """Run a command's main and turn what it raises into a sentence and an exit code."""
     try:
         return main(argv) or DONE
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except (UserError, CheckpointError, UnknownCheckpoint) as error:
+        _mute_late_reads()
         print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(
+            f"error: {error.filename} cannot be used ({error.strerror}): check the path and its rights", file=sys.stderr
+        )
         return BAD_INPUT
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+
+
+def _mute_late_reads() -> None:
+    """Keep TensorStore quiet after a failed restore: its reads still under way report to an event loop that is gone."""
+    before = sys.unraisablehook
+
+    def hook(unraisable):
+        if not (isinstance(unraisable.exc_value, RuntimeError) and "Event loop is closed" in str(unraisable.exc_value)):
+            before(unraisable)
+
+    sys.unraisablehook = hook
 
 
 class Stop:

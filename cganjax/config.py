@@ -37,7 +37,7 @@ class Config:
     gamma_until: float  # ... at this share of the run
     penalty_fraction: float  # share of each batch on which R1 and R2 are taken
     ema_decay: float  # of the generator's moving average, per step; it starts faster
-    log_every: int  # steps between lines of metrics.jsonl (each the mean over those steps)
+    log_every: int  # steps between lines of metrics.jsonl, each the mean since the last; a checkpoint has one too
     sample_every: int  # steps between sample grids
     checkpoint_every: int  # steps between checkpoints
     keep: int  # newest checkpoints kept

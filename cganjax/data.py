@@ -228,6 +228,9 @@ def _tfds_download(name: str, part: str, folder: Path | None) -> _Raw:
     except (tfds.core.DatasetNotFoundError, ValueError):
         raise UserError(f"unknown data set {name!r}: known are digits, mnist, fashion_mnist, kmnist, emnist/letters "
                         "and every other TFDS set of small labelled images") from None  # fmt: skip
+    features = builder.info.features
+    if not {"image", "label"} <= set(features or ()):
+        raise UserError(f"{name} is no set of labelled images: it has {', '.join(features or ['nothing known'])}")
     # TFDS by itself retries for minutes under a wall of warnings; a name that does not resolve is known at once.
     if not _network():
         raise UserError(f"{name} is not on this machine and there is no network: {_three_ways(name)}")

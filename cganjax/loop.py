@@ -49,7 +49,8 @@ def run(
       state: has `.step`, the number of updates done.
       batches: from the state's place in the data onwards.
       until: the number of updates after which to end.
-      log_every: steps that one call of `on_log` summarises; a shorter rest is summarised when the loop ends.
+      log_every: steps that one call of `on_log` summarises; fewer where a hook or the end comes first, so that a run
+        which is resumed from a checkpoint has lost no line.
       on_log: receives (step, means of info's fields over the steps since the last call, and `steps`, their number).
       on_step: receives the number of updates handed out so far, for a progress bar.
       hooks: see `Hook`; they run after the log, in order.
@@ -61,27 +62,24 @@ def run(
     Raises:
       Diverged: when an info or the state is not finite, before any hook sees that state.
     """
-    done, window, unchecked = int(state.step), [], []
+    done, infos = int(state.step), []
     while done < until:
         state, info = step(key, state, next(batches))
         done += 1
-        unchecked.append(info)
-        if len(unchecked) > IN_FLIGHT:
-            jax.block_until_ready(unchecked[-IN_FLIGHT])
+        infos.append(info)
+        if len(infos) > IN_FLIGHT:
+            jax.block_until_ready(infos[-IN_FLIGHT])
         on_step(done)
         last = done == until or should_stop()
         due = [hook for hook in hooks if last or done % hook.every == 0]
         if last or due or done % log_every == 0:
-            window += _finite(done, jax.device_get(unchecked))
-            unchecked = []
+            on_log(done, _means(_finite(done, jax.device_get(infos))))
+            infos = []
             if due and not _all_finite(state):
                 raise Diverged(done, "a parameter")
-            if last or done % log_every == 0:
-                on_log(done, _means(window))
-                window = []
             for hook in due:
                 hook.call(done, state)
-        if last:
+        if last:  # also where a stop was wished before `until`
             break
     return state
 

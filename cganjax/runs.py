@@ -36,8 +36,10 @@ class Run:
         self.folder, self.config = folder, config
         if folder.exists() and not folder.is_dir():
             raise UserError(f"{folder} is a file: give a folder as --out")
-        there = files.read_json(folder / ckpt.CONFIG) if (folder / ckpt.CONFIG).exists() else {}
-        ours = cfg.to_json(config).keys() <= there.keys()
+        there, ours = {}, overwrite and (folder / ckpt.MANIFEST).exists()  # so may a damaged run be replaced
+        if (folder / ckpt.CONFIG).exists() and not ours:
+            there = files.read_json(folder / ckpt.CONFIG)
+            ours = cfg.to_json(config).keys() <= there.keys()
         if folder.is_dir() and any(folder.iterdir()) and not ours:
             raise UserError(f"{folder} is not empty and holds no run: choose another --out")
         if ours and not overwrite:
@@ -56,7 +58,7 @@ class Run:
         if self._fresh:
             ckpt.remove_run(self.folder)
         elif (self.folder / ckpt.MANIFEST).exists():
-            before = files.read_json(self.folder / ckpt.MANIFEST)
+            _, before = ckpt.read_run(self.folder)
             if before["data"]["fingerprint"] != dataset.fingerprint:
                 raise UserError(
                     f"{self.folder} was trained on other images than those of {dataset.source}: "
@@ -117,7 +119,7 @@ def manifest(
 ) -> dict[str, Any]:
     """What a run did and with what, as JSON values; `before` is the manifest of the part that this one resumes."""
     device = jax.devices()[0]
-    earlier = [*before["earlier_parts"], {k: before[k] for k in ("steps", *_OF_A_PART)}] if before else []
+    earlier = [*before.get("earlier_parts", []), {k: before.get(k) for k in ("steps", *_OF_A_PART)}] if before else []
     return {
         "recipe": config.recipe,
         "seed": config.seed,
@@ -136,8 +138,8 @@ def manifest(
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "jax_threefry_partitionable": jax.config.jax_threefry_partitionable,
         "git": git_state(),
-        "steps": before["steps"] if before else 0,
-        "wall_time_s": before["wall_time_s"] if before else 0.0,
+        "steps": before.get("steps", 0) if before else 0,
+        "wall_time_s": before.get("wall_time_s", 0.0) if before else 0.0,
         "earlier_parts": earlier,
     }
 

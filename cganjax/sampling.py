@@ -19,17 +19,18 @@ from cganjax.types import CheckpointError, Params, UserError
 # Sizes that are compiled for: a call is padded to the next one, a longer call is worked in pieces of the last.
 # None between 1 and 64: XLA's CPU backend rounds small batches otherwise, and image i should be image i to the bit.
 CHUNKS = (1, 64, 256, 1024)
+_THREEFRY = "threefry2x32"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Generator:
     """A trained generator as a pure function; make one with `cganjax.load`."""
 
-    params: Params
+    params: Params = dataclasses.field(repr=False)
     latent_size: int  # L
     num_classes: int | None  # K, or None where it takes no labels
     image_shape: tuple[int, int, int]  # (H, W, C)
-    card: Mapping[str, Any]
+    card: Mapping[str, Any] = dataclasses.field(repr=False)
     apply: Callable[..., jax.Array] = dataclasses.field(repr=False)  # (params, z, labels) -> images in [-1, 1]
 
     def __call__(self, z: jax.Array, labels: jax.Array | None = None) -> jax.Array:
@@ -58,10 +59,10 @@ class Generator:
 class Discriminator:
     """A trained discriminator as a pure function; make one with `cganjax.load_discriminator`."""
 
-    params: Params
+    params: Params = dataclasses.field(repr=False)
     num_classes: int  # K
     image_shape: tuple[int, int, int]  # (H, W, C)
-    card: Mapping[str, Any]
+    card: Mapping[str, Any] = dataclasses.field(repr=False)
     apply: Callable[..., jax.Array] = dataclasses.field(repr=False)  # (params, images in [-1, 1], labels) -> scores
 
     def __call__(self, images: jax.Array, labels: jax.Array) -> jax.Array:
@@ -349,18 +350,28 @@ def _as_array(labels: Any) -> jax.Array | np.ndarray:
 
 
 def _typed_key(key: Any) -> jax.Array:
+    """A typed threefry key.
+
+    A batched draw from an `rbg` key would make image i depend on its neighbours, so of such a key the first half is
+    taken, which is a threefry key of the same seed.
+    """
     dtype = getattr(key, "dtype", None)
     if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key) and key.ndim == 0:
-        return key
-    if dtype is not None and dtype == np.uint32 and key.ndim == 1:
-        return jax.random.wrap_key_data(jnp.asarray(key))
+        if str(jax.random.key_impl(key)) == _THREEFRY:
+            return key
+        key = jax.random.key_data(key)
+        dtype = key.dtype
+    if dtype is not None and dtype == np.uint32 and key.shape in ((2,), (4,)):
+        return jax.random.wrap_key_data(jnp.asarray(key)[:2], impl=_THREEFRY)
     raise TypeError(f"key is {type(key).__name__} {getattr(key, 'shape', '')}: expected one jax.random.key(seed)")
 
 
 def _check_truncation(truncation: Any) -> None:
-    if isinstance(truncation, jax.core.Tracer):
-        return
-    if isinstance(truncation, bool) or not isinstance(truncation, (int, float, np.number, np.ndarray, jax.Array)):
+    if not isinstance(truncation, (int, float, np.number, np.ndarray, jax.Array)) or isinstance(truncation, bool):
         raise TypeError(f"truncation is {truncation!r}: expected a number in (0, 1]")
-    if np.ndim(truncation) != 0 or not 0 < float(truncation) <= 1:
+    if np.shape(truncation) != ():
+        raise ValueError(f"truncation has shape {np.shape(truncation)}: expected one number in (0, 1]")
+    if not jnp.issubdtype(jnp.result_type(truncation), jnp.number):
+        raise TypeError(f"truncation is {truncation!r}: expected a number in (0, 1]")
+    if not isinstance(truncation, jax.core.Tracer) and not 0 < float(truncation) <= 1:
         raise ValueError(f"truncation is {truncation}: expected a number in (0, 1]")

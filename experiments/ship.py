@@ -24,6 +24,8 @@ def main(argv=None) -> int:
     folder = args.out / args.name.replace("_", "-")
     if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", folder.name) or folder.parent != args.out:
         raise cli.UserError(f"--name is {args.name!r}: give lower-case letters, digits, dots and hyphens")
+    if args.quality and not args.quality.is_file():
+        raise cli.UserError(f"--quality is {args.quality}, which is no file: make one by benchmarks.quality --json")
     if any((folder / name).exists() for name in (ckpt.CARD, ckpt.WEIGHTS, ckpt.GRID)) and not args.overwrite:
         raise cli.UserError(f"{folder} exists: choose another --name, or add --overwrite")
     cli.choose_backend(args.backend)
@@ -40,7 +42,7 @@ def main(argv=None) -> int:
     card = {**generator.card, "name": folder.name, "roles": ["generator"], "quality": quality}
     ckpt.write_shipped(folder, card, {"generator": generator.params})
     labels = np.repeat(np.arange(generator.num_classes), 10)
-    images = np.asarray(sampling.sample(jax.random.key(0), labels, checkpoint=folder))
+    images = np.asarray(sampling.sample_from(generator, jax.random.key(0), labels))
     report.save_png(folder / ckpt.GRID, report.grid(images, 10))
     size = (folder / ckpt.WEIGHTS).stat().st_size
     print(f"{folder}: {size / 2**20:.2f} MiB of weights, step {card['steps']}, grid {folder / 'grid.png'}")

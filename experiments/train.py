@@ -6,6 +6,7 @@ Ctrl-C, 143 SIGTERM, 1 anything else.
 """
 
 import dataclasses
+import os
 import sys
 import time
 from pathlib import Path
@@ -52,11 +53,13 @@ def main(argv=None) -> int:
     if args.stop_after is not None and args.stop_after < 1:
         raise cli.UserError(f"--stop-after is {args.stop_after}: give a step of at least 1")
     until = min(args.stop_after or config.steps, config.steps)
+    cli.choose_backend(args.backend)
+    models.build(config.family, config.generator, config.discriminator, 10)  # refuses settings before any data are read
     if args.dry_run:
-        print(f"{cfg.dumps(config)}\nbackend {args.backend}, run folder {out}, to step {until}")
+        where = args.data_dir or os.environ.get(data.ENVIRONMENT) or "as found"
+        print(f"{cfg.dumps(config)}\nbackend {args.backend}, data folder {where}, run folder {out}, to step {until}")
         return cli.DONE
 
-    cli.choose_backend(args.backend)
     run = runs.Run(out, config, overwrite=args.overwrite)
     if run.done >= until:
         print(f"{out} is already at step {run.done} of {config.steps}: nothing to do")

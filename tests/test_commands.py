@@ -102,6 +102,24 @@ def test_an_output_that_cannot_be_written(command, tmp_path):
     assert code == 2 and "cannot be written" in err
 
 
+def test_a_path_without_rights_is_one_sentence(command, monkeypatch):
+    def refuse(self, *args, **kwargs):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    code, _, err = command(sample, "1", "--out", "private/x.png")
+    assert code == 2 and "private" in err and "Permission denied" in err and err.count("\n") == 1
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    code, _, err = command(sample, "1", "--out", "private/x.png")
+    assert code == 2 and "cannot be used (Permission denied)" in err and err.count("\n") == 1
+
+
+def test_capital_suffix_and_too_many_columns(command):
+    assert command(sample, "12", "--out", "x.PNG", "--columns", "100000000")[0] == 0
+    with Image.open("x.PNG") as picture:
+        assert picture.size == (2 * 62, 2 * 32)
+
+
 def test_doctor_finds_every_checkpoint_whole(command):
     code, out, _ = command(doctor)
     assert code == 0 and "checkpoint mnist" in out and "whole" in out and "jaxlib" in out

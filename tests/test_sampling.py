@@ -88,6 +88,16 @@ def test_no_labels_give_no_images(labels):
     assert cganjax.sample(KEY, labels).shape == (0, 28, 28, 1)
 
 
+def test_keys_of_another_implementation_keep_images_apart():
+    key = jax.random.key(7, impl="rbg")
+    images = cganjax.sample(key, [1, 2, 3])
+    assert_array_equal(images[:2], cganjax.sample(key, [1, 2]))
+    assert_array_equal(images, cganjax.sample(KEY, [1, 2, 3]))
+    keys = jax.random.split(key, 2)
+    both = jax.vmap(lambda k: cganjax.sample(k, jnp.array([1, 2])))(keys)
+    assert_allclose(both[1], cganjax.sample(keys[1], [1, 2]), atol=2e-5)
+
+
 def test_legacy_keys_draw_the_same():
     assert_array_equal(cganjax.sample(jax.random.PRNGKey(7), [1, 2]), cganjax.sample(KEY, [1, 2]))
 
@@ -180,6 +190,7 @@ def test_unconditional_takes_a_count_and_no_labels(unconditional):
         (ValueError, "truncation is 1.5", {"labels": [1], "truncation": 1.5}),
         (ValueError, "truncation is nan", {"labels": [1], "truncation": float("nan")}),
         (TypeError, "truncation is 'x'", {"labels": [1], "truncation": "x"}),
+        (ValueError, r"truncation has shape \(2,\)", {"labels": [1, 2], "truncation": np.ones(2)}),
         (TypeError, "key is int", {"key": 0, "labels": [1]}),
         (TypeError, "key is", {"key": jax.random.split(KEY, 2), "labels": [1]}),
         (FileNotFoundError, "one of mnist", {"labels": [1], "checkpoint": "nmist"}),
@@ -189,6 +200,15 @@ def test_unconditional_takes_a_count_and_no_labels(unconditional):
 def test_bad_arguments_say_what_was_given_and_expected(error, said, arguments):
     with pytest.raises(error, match=said):
         cganjax.sample(**{"key": KEY, **arguments})
+
+
+def test_a_traced_truncation_is_one_number_too():
+    with pytest.raises(ValueError, match="truncation has shape"):
+        jax.jit(lambda t: cganjax.sample(KEY, [1, 2], truncation=t))(jnp.ones(64))
+
+
+def test_the_generator_shows_itself_in_a_line(mnist):
+    assert len(repr(mnist)) < 200 and "latent_size=64" in repr(mnist)
 
 
 def test_the_generator_checks_its_inputs(mnist):

@@ -20,6 +20,8 @@ from cganjax import loop, rng, runs, step
 from experiments import ship, train
 
 ROOT = Path(__file__).resolve().parents[1]
+# TensorStore's reads under way report to a closed event loop after a failed restore.
+late_reads = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 def state_of(folder, tiny, at=None):
@@ -48,7 +50,7 @@ def test_a_run_folder_holds_what_a_run_did(train_tiny, tmp_path):
     assert sorted(p.name for p in (run / "samples").iterdir()) == ["000003.png", "000006.png", "000007.png"]
     assert sorted(p.name for p in (run / "checkpoints").iterdir()) == ["6", "7"], "the newest two, and the odd last"
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    assert [(r["step"], r["steps"]) for r in rows] == [(2, 2), (4, 2), (6, 2), (7, 1)]
+    assert [(r["step"], r["steps"]) for r in rows] == [(2, 2), (3, 1), (4, 1), (6, 2), (7, 1)]
     assert {"loss_generator", "loss_discriminator", "score_real", "score_fake", "r1", "r2"} < rows[0].keys()
     manifest = json.loads((run / "manifest.json").read_text())
     assert manifest["steps"] == 7 and manifest["wall_time_s"] > 0 and manifest["data"]["images"] == 1500
@@ -75,7 +77,7 @@ def test_three_and_three_steps_equal_six_bit_for_bit(train_tiny, tiny):
     for at in ("000003.png", "000006.png"):
         assert Path("whole/samples", at).read_bytes() == Path("parts/samples", at).read_bytes()
     rows = [[json.loads(x) for x in Path(f, "metrics.jsonl").read_text().splitlines()] for f in ("whole", "parts")]
-    assert rows[0][-1] == rows[1][-1]
+    assert rows[0] == rows[1]
     assert json.loads(Path("parts/manifest.json").read_text())["earlier_parts"][0]["steps"] == 3
 
 
@@ -92,6 +94,7 @@ def test_another_seed_is_another_run(train_tiny, tiny):
     }
 
 
+@late_reads
 def test_a_run_can_be_sampled_scored_and_shipped(train_tiny, command, tmp_path):
     assert train_tiny("--out", "run")[0] == 0
     generator = cganjax.load("run")
@@ -114,6 +117,10 @@ def test_a_run_can_be_sampled_scored_and_shipped(train_tiny, command, tmp_path):
     assert str(tmp_path) not in card
     code, _, err = command(ship, "run", "--name", "my_run", "--out", "shelf")
     assert code == 2 and "--overwrite" in err
+    code, _, err = command(ship, "run", "--name", "other", "--out", "shelf", "--quality", "none.json")
+    assert code == 2 and "none.json, which is no file" in err
+    code, _, err = command(ship, "run", "--name", "a/b", "--out", "shelf")
+    assert code == 2 and "lower-case" in err
     (tmp_path / "run/checkpoints/6/default/manifest.ocdbt").unlink()
     with pytest.raises(cganjax.CheckpointError, match="run/checkpoints/6 is damaged"):
         cganjax.load("run/checkpoints/6")
@@ -159,11 +166,41 @@ def test_previews_have_a_row_a_class_of_the_same_latents(tiny):
     assert (z == z[:1]).all() and not np.array_equal(z[0, 0], z[0, 1])
 
 
+@late_reads
 def test_a_damaged_newest_checkpoint_is_named(train_tiny, tmp_path):
     assert train_tiny("--out", "run", "--stop-after", "3")[0] == 0
     (tmp_path / "run/checkpoints/3/default/manifest.ocdbt").write_bytes(b"x")
     code, _, err = train_tiny("--out", "run")
     assert code == 2 and "run/checkpoints/3 is damaged" in err
+
+
+def test_a_damaged_manifest_or_config_is_named_and_can_be_overwritten(train_tiny, tmp_path):
+    assert train_tiny("--out", "run", "--stop-after", "3")[0] == 0
+    (tmp_path / "run/manifest.json").write_text("{}")
+    code, _, err = train_tiny("--out", "run")
+    assert code == 2 and "run/manifest.json is damaged" in err
+    (tmp_path / "run/config.json").write_text('{"recipe"')
+    code, _, err = train_tiny("--out", "run")
+    assert code == 2 and "run/config.json is damaged" in err
+    assert train_tiny("--out", "run", "--overwrite")[0] == 0
+
+
+def test_a_crash_between_checkpoints_loses_no_line(train_tiny, monkeypatch):
+    wanted = iter([False] * 3 + [OSError("power cut")])
+
+    def wished(self):
+        value = next(wanted, False)
+        if isinstance(value, OSError):
+            raise value
+        return value
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cganjax.cli.Stop.wished", wished)
+        with pytest.raises(OSError, match="power cut"):
+            train_tiny("--out", "run")
+    assert train_tiny("--out", "run")[0] == 0
+    rows = [json.loads(text) for text in Path("run/metrics.jsonl").read_text().splitlines()]
+    assert [(r["step"], r["steps"]) for r in rows] == [(2, 2), (3, 1), (4, 1), (6, 2)]
 
 
 def test_overwrite_is_not_part_of_the_command_that_resumes(train_tiny):
@@ -220,7 +257,8 @@ def test_dry_run_prints_everything_and_writes_nothing(command, tmp_path):
         (["--seed", "-1"], "seed is -1"),
         (["--steps", "0"], "steps is 0"),
         (["--stop-after", "0"], "--stop-after is 0"),
-        (["--recipe", "digits", "--set", "generator.width_7=7"], "make no depth_to_space networks"),
+        (["--recipe", "digits", "--set", "generator.width_7=7"], "generator.width_7 is 7: it must be even"),
+        (["--set", "family=resnet"], "unknown network family 'resnet': known are depth_to_space"),
         (["--set", "recipe=x"], "a recipe is chosen by --recipe"),
         (["--set", "split=valid"], "split is valid: it must be one of train, test, all"),
         (["--set", "learning_rate=inf"], "learning_rate is inf"),

@@ -89,6 +89,8 @@ def _ask(args, generator) -> int:
 
     from cganjax import report, rng, sampling
 
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # where the terminal has no block characters, "?" is ink
     folder = args.out or Path("samples")
     if folder.suffix and not folder.is_dir():
         raise cli.UserError(f"--out is {folder}: give a folder for the images of the prompt, or give the digits")
@@ -139,7 +141,7 @@ def _out_file(args, name: str) -> Path:
     if args.out is None or args.out.is_dir() or (not args.out.suffix and not args.out.is_file()):
         folder = files.writable_folder(args.out or Path("samples"))
         return _unused(folder / f"{name}-s{args.seed}.png", args.overwrite)
-    if args.out.suffix not in (".png", ".npz"):
+    if args.out.suffix.lower() not in (".png", ".npz"):
         raise cli.UserError(f"--out is {args.out}: give a name that ends in .png or .npz, or a folder")
     return files.new_file(args.out, args.overwrite)
 
@@ -157,12 +159,12 @@ def _write(path: Path, images, labels, columns: int) -> None:
 
     from cganjax import report
 
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         buffer = io.BytesIO()
         np.savez_compressed(buffer, images=images, labels=labels)
         files.write_file(path, buffer.getvalue())
     else:
-        report.save_png(path, report.grid(images, columns))
+        report.save_png(path, report.grid(images, min(columns, len(images))))
 
 
 if __name__ == "__main__":

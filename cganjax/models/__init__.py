@@ -67,8 +67,7 @@ def build(family: str, generator: Mapping[str, int], discriminator: Mapping[str,
         try:
             jax.eval_shape(network.init, jax.random.key(0))
         except (TypeError, ValueError) as error:
-            raise UserError(f"the settings {dict(generator)} and {dict(discriminator)} make no {family} networks: "
-                            f"{str(error).splitlines()[0]}") from None  # fmt: skip
+            raise UserError(f"these settings make no {family} networks: {str(error).splitlines()[0]}") from None
     return networks
 
 

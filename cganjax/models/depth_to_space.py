@@ -42,6 +42,8 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(self, z: jax.Array, labels: jax.Array) -> jax.Array:
+        if self.width_7 % 2:
+            raise ValueError(f"generator.width_7 is {self.width_7}: it must be even, to spread over 2x2 pixels")
         # Unit-variance class vectors stand beside unit-variance z: neither drowns the other at the start.
         classes = nn.Embed(self.num_classes, self.embedding, embedding_init=nn.initializers.normal(1.0))(labels)
         x = jnp.concatenate([z, classes], axis=-1)  # [N, L + embedding]
