@@ -80,7 +80,7 @@ def digits():
 
 @pytest.fixture(scope="session")
 def cache_dir(tmp_path_factory):
-    """Compiled programs of this session: most runs of the tests compile the same step."""
+    """Compiled programs of this test run: most trainings of the tests compile the same step."""
     return str(tmp_path_factory.mktemp("cache"))
 
 
