@@ -1,5 +1,6 @@
 """The run folder: what a training writes, when it may resume there, and what its manifest records."""
 
+import dataclasses
 import importlib.metadata
 import os
 import platform
@@ -19,7 +20,7 @@ from cganjax import config as cfg
 from cganjax import files, pixels, report, rng
 from cganjax.data import Dataset
 from cganjax.models import Networks
-from cganjax.types import UserError
+from cganjax.types import CheckpointError, UserError
 
 PACKAGES = ("cganjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tensorflow-datasets")
 
@@ -36,14 +37,11 @@ class Run:
         self.folder, self.config = folder, config
         if folder.exists() and not folder.is_dir():
             raise UserError(f"{folder} is a file: give a folder as --out")
-        there, ours = {}, overwrite and (folder / ckpt.MANIFEST).exists()  # so may a damaged run be replaced
-        if (folder / ckpt.CONFIG).exists() and not ours:
-            there = files.read_json(folder / ckpt.CONFIG)
-            ours = cfg.to_json(config).keys() <= there.keys()
-        if folder.is_dir() and any(folder.iterdir()) and not ours:
-            raise UserError(f"{folder} is not empty and holds no run: choose another --out")
-        if ours and not overwrite:
-            _same(folder, there, cfg.to_json(config))
+        if folder.is_dir() and any(folder.iterdir()):
+            if not _holds_a_run(folder):
+                raise UserError(f"{folder} is not empty and holds no run: choose another --out")
+            if not overwrite:
+                _same(folder, files.read_json(folder / ckpt.CONFIG), cfg.to_json(config))
         files.writable_folder(folder)
         self._fresh = overwrite
         self.done = 0 if overwrite else ckpt.newest_step(folder)  # updates that the newest checkpoint holds
@@ -168,6 +166,18 @@ def git_state() -> dict[str, Any]:
 
     status = git("status", "--porcelain")
     return {"commit": git("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}
+
+
+def _holds_a_run(folder: Path) -> bool:
+    """Whether the config or the manifest there is one of ours; the other may be damaged."""
+    fields = {field.name for field in dataclasses.fields(cfg.Config)}
+    for name, keys in ((ckpt.CONFIG, fields), (ckpt.MANIFEST, {"recipe", "seed", "data", "versions"})):
+        try:
+            if keys <= files.read_json(folder / name).keys():
+                return True
+        except CheckpointError:
+            continue
+    return False
 
 
 def _same(folder: Path, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

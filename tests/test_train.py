@@ -176,9 +176,11 @@ def test_a_damaged_newest_checkpoint_is_named(train_tiny, tmp_path):
 
 def test_a_damaged_manifest_or_config_is_named_and_can_be_overwritten(train_tiny, tmp_path):
     assert train_tiny("--out", "run", "--stop-after", "3")[0] == 0
+    whole = (tmp_path / "run/manifest.json").read_text()
     (tmp_path / "run/manifest.json").write_text("{}")
     code, _, err = train_tiny("--out", "run")
     assert code == 2 and "run/manifest.json is damaged" in err
+    (tmp_path / "run/manifest.json").write_text(whole)
     (tmp_path / "run/config.json").write_text('{"recipe"')
     code, _, err = train_tiny("--out", "run")
     assert code == 2 and "run/config.json is damaged" in err
@@ -304,6 +306,7 @@ def test_folders_of_others_are_left_alone(train_tiny, tmp_path):
         assert code == 2 and said in err and "--overwrite" in err
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs/config.json").write_text("{}")
+    (tmp_path / "theirs/manifest.json").write_text('{"name": "a web page"}')
     for more in ([], ["--overwrite"]):
         code, _, err = train_tiny("--out", "theirs", *more)
         assert code == 2 and "holds no run" in err
