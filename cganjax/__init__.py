@@ -8,25 +8,29 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 __all__ = [
     "CheckpointError",
+    "Classifier",
     "Discriminator",
     "Generator",
     "checkpoints",
     "load",
+    "load_classifier",
     "load_discriminator",
     "sample",
 ]
 
 if TYPE_CHECKING:
     from cganjax.checkpoint import checkpoints
-    from cganjax.sampling import Discriminator, Generator, load, load_discriminator, sample
+    from cganjax.sampling import Classifier, Discriminator, Generator, load, load_classifier, load_discriminator, sample
     from cganjax.types import CheckpointError
 
 _ROOMS = {
     "CheckpointError": "types",
+    "Classifier": "sampling",
     "Discriminator": "sampling",
     "Generator": "sampling",
     "checkpoints": "checkpoint",
     "load": "sampling",
+    "load_classifier": "sampling",
     "load_discriminator": "sampling",
     "sample": "sampling",
 }

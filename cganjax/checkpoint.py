@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from cganjax.files import quiet, read_json, write_file, write_json
-from cganjax.types import CheckpointError, Params, UnknownCheckpoint
+from cganjax.types import CheckpointError, UnknownCheckpoint, Weights
 
 CARD, WEIGHTS, GRID = "card.json", "weights.npz", "grid.png"  # of a shipped checkpoint
 CONFIG, MANIFEST, METRICS = "config.json", "manifest.json", "metrics.jsonl"  # of a run folder
 CURVES, SAMPLES, STATES = "curves.png", "samples", "checkpoints"
-FORMAT = 1
+FORMAT = 2
 
 _HERE = Path(__file__).resolve().parent
 # An installed wheel carries the checkpoints inside the package; a source checkout has them beside it.
@@ -76,8 +76,8 @@ def read_card(folder: Path) -> dict[str, Any]:
     return card
 
 
-def read_weights(folder: Path, card: Mapping[str, Any]) -> dict[str, Params]:
-    """Read the params of each network in a shipped checkpoint, by its name, after checking the file's digest."""
+def read_weights(folder: Path, card: Mapping[str, Any]) -> dict[str, Weights]:
+    """Read the weights of each network in a shipped checkpoint, by its name, after checking the file's digest."""
     path = folder / WEIGHTS
     try:
         data = path.read_bytes()
@@ -87,16 +87,17 @@ def read_weights(folder: Path, card: Mapping[str, Any]) -> dict[str, Params]:
         raise CheckpointError(f"{path} is damaged: its SHA-256 is not the one of its card; get the checkpoint again")
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return _nest({name: arrays[name] for name in arrays.files})
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+            tree = _nest({name: arrays[name] for name in arrays.files})
+            return {name: Weights(node["params"], node.get("statistics", {})) for name, node in tree.items()}
+    except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile, EOFError) as error:
         raise CheckpointError(f"{path} holds no plain arrays ({error})") from None
 
 
-def write_shipped(folder: Path, card: Mapping[str, Any], networks: Mapping[str, Params]) -> None:
+def write_shipped(folder: Path, card: Mapping[str, Any], networks: Mapping[str, Weights]) -> None:
     """Write `weights.npz` and then `card.json`; the card, which makes the folder a checkpoint, appears last."""
     folder.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
-    np.savez(buffer, **_flat(networks))
+    np.savez(buffer, **_flat({name: weights._asdict() for name, weights in networks.items()}))
     data = buffer.getvalue()
     write_file(folder / WEIGHTS, data)
     weights = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
@@ -127,16 +128,22 @@ def _nest(flat: Mapping[str, np.ndarray]) -> dict[str, Any]:
 class RunStates:
     """The Orbax checkpoints of a run folder: the newest `keep`, each a whole state, each complete or absent."""
 
-    def __init__(self, run: Path, keep: int | None = None):
-        """Open them; `keep` is None to read only."""
+    def __init__(self, run: Path, keep: int | None = None, keep_best: bool = False):
+        """Open them; `keep` is None to read only. With `keep_best` the one of the lowest loss is kept as well."""
         import orbax.checkpoint as ocp
 
         self._ocp = ocp
         self.folder = (run / STATES).resolve()
+        policy = ocp.checkpoint_managers
+        kept = [] if keep is None else [policy.LatestN(keep)]
+        if keep_best:
+            kept.append(policy.BestN(_loss, reverse=True, n=1, keep_checkpoints_without_metrics=False))
         with quiet("absl"):  # Orbax reports each act at length
             # Saving waits for the disk: the step that follows takes over the state's memory.
             options = ocp.CheckpointManagerOptions(
-                max_to_keep=keep,
+                preservation_policy=policy.AnyPreservationPolicy(kept) if kept else None,
+                best_fn=_loss,
+                best_mode="min",
                 enable_async_checkpointing=False,
                 read_only=keep is None,
                 cleanup_tmp_directories=keep is not None,
@@ -147,11 +154,15 @@ class RunStates:
         """The steps there are, oldest first."""
         return sorted(self._manager.all_steps())
 
-    def save(self, step: int, state: Any) -> None:
-        """Keep the state of `step`; saving the same step again does nothing."""
+    def best(self) -> int | None:
+        """The step of the lowest loss among those there are."""
+        return self._manager.best_step()
+
+    def save(self, step: int, state: Any, loss: float) -> None:
+        """Keep the state of `step`, which `loss` ranks; saving the same step again does nothing."""
         if step not in self._manager.all_steps():
             with quiet("absl"):
-                self._manager.save(step, args=self._ocp.args.StandardSave(state), force=True)
+                self._manager.save(step, args=self._ocp.args.StandardSave(state), metrics={"loss": loss}, force=True)
 
     def restore(self, like: Any, step: int | None = None) -> Any:
         """The state of `step` (the newest where None), on this process's device, shaped as `like`.
@@ -175,6 +186,10 @@ class RunStates:
     def close(self) -> None:
         """Let go of the folder."""
         self._manager.close()
+
+
+def _loss(metrics: Mapping[str, float]) -> float:
+    return metrics["loss"]
 
 
 def newest_step(run: Path) -> int:

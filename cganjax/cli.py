@@ -156,6 +156,10 @@ class Stop:
         return {None: DONE, signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}[self.signal]
 
 
+# The metrics that a progress line has room for, as it calls them.
+_SHOWN = {"loss_generator": "loss G", "loss_discriminator": "loss D", "loss": "loss", "accuracy": "accuracy"}
+
+
 class Progress:
     """Where a run stands: a bar on a terminal, a line at intervals where output is piped."""
 
@@ -173,11 +177,9 @@ class Progress:
 
     def log(self, done: int, values: dict[str, float]) -> None:
         """Show the newest metrics."""
+        shown = {name: f"{value:.3f}" for name, value in values.items() if name in _SHOWN}
         if self._tty:
-            losses = {"G": values["loss_generator"], "D": values["loss_discriminator"]}
-            self._bar.set_postfix(
-                {name: f"{value:.3f}" for name, value in losses.items()} | {"img/s": f"{self._rate(done):.0f}"}
-            )
+            self._bar.set_postfix({_SHOWN[n]: v for n, v in shown.items()} | {"img/s": f"{self._rate(done):.0f}"})
             return
         now = time.perf_counter()
         if now - self._said >= self._seconds or done == self._total:
@@ -185,7 +187,7 @@ class Progress:
             rate = self._rate(done)
             left = (self._total - done) * self._images / max(rate, 1e-9)
             print(
-                f"step {done}/{self._total}  loss G {values['loss_generator']:.3f} D {values['loss_discriminator']:.3f}"
+                f"step {done}/{self._total}  {'  '.join(f'{_SHOWN[n]} {v}' for n, v in shown.items())}"
                 f"  {rate:.0f} images/s  {left / 60:.1f} min left",
                 flush=True,
             )

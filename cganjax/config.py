@@ -1,6 +1,6 @@
-"""A run's complete description: one frozen record, its dotted keys, and `--set key=value` on them.
+"""A run's complete description: one frozen record an algorithm, its dotted keys, and `--set key=value` on them.
 
-A recipe is a `Config`; what a field means stands beside it here, and nothing is configured elsewhere.
+A recipe is one such record; what a field means stands beside it here, and nothing is configured elsewhere.
 """
 
 import dataclasses
@@ -15,32 +15,96 @@ from cganjax.types import UserError
 SPLITS = ("train", "test", "all")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
-    """One training run, fully resolved."""
+    """What every training run has; the classes below add what their algorithm needs."""
 
     recipe: str  # the page in experiments/recipes/ that this began as
+    algorithm: str  # the training step: a key of ALGORITHMS
     dataset: str  # see cganjax.data.load
     split: str  # "train", "test" or "all"
     seed: int  # every stream of random numbers derives from it
     steps: int  # length of the whole run, which the schedules refer to
-    batch_size: int  # real images, and as many generated ones, a step
+    batch_size: int  # real images a step
     family: str  # the file in cganjax/models/ that builds the networks
+    learning_rate: float  # of every optimiser, before its schedule
+    log_every: int  # steps between lines of metrics.jsonl, each the mean since the last; a checkpoint has one too
+    checkpoint_every: int  # steps between checkpoints
+    keep: int  # newest checkpoints kept
+    keep_best: bool = False  # keep the one of the lowest loss (of G, or of the classifier) too, and sample from it
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GANConfig(Config):
+    """What every generator and discriminator have."""
+
     generator: Mapping[str, int]  # the family's settings for G
     discriminator: Mapping[str, int]  # and for D
-    learning_rate: float  # Adam's, of both networks
-    decay_from: float  # share of the run after which the learning rate falls linearly to 0
     beta1: float  # Adam's decay of the first moment
     beta2: float  # and of the second
+    sample_every: int  # steps between sample grids
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RelativisticGAN(GANConfig):
+    """Relativistic pairing with R1 and R2 penalties and an averaged generator: the flagship's."""
+
+    algorithm: str = "relativistic"
+    decay_from: float  # share of the run after which the learning rate falls linearly to 0
     gamma_start: float  # weight of R1 and R2 (each enters with gamma / 2), falling by a half cosine ...
     gamma_end: float  # ... to this
     gamma_until: float  # ... at this share of the run
     penalty_fraction: float  # share of each batch on which R1 and R2 are taken
     ema_decay: float  # of the generator's moving average, per step; it starts faster
-    log_every: int  # steps between lines of metrics.jsonl, each the mean since the last; a checkpoint has one too
-    sample_every: int  # steps between sample grids
-    checkpoint_every: int  # steps between checkpoints
-    keep: int  # newest checkpoints kept
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TargetGAN(GANConfig):
+    """D is driven to a target for real images and to zeros for generated ones, G to D's target: the originals'."""
+
+    algorithm: str = "target"
+    loss: str  # between D's outputs and their targets: "bce", binary cross-entropy, or "mse", of their sigmoid
+    target: str  # of a real image: "one_hot" of its label, or "ones"
+    optimizer: str  # "adam", or plain "sgd" without momentum
+    gen_steps: int  # updates of G a step
+    share_fake: bool  # one generated batch serves D's update and then G's; else each has latents of its own
+    alternate: bool  # D is updated on the real batch and then on the generated one, else on both at once
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Classification(Config):
+    """A classifier by cross-entropy and SGD with Nesterov momentum, its rate lowered where the training loss rests."""
+
+    algorithm: str = "classification"
+    classifier: Mapping[str, int]  # the family's settings
+    momentum: float  # Nesterov's
+    weight_decay: float  # added to the gradient, of biases too
+    epoch_steps: int  # steps whose mean training loss the plateau schedule sees, and after which test data are tried
+    plateau_factor: float  # the learning rate is multiplied by it ...
+    plateau_patience: int  # ... when more than so many epochs in a row are no better, as PyTorch counts
+    learning_rate_floor: float  # the lowest learning rate
+
+
+ALGORITHMS = {"relativistic": RelativisticGAN, "target": TargetGAN, "classification": Classification}
+_CHOICES = {"split": SPLITS, "loss": ("bce", "mse"), "target": ("one_hot", "ones"), "optimizer": ("adam", "sgd")}
+# What a value must be: key -> (fine?, how it is said).
+_ABOVE_0 = (lambda v: 0 < v < math.inf, "above 0 and finite")
+_FROM_0 = (lambda v: 0 <= v < math.inf, "0 or more and finite")
+_SHARE = (lambda v: 0 <= v <= 1, "within 0 and 1")
+_SOME_SHARE = (lambda v: 0 < v <= 1, "above 0, at most 1")
+_BELOW_1 = (lambda v: 0 <= v < 1, "0 or more, below 1")
+_COUNT = (lambda v: v >= 1, "at least 1")
+_RULES = {
+    "seed": (lambda v: 0 <= v < 2**32, "within 0 and 2^32 - 1"),
+    **dict.fromkeys(("learning_rate",), _ABOVE_0),
+    **dict.fromkeys(("gamma_start", "gamma_end", "weight_decay", "learning_rate_floor"), _FROM_0),
+    **dict.fromkeys(("decay_from",), _SHARE),
+    **dict.fromkeys(("gamma_until", "penalty_fraction", "plateau_factor"), _SOME_SHARE),
+    **dict.fromkeys(("beta1", "beta2", "ema_decay", "momentum"), _BELOW_1),
+    **dict.fromkeys(("steps", "batch_size", "gen_steps", "epoch_steps", "log_every", "sample_every",
+                     "checkpoint_every", "keep"), _COUNT),
+    **{key: (lambda v, known=known: v in known, f"one of {', '.join(known)}") for key, known in _CHOICES.items()},
+}  # fmt: skip
 
 
 def to_json(config: Config) -> dict[str, Any]:
@@ -49,8 +113,8 @@ def to_json(config: Config) -> dict[str, Any]:
 
 
 def from_json(values: Mapping[str, Any]) -> Config:
-    """The inverse of `to_json`. Raises TypeError where a field lacks or is unknown."""
-    return Config(**values)
+    """The inverse of `to_json`. Raises TypeError where a field lacks or is unknown, KeyError for the algorithm."""
+    return ALGORITHMS[values["algorithm"]](**values)
 
 
 def dumps(config: Config) -> str:
@@ -69,40 +133,23 @@ def override(config: Config, assignments: Iterable[str]) -> Config:
         key, equals, value = text.partition("=")
         if not equals:
             raise UserError(f"--set {text}: give it as key=value")
-        if key == "recipe":
-            raise UserError(f"--set {text}: a recipe is chosen by --recipe")
+        if key in ("recipe", "algorithm"):
+            raise UserError(f"--set {text}: a recipe is chosen by --recipe, and its algorithm is a part of it")
         if key not in flat:
             near = difflib.get_close_matches(key, flat, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise UserError(f"unknown key {key!r}{hint} Known keys: {', '.join(flat)}")
         flat[key] = _parse(key, value, type(flat[key]))
-    return check(from_json(_unflatten(flat)))
+    nested = {field.name: {} for field in dataclasses.fields(config) if isinstance(getattr(config, field.name), Mapping)}
+    return check(from_json(nested | _unflatten(flat)))
 
 
 def check(config: Config) -> Config:
     """Return the config, or raise UserError naming the first field that cannot work."""
-    rules = (
-        ("steps", config.steps >= 1, "at least 1"),
-        ("batch_size", config.batch_size >= 2, "at least 2"),
-        ("split", config.split in SPLITS, f"one of {', '.join(SPLITS)}"),
-        ("learning_rate", 0 < config.learning_rate < math.inf, "above 0 and finite"),
-        ("decay_from", 0 <= config.decay_from <= 1, "within 0 and 1"),
-        ("beta1", 0 <= config.beta1 < 1, "within 0 and 1"),
-        ("beta2", 0 <= config.beta2 < 1, "within 0 and 1"),
-        ("gamma_start", 0 <= config.gamma_start < math.inf, "0 or more and finite"),
-        ("gamma_end", 0 <= config.gamma_end < math.inf, "0 or more and finite"),
-        ("gamma_until", 0 < config.gamma_until <= 1, "above 0, at most 1"),
-        ("penalty_fraction", 0 < config.penalty_fraction <= 1, "above 0, at most 1"),
-        ("ema_decay", 0 <= config.ema_decay < 1, "within 0 and 1"),
-        ("seed", 0 <= config.seed < 2**32, "within 0 and 2^32 - 1"),
-        *((name, getattr(config, name) >= 1, "at least 1")
-          for name in ("log_every", "sample_every", "checkpoint_every", "keep")),
-        *((f"{net}.{name}", value >= 1, "at least 1")
-          for net in ("generator", "discriminator") for name, value in getattr(config, net).items()),
-    )  # fmt: skip
-    for key, fine, expected in rules:
-        if not fine:
-            raise UserError(f"{key} is {_flatten(to_json(config))[key]}: it must be {expected}")
+    for key, value in _flatten(to_json(config)).items():
+        fine, expected = _COUNT if "." in key else _RULES.get(key, (lambda v: True, ""))
+        if not fine(value):
+            raise UserError(f"{key} is {value}: it must be {expected}")
     return config
 
 
@@ -128,6 +175,10 @@ def _unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _parse(key: str, text: str, kind: type) -> Any:
+    if kind is bool:
+        if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        raise UserError(f"{key}={text}: expected true or false")
     try:
         return kind(text)
     except ValueError:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import optax
 
 
 def relativistic_discriminator(score_real: jax.Array, score_fake: jax.Array) -> jax.Array:
@@ -52,3 +53,25 @@ def score_and_gradient_penalty(
     scores, pullback = jax.vjp(score, images)
     (gradient,) = pullback(jnp.ones_like(scores))
     return scores, jnp.sum(jnp.square(gradient), axis=tuple(range(1, images.ndim)))
+
+
+def sigmoid_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
+    """Binary cross-entropy between the sigmoid of each logit and its target, the mean over an example's outputs.
+
+    Args:
+      logits: float [N, K].
+      targets: float [N, K] in [0, 1].
+
+    Returns:
+      float [N], >= 0.
+
+    References:
+      Goodfellow et al., "Generative adversarial nets" (arXiv 1406.2661), eq. 1, with the target 1 for G (section 3:
+      maximise log D(G(z))), which does not saturate.
+    """
+    return jnp.mean(optax.sigmoid_binary_cross_entropy(logits, targets), axis=-1)
+
+
+def sigmoid_squared_error(logits: jax.Array, targets: jax.Array) -> jax.Array:
+    """Squared difference between the sigmoid of each logit and its target, the mean over outputs: [N, K] -> [N]."""
+    return jnp.mean(jnp.square(jax.nn.sigmoid(logits) - targets), axis=-1)

@@ -1,6 +1,7 @@
 """The three scales of a pixel, and the only places where one becomes another.
 
-At rest: uint8 in 0..255. Inside networks: float32 in [-1, 1]. At the public door: float32 in [0, 1]. Ink is the top.
+At rest: uint8 in 0..255. Inside GANs: float32 in [-1, 1]. At the public door and for classifiers: float32 in [0, 1].
+Ink is the top.
 """
 
 import jax
@@ -9,13 +10,15 @@ import numpy as np
 
 
 def rest_to_signed(images: jax.Array) -> jax.Array:
-    """uint8 in 0..255 -> float32 in [-1, 1]."""
+    """uint8 in 0..255 -> float32 in [-1, 1]; drawn data, which are float32 in [0, 1] at rest, likewise."""
+    if images.dtype != np.uint8:
+        return unit_to_signed(images)
     return images.astype(jnp.float32) / 127.5 - 1.0
 
 
-def rest_to_unit(images: np.ndarray) -> np.ndarray:
-    """uint8 in 0..255 -> float32 in [0, 1], on the host."""
-    return images / np.float32(255)
+def rest_to_unit(images):
+    """uint8 in 0..255 -> float32 in [0, 1], of a NumPy or JAX array alike; drawn data are there already."""
+    return images.astype(np.float32) / np.float32(255) if images.dtype == np.uint8 else images
 
 
 def signed_to_unit(images: jax.Array) -> jax.Array:

@@ -63,28 +63,32 @@ class MetricsLog:
         self._file.close()
 
 
+# The panels of a run's curves: the unit, and the metrics that have it.
 CURVES = (
-    ("loss", ("loss_generator", "loss_discriminator")),
+    ("loss", ("loss_generator", "loss_discriminator", "loss", "test_loss")),
     ("D's score", ("score_real", "score_fake")),
     ("squared gradient norm", ("r1", "r2")),
+    ("accuracy", ("accuracy", "test_accuracy")),
+    ("learning rate", ("learning_rate",)),
 )
 
 
-def save_curves(path: Path, rows: Sequence[Mapping[str, float]], title: str) -> None:
-    """Draw the curves of a run from its metrics, one panel a unit, against the step."""
+def save_curves(path: Path, rows: Sequence[Mapping[str, Any]], title: str) -> None:
+    """Draw the curves of a run from its metrics, one panel a unit that they have, against the step."""
     from matplotlib.figure import Figure  # without pyplot: no window system is asked for
 
-    panels = [(unit, [n for n in names if rows and n in rows[0]]) for unit, names in CURVES]
-    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    there = {name for row in rows for name in row}
+    panels = [(unit, [n for n in names if n in there]) for unit, names in CURVES if there & {*names}]
+    figure = Figure(figsize=(4 * max(len(panels), 1), 3.6), layout="constrained")
     figure.suptitle(title)
-    for axes, (unit, names) in zip(figure.subplots(1, len(panels)), panels, strict=True):
+    for axes, (unit, names) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         for name in names:
-            axes.plot([r["step"] for r in rows], [r[name] for r in rows], label=name, linewidth=1)
+            points = [(row["step"], row[name]) for row in rows if name in row]
+            axes.plot(*zip(*points, strict=True), label=name, linewidth=1)
         axes.set_xlabel("step")
         axes.set_ylabel(unit)
         axes.grid(alpha=0.3)
-        if names:
-            axes.legend()
+        axes.legend()
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     write_file(path, buffer.getvalue())

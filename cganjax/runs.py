@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from cganjax import checkpoint as ckpt
 from cganjax import config as cfg
@@ -67,7 +68,7 @@ class Run:
         self._wall_before, self._began = self.manifest["wall_time_s"], time.perf_counter()
         files.write_json(self.folder / ckpt.CONFIG, cfg.to_json(self.config))
         files.write_json(self.folder / ckpt.MANIFEST, self.manifest)
-        self.states = ckpt.RunStates(self.folder, keep=self.config.keep)
+        self.states = ckpt.RunStates(self.folder, keep=self.config.keep, keep_best=self.config.keep_best)
         if self.done:
             state = self.states.restore(state, self.done)
         self.metrics = report.MetricsLog(self.folder / ckpt.METRICS, self.done)
@@ -75,7 +76,8 @@ class Run:
 
     def save(self, step: int, state: Any) -> None:
         """Keep a state, and bring the curves up to date: a hook of the loop."""
-        self.states.save(step, state)
+        losses = (row.get("loss_generator", row.get("loss")) for row in reversed(self.metrics.rows))
+        self.states.save(step, state, next(loss for loss in losses if loss is not None))
         self.done = self.manifest["steps"] = step
         self._write_manifest()
         report.save_curves(self.folder / ckpt.CURVES, self.metrics.rows, f"{self.folder.name}, to step {step}")
@@ -92,20 +94,43 @@ class Run:
 
 
 class Preview:
-    """Draws sample grids during a run: a row a class, ten columns of the same latents each time. A hook."""
+    """Draws sample grids during a run, of the same latents each time: a row a class, or any where there is none."""
 
     def __init__(self, folder: Path, networks: Networks, key: jax.Array, columns: int = 10):
-        classes = networks.num_classes
-        z = jax.random.normal(rng.stream(key, "preview"), (columns, networks.latent_size))
-        self._z, self._labels = jnp.tile(z, (classes, 1)), jnp.repeat(jnp.arange(classes), columns)
+        classes, latents = networks.num_classes, rng.stream(key, "preview")
+        if classes is None:
+            self._inputs = (jax.random.normal(latents, (columns * columns, networks.latent_size)),)
+        else:
+            z = jax.random.normal(latents, (columns, networks.latent_size))
+            self._inputs = (jnp.tile(z, (classes, 1)), jnp.repeat(jnp.arange(classes), columns))
         self._folder, self._columns = folder, columns
         self._generate = jax.jit(networks.generator.apply)
         self.last: Path | None = None
 
     def __call__(self, step: int, state: Any) -> None:
-        images = pixels.signed_to_unit(self._generate(state.generator_ema, self._z, self._labels))
+        images = pixels.signed_to_unit(self._generate(state.weights()["generator"], *self._inputs))
         self.last = self._folder / f"{step:06d}.png"
         report.save_png(self.last, report.grid(np.asarray(images), self._columns))
+
+
+class Trial:
+    """Tries a classifier on test data during a run, and writes loss and accuracy into the metrics: a hook."""
+
+    def __init__(self, run: Run, networks: Networks, dataset: Dataset, size: int = 1000):
+        self._run, self._dataset, self._size = run, dataset, size
+        self._classify = jax.jit(networks.classifier.apply)
+
+    def __call__(self, step: int, state: Any) -> None:
+        weights, labels, size = state.weights()["classifier"], self._dataset.labels, self._size
+        logits = np.concatenate([
+            self._classify(weights, pixels.rest_to_unit(self._dataset.images[i : i + size]))
+            for i in range(0, len(labels), size)
+        ])  # fmt: skip
+        loss = float(optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean())
+        right = logits.argmax(axis=1) == labels
+        by_class = [float(right[labels == k].mean()) for k in range(self._dataset.num_classes)]
+        test = {"test_loss": loss, "test_accuracy": float(right.mean()), "test_accuracy_by_class": by_class}
+        self._run.metrics.write(step, test)
 
 
 # What may be another in each part of a run that was resumed.
@@ -170,7 +195,7 @@ def git_state() -> dict[str, Any]:
 
 def _holds_a_run(folder: Path) -> bool:
     """Whether the config or the manifest there is one of ours; the other may be damaged."""
-    fields = {field.name for field in dataclasses.fields(cfg.Config)}
+    fields = {field.name for field in dataclasses.fields(cfg.Config) if field.default is dataclasses.MISSING}
     for name, keys in ((ckpt.CONFIG, fields), (ckpt.MANIFEST, {"recipe", "seed", "data", "versions"})):
         try:
             if keys <= files.read_json(folder / name).keys():

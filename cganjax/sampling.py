@@ -14,7 +14,7 @@ import numpy as np
 from cganjax import checkpoint as ckpt
 from cganjax import config as cfg
 from cganjax import models, pixels, rng
-from cganjax.types import CheckpointError, Params, UserError
+from cganjax.types import CheckpointError, Params, UserError, Weights
 
 # Sizes that are compiled for: a call is padded to the next one, a longer call is worked in pieces of the last.
 # None between 1 and 64: XLA's CPU backend rounds small batches otherwise, and image i should be image i to the bit.
@@ -23,15 +23,32 @@ _THREEFRY = "threefry2x32"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Generator:
-    """A trained generator as a pure function; make one with `cganjax.load`."""
+class _Loaded:
+    """What every network from a checkpoint has."""
 
-    params: Params = dataclasses.field(repr=False)
-    latent_size: int  # L
+    weights: Weights = dataclasses.field(repr=False)
     num_classes: int | None  # K, or None where it takes no labels
     image_shape: tuple[int, int, int]  # (H, W, C)
     card: Mapping[str, Any] = dataclasses.field(repr=False)
-    apply: Callable[..., jax.Array] = dataclasses.field(repr=False)  # (params, z, labels) -> images in [-1, 1]
+    apply: Callable[..., jax.Array] = dataclasses.field(repr=False)  # (weights, inputs in its own range) -> outputs
+
+    @property
+    def params(self) -> Params:
+        """The trained arrays, a nested dict."""
+        return self.weights.params
+
+    def _check_images(self, images: Any) -> jax.Array:
+        images = jnp.asarray(images, jnp.float32)
+        if images.ndim != 4 or images.shape[1:] != self.image_shape:
+            raise ValueError(f"images have shape {images.shape}: expected [N, {', '.join(map(str, self.image_shape))}]")
+        return images
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Generator(_Loaded):
+    """A trained generator as a pure function; make one with `cganjax.load`."""
+
+    latent_size: int  # L
 
     def __call__(self, z: jax.Array, labels: jax.Array | None = None) -> jax.Array:
         """Latents float [N, L] ~ N(0, I) and labels int [N] -> images float32 [N, H, W, C] in [0, 1], ink = 1.
@@ -46,49 +63,74 @@ class Generator:
         if self.num_classes is None:
             if labels is not None:
                 raise TypeError("labels were given to an unconditional generator: call it with z alone")
-            return _generate(self.apply, self.params, z)
+            return _generate(self.apply, self.weights, z)
         if labels is None:
             raise TypeError("labels are missing: this generator is conditional")
         labels = check_labels(labels, self.num_classes)
         if len(labels) != len(z):
             raise ValueError(f"{len(z)} latents and {len(labels)} labels were given: expected as many of each")
-        return _generate(self.apply, self.params, z, labels)
+        return _generate(self.apply, self.weights, z, labels)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Discriminator:
+class Discriminator(_Loaded):
     """A trained discriminator as a pure function; make one with `cganjax.load_discriminator`."""
 
-    params: Params = dataclasses.field(repr=False)
-    num_classes: int  # K
-    image_shape: tuple[int, int, int]  # (H, W, C)
-    card: Mapping[str, Any] = dataclasses.field(repr=False)
-    apply: Callable[..., jax.Array] = dataclasses.field(repr=False)  # (params, images in [-1, 1], labels) -> scores
+    scores: str  # "unbounded" (larger is more real), or "sigmoid": outputs are in [0, 1], 1 for real
+    needs_labels: bool
 
-    def __call__(self, images: jax.Array, labels: jax.Array) -> jax.Array:
-        """Images float [N, H, W, C] in [0, 1] and labels int [N] -> D's output; for the flagship scores [N].
+    def __call__(self, images: jax.Array, labels: jax.Array | None = None) -> jax.Array:
+        """Images float [N, H, W, C] in [0, 1], and labels int [N] where it is told them -> D's output.
+
+        Returns:
+          float32 [N] for the flagship; of a sigmoid discriminator [N, K], one a class, or [N, 1].
 
         Raises:
           ValueError: images of another shape, or a concrete label outside 0..K-1.
-          TypeError: labels that are not integers.
+          TypeError: labels that are missing or not integers, or labels for an unconditional discriminator.
         """
-        images = jnp.asarray(images, jnp.float32)
-        if images.ndim != 4 or images.shape[1:] != self.image_shape:
-            raise ValueError(f"images have shape {images.shape}: expected [N, {', '.join(map(str, self.image_shape))}]")
+        images = self._check_images(images)
+        if labels is None:
+            if self.needs_labels:
+                raise TypeError("labels are missing: this discriminator is told the label of each image")
+            return _judge(self.apply, self.scores, self.weights, images)
+        if self.num_classes is None:
+            raise TypeError("labels were given to an unconditional discriminator: call it with images alone")
         labels = check_labels(labels, self.num_classes)
         if len(labels) != len(images):
             raise ValueError(f"{len(images)} images and {len(labels)} labels were given: expected as many of each")
-        return _score(self.apply, self.params, images, labels)
+        return _judge(self.apply, self.scores, self.weights, images, labels)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Classifier(_Loaded):
+    """A trained classifier as a pure function; make one with `cganjax.load_classifier`."""
+
+    scores: str  # what its numbers are: "logits" of a softmax, or "sigmoid": logits of one sigmoid a class
+
+    def __call__(self, images: jax.Array) -> jax.Array:
+        """Images float [N, H, W, C] in [0, 1], ink = 1 -> float32 [N, K], see `scores`; before softmax or sigmoid.
+
+        Raises:
+          ValueError: images of another shape.
+        """
+        return _classify(self.apply, self.weights, self._check_images(images))
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _generate(apply, params, *inputs):
-    return pixels.signed_to_unit(apply(params, *inputs))
+def _generate(apply, weights, *inputs):
+    return pixels.signed_to_unit(apply(weights, *inputs))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _judge(apply, scores, weights, images, *labels):
+    outputs = apply(weights, pixels.unit_to_signed(images), *labels)
+    return jax.nn.sigmoid(outputs) if scores == "sigmoid" else outputs
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _score(apply, params, images, labels):
-    return apply(params, pixels.unit_to_signed(images), labels)
+def _classify(apply, weights, images):
+    return apply(weights, images)
 
 
 # --- loading ----------------------------------------------------------------------------------------------------------
@@ -113,6 +155,16 @@ def load_discriminator(checkpoint: str | os.PathLike) -> Discriminator:
     return _role(checkpoint, "discriminator")
 
 
+def load_classifier(checkpoint: str | os.PathLike) -> Classifier:
+    """Load a classifier: of a checkpoint that is one ("lenet5"), or whose discriminator serves as one ("label-score").
+
+    Raises:
+      FileNotFoundError: there is no such name or folder; the known names are listed.
+      CheckpointError: the checkpoint is damaged, foreign, or holds no classifier; those that have one are named.
+    """
+    return _role(checkpoint, "classifier")
+
+
 def _role(checkpoint: str | os.PathLike, role: str):
     folder = ckpt.find(checkpoint)
     # The stamp lets a run that went on, or a checkpoint that was replaced, be read anew.
@@ -126,38 +178,41 @@ def _role(checkpoint: str | os.PathLike, role: str):
 @functools.lru_cache(maxsize=8)
 def _read(folder: Path, role: str, stamp: tuple):
     del stamp
-    card, params = _read_shipped(folder, role) if (folder / ckpt.CARD).exists() else _read_run(folder, role)
+    card, parts = _read_shipped(folder) if (folder / ckpt.CARD).exists() else _read_run(folder)
+    if role not in card["roles"]:
+        have = [name for name, other in ckpt.checkpoints().items() if role in other["roles"]]
+        raise CheckpointError(f"{folder} holds no {role}: {', '.join(have) or 'a run folder of yours'} has one")
     try:
-        config = cfg.from_json(card["config"])
-        networks = models.build(config.family, config.generator, config.discriminator, card["num_classes"])
+        networks = models.build(cfg.from_json(card["config"]), card["data"]["num_classes"])
     except (TypeError, KeyError, UserError) as error:
         raise CheckpointError(f"{folder} was made for networks that this version does not know: {error}") from None
     network = getattr(networks, role)
+    # Where D serves as the classifier, the weights are D's.
+    weights = parts.get(role, parts.get("discriminator"))
     expected = jax.eval_shape(network.init, jax.random.key(0))
-    if jax.tree.map(_kind, params) != jax.tree.map(_kind, expected):
+    if weights is None or jax.tree.map(_kind, weights) != jax.tree.map(_kind, expected):
         raise CheckpointError(f"{folder} holds arrays that are not those of its networks")
-    params = jax.tree.map(jnp.asarray, params)
+    weights = jax.tree.map(jnp.asarray, weights)
+    common = (weights, networks.num_classes, networks.image_shape, card, network.apply)
     if role == "generator":
-        return Generator(params, networks.latent_size, card["num_classes"], networks.image_shape, card, network.apply)
-    return Discriminator(params, card["num_classes"], networks.image_shape, card, network.apply)
+        return Generator(*common, networks.latent_size)
+    if role == "classifier":
+        return Classifier(*common, networks.scores)
+    return Discriminator(*common, networks.scores, networks.num_classes is not None and networks.classifier is None)
 
 
 def _kind(array) -> tuple:
     return array.shape, array.dtype
 
 
-def _read_shipped(folder: Path, role: str) -> tuple[dict[str, Any], Params]:
+def _read_shipped(folder: Path) -> tuple[dict[str, Any], dict[str, Weights]]:
     card = ckpt.read_card(folder)
-    weights = ckpt.read_weights(folder, card)
-    if role not in weights:
-        have = [name for name, other in ckpt.checkpoints().items() if role in other["roles"]]
-        raise CheckpointError(f"{folder} holds no {role}: {', '.join(have) or 'a run folder of yours'} has one")
-    return card, weights[role]
+    return card, ckpt.read_weights(folder, card)
 
 
-def _read_run(folder: Path, role: str) -> tuple[dict[str, Any], Params]:
-    """Read a run folder, or `RUN/checkpoints/STEP`."""
-    from cganjax import step  # it brings optax, which sampling from a shipped checkpoint does not need
+def _read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Weights]]:
+    """Read a run folder (its newest checkpoint, or its best where it keeps that), or `RUN/checkpoints/STEP`."""
+    from cganjax import steps  # it brings optax, which sampling from a shipped checkpoint does not need
 
     at_step = folder.name.isdigit() and folder.parent.name == ckpt.STATES
     run, at = (folder.parent.parent, int(folder.name)) if at_step else (folder, None)
@@ -166,21 +221,20 @@ def _read_run(folder: Path, role: str) -> tuple[dict[str, Any], Params]:
     values, manifest = ckpt.read_run(run)
     try:
         config, num_classes = cfg.from_json(values), manifest["data"]["num_classes"]
-        networks = models.build(config.family, config.generator, config.discriminator, num_classes)
-        like = jax.eval_shape(step.gan(config, networks).init, jax.random.key(0))
+        networks = models.build(config, num_classes)
+        like = jax.eval_shape(steps.build(config, networks).init, jax.random.key(0))
     except (TypeError, KeyError, UserError) as error:
         raise CheckpointError(f"{run / ckpt.CONFIG} is no run of this version: {error}") from None
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), like)
     states = ckpt.RunStates(run)
     try:
-        state = states.restore(like, at)
+        state = states.restore(like, at or (states.best() if config.keep_best else None))
     finally:
         states.close()
-    card = card_of_run(
-        run.name, values, manifest, ["generator", "discriminator"], int(state.step), metrics_at(run, int(state.step))
-    )
-    return card, {"generator": state.generator_ema, "discriminator": state.discriminator}[role]
+    step, parts = int(state.step), state.weights()
+    roles = [role for role in ("generator", "discriminator", "classifier") if getattr(networks, role)]
+    return card_of_run(run.name, values, manifest, roles, step, metrics_at(run, step)), parts
 
 
 def card_of_run(name, config, manifest, roles, steps, metrics) -> dict[str, Any]:
@@ -191,8 +245,7 @@ def card_of_run(name, config, manifest, roles, steps, metrics) -> dict[str, Any]
         "recipe": config["recipe"],
         "seed": config["seed"],
         "steps": steps,
-        "num_classes": manifest["data"]["num_classes"],
-        "data": {name: manifest["data"][name] for name in ("name", "split", "images", "fingerprint")},
+        "data": {k: manifest["data"][k] for k in ("name", "split", "images", "num_classes", "fingerprint")},
         "metrics": metrics,
         "versions": manifest["versions"],
         "git": manifest["git"],
@@ -200,9 +253,10 @@ def card_of_run(name, config, manifest, roles, steps, metrics) -> dict[str, Any]
     }
 
 
-def metrics_at(run: Path, step: int) -> dict[str, float]:
-    """The newest line of a run's `metrics.jsonl` up to a step, or {}."""
-    return next((row for row in reversed(ckpt.read_metrics(run / ckpt.METRICS)) if row["step"] <= step), {})
+def metrics_at(run: Path, step: int) -> dict[str, Any]:
+    """What a run's `metrics.jsonl` last said up to a step, or {}."""
+    rows = [row for row in ckpt.read_metrics(run / ckpt.METRICS) if row["step"] <= step]
+    return {k: v for row in rows if row["step"] == rows[-1]["step"] for k, v in row.items()}
 
 
 # --- sampling ---------------------------------------------------------------------------------------------------------
@@ -272,14 +326,14 @@ def sample_from(generator: Generator, key, labels=None, *, n=None, truncation=1.
 
 def _draw(generator: Generator, key, labels, start, count: int, truncation) -> jax.Array:
     inputs = () if generator.num_classes is None else (labels,)
-    return _sample(generator.apply, generator.latent_size, count, generator.params, key, start, truncation, *inputs)
+    return _sample(generator.apply, generator.latent_size, count, generator.weights, key, start, truncation, *inputs)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _sample(apply, latent_size, count, params, key, start, truncation, *labels):
+def _sample(apply, latent_size, count, weights, key, start, truncation, *labels):
     keys = rng.items(key, count, start)  # [count]
     z = jax.vmap(lambda k: jax.random.normal(k, (latent_size,), jnp.float32))(keys)  # [count, L]
-    return pixels.signed_to_unit(apply(params, z * jnp.asarray(truncation, jnp.float32), *labels))
+    return pixels.signed_to_unit(apply(weights, z * jnp.asarray(truncation, jnp.float32), *labels))
 
 
 def _in_chunks(generator: Generator, key, labels, count: int, truncation) -> jax.Array:

@@ -10,10 +10,17 @@ import jax
 Params = Any  # a nested dict of float32 arrays, as Linen makes them
 
 
+class Weights(NamedTuple):
+    """All arrays of one network."""
+
+    params: Params  # what gradients and optimisers change
+    statistics: Params  # BatchNorm's running averages; {} where there are none
+
+
 class Batch(NamedTuple):
     """Real images as they lie at rest, with their labels."""
 
-    images: jax.Array  # uint8 [N, H, W, C], ink = 255
+    images: jax.Array  # uint8 [N, H, W, C], ink = 255; of drawn data float32 in [0, 1]
     labels: jax.Array  # int32 [N], 0..K-1
 
 

@@ -40,7 +40,7 @@ def main(argv=None) -> int:
     quality = files.read_json(args.quality) if args.quality else {}
     files.writable_folder(folder)
     card = {**generator.card, "name": folder.name, "roles": ["generator"], "quality": quality}
-    ckpt.write_shipped(folder, card, {"generator": generator.params})
+    ckpt.write_shipped(folder, card, {"generator": generator.weights})
     labels = np.repeat(np.arange(generator.num_classes), 10)
     images = np.asarray(sampling.sample_from(generator, jax.random.key(0), labels))
     report.save_png(folder / ckpt.GRID, report.grid(images, 10))

@@ -14,7 +14,7 @@ from pathlib import Path
 import jax
 
 from cganjax import checkpoint as ckpt
-from cganjax import cli, data, loop, models, rng, runs, step
+from cganjax import cli, data, loop, models, rng, runs, steps
 from cganjax import config as cfg
 from experiments import recipes
 
@@ -54,7 +54,7 @@ def main(argv=None) -> int:
         raise cli.UserError(f"--stop-after is {args.stop_after}: give a step of at least 1")
     until = min(args.stop_after or config.steps, config.steps)
     cli.choose_backend(args.backend)
-    models.build(config.family, config.generator, config.discriminator, 10)  # refuses settings before any data are read
+    models.build(config, 10)  # refuses settings before any data are read
     if args.dry_run:
         where = args.data_dir or os.environ.get(data.ENVIRONMENT) or "as found"
         print(f"{cfg.dumps(config)}\nbackend {args.backend}, data folder {where}, run folder {out}, to step {until}")
@@ -68,14 +68,22 @@ def main(argv=None) -> int:
     print(f"data: {dataset.name} ({dataset.split}), {len(dataset.images)} images, from {dataset.source}")
     for note in dataset.notes:
         print(f"warning: {note}", file=sys.stderr)
-    networks = models.build(config.family, config.generator, config.discriminator, dataset.num_classes)
+    networks = models.build(config, dataset.num_classes)
     data.check_fits(dataset, networks.image_shape, config.batch_size)
-    trainer, key = step.gan(config, networks), rng.root(config.seed)
+    trainer, key = steps.build(config, networks), rng.root(config.seed)
 
     state = run.begin(jax.jit(trainer.init)(key), dataset, ["python", "-m", "experiments.train", *argv])
     begun = run.done
     print(f"run: {out}, from step {begun} to {until} of {config.steps}, on {jax.devices()[0].device_kind}")
-    states, preview = out / ckpt.STATES, runs.Preview(out / ckpt.SAMPLES, networks, key)
+    states, hooks = out / ckpt.STATES, [loop.Hook(config.checkpoint_every, run.save)]
+    if networks.generator:
+        preview = runs.Preview(out / ckpt.SAMPLES, networks, key)
+        hooks.append(loop.Hook(config.sample_every, preview))
+        if begun == 0:
+            preview(0, state)
+    else:
+        test = data.load(config.dataset, "test", args.data_dir)
+        hooks.insert(0, loop.Hook(config.epoch_steps, runs.Trial(run, networks, test)))
     progress = cli.Progress(begun, until, config.batch_size)
 
     def log(at, metrics):
@@ -94,7 +102,7 @@ def main(argv=None) -> int:
                 log_every=config.log_every,
                 on_log=log,
                 on_step=progress.step,
-                hooks=[loop.Hook(config.checkpoint_every, run.save), loop.Hook(config.sample_every, preview)],
+                hooks=hooks,
                 should_stop=stop.wished,
             )
         except loop.Diverged as error:
@@ -107,7 +115,9 @@ def main(argv=None) -> int:
             run.end()
     done = int(state.step)
     print(f"{done - begun} steps in {seconds:.0f} s, {(done - begun) * config.batch_size / seconds:.0f} images/s")
-    print(f"samples: {preview.last}\ncurves: {out / ckpt.CURVES}\ncheckpoint: {states / str(done)}")
+    if networks.generator:
+        print(f"samples: {preview.last}")
+    print(f"curves: {out / ckpt.CURVES}\ncheckpoint: {states / str(done)}")
     if done < config.steps:
         but = [", without --overwrite"] * args.overwrite + [", with a later --stop-after"] * (done == args.stop_after)
         print(f"stopped at step {done} of {config.steps}; the same command resumes{''.join(but)}")

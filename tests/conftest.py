@@ -67,7 +67,7 @@ def tiny():
     from experiments import recipes
 
     config = cfg.override(recipes.load("digits"), TINY)
-    return config, models.build(config.family, config.generator, config.discriminator, 10)
+    return config, models.build(config, 10)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ ROOMS = (
     ("types",),
     ("rng", "config", "files", "pixels"),
     ("data", "losses", "models", "state"),
-    ("step",),
+    ("steps",),
     ("loop", "checkpoint"),
     ("sampling", "report"),
     ("cli", "runs"),

@@ -1,11 +1,14 @@
 """Each network family against one table of contracts: shapes, parameters, gradients, independence in the batch."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from cganjax import config as cfg
 from cganjax import models
 from cganjax.models import depth_to_space
 from cganjax.types import UserError
@@ -25,9 +28,9 @@ COUNTS = {
 @pytest.mark.parametrize("recipe", COUNTS)
 def test_parameter_counts_by_layer(recipe):
     config = recipes.load(recipe)
-    networks = models.build(config.family, config.generator, config.discriminator, 10)
+    networks = models.build(config, 10)
     for network, want in zip((networks.generator, networks.discriminator), COUNTS[recipe], strict=True):
-        params = jax.eval_shape(network.init, jax.random.key(0))
+        params = jax.eval_shape(network.init, jax.random.key(0)).params
         count = {name: sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(layer)) for name, layer in params.items()}
         assert count == want
 
@@ -80,6 +83,6 @@ def test_depth_to_space_places_each_channel_and_is_undone():
 
 def test_unknown_family_and_setting_are_refused():
     with pytest.raises(UserError, match="known are depth_to_space"):
-        models.build("nonsense", {"latent_size": 4}, {}, 10)
+        models.build(cfg.override(recipes.load("mnist"), ["family=nonsense"]), 10)
     with pytest.raises(UserError, match="do not fit"):
-        models.build("depth_to_space", {"latent_size": 4, "depth": 3}, {}, 10)
+        models.build(dataclasses.replace(recipes.load("mnist"), generator={"latent_size": 4, "depth": 3}), 10)

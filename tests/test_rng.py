@@ -22,7 +22,7 @@ def test_streams_are_told_apart_by_name_and_key():
 
 def test_two_seeds_differ_in_every_stream(tiny, digits):
     config, networks = tiny
-    trainer = step.gan(config, networks)
+    trainer = steps.build(config, networks)
     batch = Batch(jnp.asarray(digits.images[:8]), jnp.asarray(digits.labels[:8]))
     first, second = (trainer.init(rng.root(seed)) for seed in (0, 1))
     kernels = {

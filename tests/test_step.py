@@ -8,9 +8,10 @@ import pytest
 from numpy.testing import assert_allclose
 
 from cganjax import config as cfg
-from cganjax import rng, step
-from cganjax.state import Info
-from cganjax.types import Batch
+from cganjax import rng, steps
+from cganjax.state import PenalisedGANInfo
+from cganjax.steps import relativistic
+from cganjax.types import Batch, Weights
 
 KEY = rng.root(0)
 
@@ -22,7 +23,7 @@ def some_batch(digits, n=8, start=0):
 
 def test_compiles_once_and_counts_up(tiny, digits):
     config, networks = tiny
-    trainer, traces = step.gan(config, networks), 0
+    trainer, traces = steps.build(config, networks), 0
 
     def counted(*args):
         nonlocal traces
@@ -40,11 +41,11 @@ def test_compiles_once_and_counts_up(tiny, digits):
 def test_ema_of_the_first_steps_by_hand(tiny, digits):
     config, networks = tiny
     config = cfg.override(config, ["ema_decay=0.15"])
-    trainer = step.gan(config, networks)
+    trainer = steps.build(config, networks)
     s0 = trainer.init(KEY)
     s1, _ = trainer.step(KEY, s0, some_batch(digits))
     s2, _ = trainer.step(KEY, s1, some_batch(digits, start=8))
-    w = [np.asarray(s.generator["Dense_0"]["kernel"], np.float64) for s in (s0, s1, s2)]
+    w = [np.asarray(s.generator.params["Dense_0"]["kernel"], np.float64) for s in (s0, s1, s2)]
     # decay is min(0.15, (1 + t) / (10 + t)): 1/10 after step 0, then 2/11 is above 0.15
     after_1 = 0.1 * w[0] + 0.9 * w[1]
     after_2 = 0.15 * after_1 + 0.85 * w[2]
@@ -58,14 +59,18 @@ def test_one_step_matches_a_plain_re_derivation(tiny, digits, fraction):
     """Adam on gradients of the losses as the paper writes them: no shared forward pass, an image at a time."""
     config, networks = tiny
     config = cfg.override(config, [f"penalty_fraction={fraction}"])
-    trainer, batch = step.gan(config, networks), some_batch(digits)
+    trainer, batch = steps.build(config, networks), some_batch(digits)
     state = trainer.init(KEY)
     after, info = trainer.step(KEY, state, batch)
 
     x = np.asarray(batch.images, np.float32) / 127.5 - 1
     y = batch.labels
     z = jax.random.normal(jax.random.fold_in(rng.stream(KEY, "z"), 0), (8, config.generator["latent_size"]))
-    d = networks.discriminator.apply
+    g_params, d_params = state.generator.params, state.discriminator.params
+
+    def d(params, *inputs):
+        return networks.discriminator.apply(Weights(params, {}), *inputs)
+
     fake = networks.generator.apply(state.generator, z, y)
 
     def score_one(p, image, label):
@@ -81,38 +86,38 @@ def test_one_step_matches_a_plain_re_derivation(tiny, digits, fraction):
         return pairing + config.gamma_start / 2 * (penalty(p, x) + penalty(p, fake))
 
     adam = optax.adam(config.learning_rate, b1=config.beta1, b2=config.beta2)
-    gradient = jax.grad(d_loss)(state.discriminator)
-    updates, _ = adam.update(gradient, adam.init(state.discriminator))
-    d_after = optax.apply_updates(state.discriminator, updates)
+    gradient = jax.grad(d_loss)(d_params)
+    updates, _ = adam.update(gradient, adam.init(d_params))
+    d_after = optax.apply_updates(d_params, updates)
 
     def g_loss(p):
-        return jnp.mean(jax.nn.softplus(d(d_after, x, y) - d(d_after, networks.generator.apply(p, z, y), y)))
+        return jnp.mean(jax.nn.softplus(d(d_after, x, y) - d(d_after, networks.generator.apply(Weights(p, {}), z, y), y)))
 
-    g_gradient = jax.grad(g_loss)(state.generator)
-    g_updates, _ = adam.update(g_gradient, adam.init(state.generator))
+    g_gradient = jax.grad(g_loss)(g_params)
+    g_updates, _ = adam.update(g_gradient, adam.init(g_params))
     # With beta1 = 0 the first moments are the gradients themselves.
     for got, want in ((after.discriminator_optimizer, gradient), (after.generator_optimizer, g_gradient)):
         jax.tree.map(lambda m, g: assert_allclose(m, g, rtol=2e-3, atol=2e-5), got[0].mu, want)
     for got, want in (
         (after.discriminator, d_after),
-        (after.generator, optax.apply_updates(state.generator, g_updates)),
+        (after.generator.params, optax.apply_updates(g_params, g_updates)),
     ):
         differs = np.concatenate(
             [np.ravel(np.abs(a - b) > 1e-6) for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True)]
         )
         assert differs.mean() < 0.01  # Adam's first step is a sign: that of a gradient near zero may differ
-    assert_allclose(info.r1, penalty(state.discriminator, x), rtol=1e-4)
-    assert_allclose(info.r2, penalty(state.discriminator, fake), rtol=1e-4)
-    assert_allclose(info.loss_generator, g_loss(state.generator), rtol=1e-5)
-    assert_allclose(info.score_real, d(state.discriminator, x, y).mean(), rtol=1e-4, atol=1e-5)
+    assert_allclose(info.r1, penalty(d_params, x), rtol=1e-4)
+    assert_allclose(info.r2, penalty(d_params, fake), rtol=1e-4)
+    assert_allclose(info.loss_generator, g_loss(g_params), rtol=1e-5)
+    assert_allclose(info.score_real, d(d_params, x, y).mean(), rtol=1e-4, atol=1e-5)
 
 
 def test_schedules_at_their_corners(tiny):
     config = cfg.override(tiny[0], ["steps=90", "decay_from=0.5", "gamma_until=0.5"])
-    rate = step.learning_rate_schedule(config)
+    rate = relativistic.learning_rate_schedule(config)
     assert_allclose([rate(0), rate(45), rate(90)], [config.learning_rate, config.learning_rate, 0.0], atol=1e-9)
     assert_allclose(rate(60), config.learning_rate * 2 / 3, rtol=1e-5)
-    gamma = step.gamma_schedule(config)
+    gamma = relativistic.gamma_schedule(config)
     half_way = (config.gamma_start + config.gamma_end) / 2
     want = [config.gamma_start, half_way, config.gamma_end, config.gamma_end]
     assert_allclose([gamma(jnp.float32(t)) for t in (0, 22.5, 45, 90)], want, rtol=1e-6)
@@ -126,7 +131,7 @@ def three_steps(tiny, digits):
     def outcome(config):
         name = cfg.dumps(config)
         if name not in known:
-            trainer = step.gan(config, tiny[1])
+            trainer = steps.build(config, tiny[1])
             jitted, state = jax.jit(trainer.step), jax.jit(trainer.init)(KEY)
             for i in range(3):
                 state, _ = jitted(KEY, state, some_batch(digits, start=8 * i))
@@ -151,13 +156,13 @@ def test_a_short_training_learns_what_a_digit_is(tiny, digits):
     """Not a measure of quality: after 150 tiny steps samples must be nearer to real means than noise would be."""
     config, networks = tiny
     config = cfg.override(config, ["steps=150", "batch_size=32", "learning_rate=2e-3", "ema_decay=0.9"])
-    trainer = step.gan(config, networks)
+    trainer = steps.build(config, networks)
     jitted, state = jax.jit(trainer.step), trainer.init(KEY)
     z = jax.random.normal(jax.random.key(5), (100, networks.latent_size))
     labels = jnp.arange(100) % 10
 
     def distance(params):
-        images = networks.generator.apply(params, z, labels) * 0.5 + 0.5
+        images = networks.generator.apply(Weights(params, {}), z, labels) * 0.5 + 0.5
         return float(np.abs(images.mean(0) - digits.images.mean(0) / 255).mean())
 
     before = distance(state.generator_ema)
@@ -167,4 +172,4 @@ def test_a_short_training_learns_what_a_digit_is(tiny, digits):
 
 
 def test_info_names_are_the_metric_names():
-    assert Info._fields == ("loss_generator", "loss_discriminator", "score_real", "score_fake", "r1", "r2")
+    assert PenalisedGANInfo._fields == ("loss_generator", "loss_discriminator", "score_real", "score_fake", "r1", "r2")

@@ -26,7 +26,7 @@ late_reads = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 def state_of(folder, tiny, at=None):
     config, networks = tiny
-    like = step.gan(config, networks).init(rng.root(0))
+    like = steps.build(config, networks).init(rng.root(0))
     states = ckpt.RunStates(Path(folder))
     try:
         return jax.tree.map(np.asarray, states.restore(like, at))
@@ -146,7 +146,7 @@ def test_the_seed_reaches_the_data_the_steps_and_the_previews(train_tiny, monkey
 
     def spy(jitted, key, state, batches, **options):
         batch = next(batches)
-        seen[seed] = jax.random.key_data(key), state.generator["Dense_0"]["kernel"], batch.images, previews[-1]._z
+        seen[seed] = jax.random.key_data(key), state.generator.params["Dense_0"]["kernel"], batch.images, previews[-1]._inputs[0]
         return state._replace(step=jnp.int32(options["until"]))
 
     previews, original = [], runs.Preview

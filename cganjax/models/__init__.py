@@ -1,7 +1,8 @@
-"""Network families: `build(family, ...)` turns settings into pure (init, apply) pairs.
+"""Network families: `build(config, num_classes)` turns settings into pure functions.
 
-Linen stays inside this room. A family is one file that offers `Generator` and `Discriminator` modules; its line in
-`FAMILIES` is all that the rest of the project knows of it.
+Linen stays inside this room. A family is one file that offers `Generator` and `Discriminator`, or `Classifier`; its
+line in `FAMILIES` is all that the rest of the project knows of it. It says IMAGE_SHAPE; CONDITIONAL, whether labels
+enter; SCORES, what D's or the classifier's numbers are (see `Networks`); and CLASSIFIES, whether they are one a class.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,71 +11,108 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from cganjax.models import depth_to_space
-from cganjax.types import Params, UserError
+from cganjax.config import Config
+from cganjax.models import depth_to_space, label_map, label_score, lenet5, mlp_gan, pattern_1010
+from cganjax.pixels import unit_to_signed
+from cganjax.types import Params, UserError, Weights
 
 
 class Network(NamedTuple):
-    """A pure pair; nothing is hidden in it."""
+    """Pure functions; nothing is hidden in them. `labels` are None where a network takes none."""
 
-    init: Callable[[jax.Array], Params]  # key -> params
-    apply: Callable[..., jax.Array]  # (params, z or images, labels) -> images or scores
+    init: Callable[[jax.Array], Weights]  # key -> weights
+    apply: Callable[..., jax.Array]  # (weights, z or images, labels) -> images or scores, with running statistics
+    train: Callable[..., tuple[jax.Array, Params]]  # (weights, key, z or images, labels) -> the same and new statistics
 
 
 class Networks(NamedTuple):
-    """A generator and a discriminator that fit each other."""
+    """What a family builds: a generator and a discriminator that fit each other, or a classifier, or all three."""
 
-    generator: Network  # apply(params, z float [N, L], labels int [N]) -> images [N, H, W, C] in [-1, 1]
-    discriminator: Network  # apply(params, images [N, H, W, C] in [-1, 1], labels int [N]) -> scores [N]
-    latent_size: int  # L
-    num_classes: int  # K
+    generator: Network | None  # z float [N, L], labels int [N] -> images [N, H, W, C] in [-1, 1]
+    discriminator: Network | None  # images [N, H, W, C] in [-1, 1], labels int [N] -> scores [N], or logits [N, K or 1]
+    classifier: Network | None  # images [N, H, W, C] in [0, 1] -> numbers [N, K]; it may be D in another role
+    scores: str  # D's or the classifier's numbers: "logits" of a softmax or of a "sigmoid" each, or "unbounded"
+    latent_size: int | None  # L
+    num_classes: int | None  # K; None where neither G nor D takes labels
     image_shape: tuple[int, int, int]  # (H, W, C)
 
 
-FAMILIES = {"depth_to_space": depth_to_space}
+FAMILIES = {
+    "depth_to_space": depth_to_space,
+    "label_map": label_map,
+    "label_score": label_score,
+    "lenet5": lenet5,
+    "mlp_gan": mlp_gan,
+    "pattern_1010": pattern_1010,
+}
 
 
-def build(family: str, generator: Mapping[str, int], discriminator: Mapping[str, int], num_classes: int) -> Networks:
-    """Build a family's networks.
+def build(config: Config, num_classes: int) -> Networks:
+    """Build the networks of a run.
 
     Args:
-      family: a key of `FAMILIES`.
-      generator: `latent_size` and the fields of the family's `Generator`.
-      discriminator: the fields of the family's `Discriminator`.
-      num_classes: K, the number of labels.
+      config: its `family`, and `generator` (with `latent_size`) and `discriminator`, or `classifier`.
+      num_classes: K, the number of labels of the data.
 
     Raises:
       UserError: for an unknown family or setting; the known ones are named.
     """
-    if family not in FAMILIES:
-        raise UserError(f"unknown network family {family!r}: known are {', '.join(FAMILIES)}")
-    room = FAMILIES[family]
-    g_settings = {k: v for k, v in generator.items() if k != "latent_size"}
-    g_module = _module(room.Generator, g_settings, num_classes)
-    d_module = _module(room.Discriminator, discriminator, num_classes)
-    latent_size, image_shape = generator["latent_size"], room.IMAGE_SHAPE
-    z, images = jnp.zeros((1, latent_size)), jnp.zeros((1, *image_shape))
-    labels = jnp.zeros(1, jnp.int32)
-    networks = Networks(
-        Network(lambda key: g_module.init(key, z, labels)["params"], lambda p, *a: g_module.apply({"params": p}, *a)),
-        Network(lambda key: d_module.init(key, images, labels)["params"],
-                lambda p, *a: d_module.apply({"params": p}, *a)),
-        latent_size,
-        num_classes,
-        image_shape,
-    )  # fmt: skip
-    for network in (networks.generator, networks.discriminator):
-        try:
-            jax.eval_shape(network.init, jax.random.key(0))
-        except (TypeError, ValueError) as error:
-            raise UserError(f"these settings make no {family} networks: {str(error).splitlines()[0]}") from None
-    return networks
+    if config.family not in FAMILIES:
+        raise UserError(f"unknown network family {config.family!r}: known are {', '.join(FAMILIES)}")
+    room = FAMILIES[config.family]
+    if hasattr(room, "Classifier") != (config.algorithm == "classification"):
+        raise UserError(f"algorithm {config.algorithm} cannot train family {config.family}: choose another family")
+    return _build(room, config, num_classes)
 
 
-def _module(kind, settings: Mapping[str, int], num_classes: int):
+def _build(room, config: Config, num_classes: int) -> Networks:
+    images = jnp.zeros((1, *room.IMAGE_SHAPE))
+    if hasattr(room, "Classifier"):
+        classifier = _network(room.Classifier, config.classifier, num_classes, images, None)
+        return Networks(None, None, classifier, room.SCORES, None, num_classes, room.IMAGE_SHAPE)
+    if not room.CONDITIONAL:
+        num_classes = None
+    labels = None if num_classes is None else jnp.zeros(1, jnp.int32)
+    latent_size = config.generator["latent_size"]
+    settings = {k: v for k, v in config.generator.items() if k != "latent_size"}
+    generator = _network(room.Generator, settings, num_classes, jnp.zeros((1, latent_size)), labels)
+    discriminator = _network(room.Discriminator, config.discriminator, num_classes, images, labels)
+    classifier = _as_classifier(discriminator) if room.CLASSIFIES else None
+    return Networks(generator, discriminator, classifier, room.SCORES, latent_size, num_classes, room.IMAGE_SHAPE)
+
+
+def _network(kind, settings: Mapping[str, int], num_classes: int | None, x: jax.Array, labels) -> Network:
+    where = f"{kind.__module__}.{kind.__name__}"
     try:
-        return kind(num_classes=num_classes, **settings)
+        module = kind(num_classes=num_classes, **settings)
     except TypeError as error:
-        raise UserError(
-            f"the settings {dict(settings)} do not fit {kind.__module__}.{kind.__name__}: {error}"
-        ) from None
+        raise UserError(f"the settings {dict(settings)} do not fit {where}: {error}") from None
+
+    def init(key: jax.Array) -> Weights:
+        variables = module.init(key, x, labels, False)
+        return Weights(variables["params"], variables.get("batch_stats", {}))
+
+    def variables(weights: Weights):
+        return {"params": weights.params, "batch_stats": weights.statistics}
+
+    def apply(weights: Weights, x: jax.Array, labels: jax.Array | None = None) -> jax.Array:
+        return module.apply(variables(weights), x, labels, False)
+
+    def train(weights: Weights, key: jax.Array, x: jax.Array, labels: jax.Array | None = None):
+        y, changed = module.apply(variables(weights), x, labels, True, mutable=["batch_stats"], rngs={"dropout": key})
+        return y, changed.get("batch_stats", {})
+
+    try:
+        jax.eval_shape(init, jax.random.key(0))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"these settings make no {where}: {str(error).splitlines()[0]}") from None
+    return Network(init, apply, train)
+
+
+def _as_classifier(discriminator: Network) -> Network:
+    """D of a family whose D scores every class, seen as a classifier of images in [0, 1]."""
+
+    def apply(weights: Weights, images: jax.Array, labels: None = None) -> jax.Array:
+        return discriminator.apply(weights, unit_to_signed(images))
+
+    return Network(discriminator.init, apply, discriminator.train)

@@ -10,6 +10,9 @@ import jax
 import jax.numpy as jnp
 
 IMAGE_SHAPE = (28, 28, 1)
+CONDITIONAL = True
+SCORES = "unbounded"
+CLASSIFIES = False
 _INIT = nn.initializers.he_normal()
 
 
@@ -41,7 +44,8 @@ class Generator(nn.Module):
     width_14: int
 
     @nn.compact
-    def __call__(self, z: jax.Array, labels: jax.Array) -> jax.Array:
+    def __call__(self, z: jax.Array, labels: jax.Array, train: bool) -> jax.Array:
+        del train
         if self.width_7 % 2:
             raise ValueError(f"generator.width_7 is {self.width_7}: it must be even, to spread over 2x2 pixels")
         # Unit-variance class vectors stand beside unit-variance z: neither drowns the other at the start.
@@ -69,7 +73,8 @@ class Discriminator(nn.Module):
     hidden: int
 
     @nn.compact
-    def __call__(self, images: jax.Array, labels: jax.Array) -> jax.Array:
+    def __call__(self, images: jax.Array, labels: jax.Array, train: bool) -> jax.Array:
+        del train
         x = space_to_depth(images)  # [N, 14, 14, 4]
         x = _lrelu(nn.Conv(self.width_14, (3, 3), kernel_init=_INIT)(x))  # [N, 14, 14, width_14]
         x = space_to_depth(x)  # [N, 7, 7, 4 width_14]

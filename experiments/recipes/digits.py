@@ -9,9 +9,9 @@ Result      strokes and rough digits by the last grid: it shows that training wo
 Deviations from recipe `mnist`: 120 steps of batch 64, twice the learning rate, a short moving average (0.9).
 """
 
-from cganjax.config import Config
+from cganjax.config import RelativisticGAN
 
-CONFIG = Config(
+CONFIG = RelativisticGAN(
     recipe="digits",
     dataset="digits",
     split="train",

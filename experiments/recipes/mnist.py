@@ -19,9 +19,9 @@ Deviations from R3GAN:
    the last third; Adam(0, 0.99) throughout; batch 128. No augmentation.
 """
 
-from cganjax.config import Config
+from cganjax.config import RelativisticGAN
 
-CONFIG = Config(
+CONFIG = RelativisticGAN(
     recipe="mnist",
     dataset="mnist",
     split="train",

@@ -1,30 +1,18 @@
-"""One training step: D's update, then G's, as one pure function to be jitted once over both optax states.
-
-`gan(config, networks)` gives the pair (init, step). The loop decides where and how often the step runs.
-"""
-
-from collections.abc import Callable
-from typing import NamedTuple
+"""The flagship's step: D's update, then G's, by relativistic pairing with gradient penalties and an averaged G."""
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from cganjax import losses, pixels, rng
-from cganjax.config import Config
+from cganjax.config import RelativisticGAN
 from cganjax.models import Networks
-from cganjax.state import GANState, Info
-from cganjax.types import Batch
+from cganjax.state import GANState, PenalisedGANInfo
+from cganjax.steps.trainer import Trainer, first_state, update
+from cganjax.types import Batch, UserError, Weights
 
 
-class Trainer(NamedTuple):
-    """An algorithm as two pure functions of the run's key."""
-
-    init: Callable[[jax.Array], GANState]  # key -> state
-    step: Callable[[jax.Array, GANState, Batch], tuple[GANState, Info]]  # (key, state, batch) -> (state, info)
-
-
-def gamma_schedule(config: Config) -> optax.Schedule:
+def gamma_schedule(config: RelativisticGAN) -> optax.Schedule:
     """The weight of the penalties at a step: a half cosine from `gamma_start` to `gamma_end`, then constant."""
 
     def gamma(step: jax.Array) -> jax.Array:
@@ -34,14 +22,14 @@ def gamma_schedule(config: Config) -> optax.Schedule:
     return gamma
 
 
-def learning_rate_schedule(config: Config) -> optax.Schedule:
+def learning_rate_schedule(config: RelativisticGAN) -> optax.Schedule:
     """Constant up to the share `decay_from` of the run, then linear to 0 at its end."""
     begin = round(config.decay_from * config.steps)
     return optax.linear_schedule(config.learning_rate, 0.0, max(config.steps - begin, 1), begin)
 
 
-def gan(config: Config, networks: Networks) -> Trainer:
-    """The flagship's step: relativistic pairing with R1 and R2 penalties and a moving average of G.
+def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
+    """Relativistic pairing with R1 and R2 penalties, and a moving average of G.
 
     Real image i is paired with a generated image of the same label. The generated batch is made once: D learns from
     it, then G learns from the new D's judgement of it, through the pullback kept from making it.
@@ -49,23 +37,22 @@ def gan(config: Config, networks: Networks) -> Trainer:
     References:
       R3GAN (arXiv 2501.05441), eq. 2 and 3; EMA of G: Yaz et al. (arXiv 1806.04498).
     """
-    generate, score = networks.generator.apply, networks.discriminator.apply
+    for network in (networks.generator, networks.discriminator):
+        if jax.eval_shape(network.init, jax.random.key(0)).statistics:
+            raise UserError(f"algorithm relativistic needs networks without BatchNorm, which {config.family} has")
+
+    def generate(params, z, labels):
+        return networks.generator.apply(Weights(params, {}), z, labels)
+
+    def score(params, images, labels):
+        return networks.discriminator.apply(Weights(params, {}), images, labels)
+
     optimizer = optax.adam(learning_rate_schedule(config), b1=config.beta1, b2=config.beta2)
     gamma = gamma_schedule(config)
     penalised = max(1, round(config.penalty_fraction * config.batch_size))
 
     def init(key: jax.Array) -> GANState:
-        key_init = rng.stream(key, "init")
-        g_params = networks.generator.init(rng.stream(key_init, "generator"))
-        d_params = networks.discriminator.init(rng.stream(key_init, "discriminator"))
-        return GANState(
-            step=jnp.zeros((), jnp.int32),
-            generator=g_params,
-            discriminator=d_params,
-            generator_ema=jax.tree.map(jnp.copy, g_params),  # a copy: the state is donated, no buffer twice
-            generator_optimizer=optimizer.init(g_params),
-            discriminator_optimizer=optimizer.init(d_params),
-        )
+        return first_state(networks, optimizer, key, ema=True)
 
     def discriminator_loss(d_params, real, fake, labels, weight):
         # Row 0 is real, row 1 generated: one pass over both, with input gradients for the first `penalised` pairs.
@@ -85,31 +72,29 @@ def gan(config: Config, networks: Networks) -> Trainer:
         loss = losses.relativistic_discriminator(scores[0], scores[1]).mean()
         return loss + 0.5 * weight * (r1 + r2), (loss, scores.mean(axis=1), r1, r2)
 
-    def step(key: jax.Array, state: GANState, batch: Batch) -> tuple[GANState, Info]:
+    def step(key: jax.Array, state: GANState, batch: Batch) -> tuple[GANState, PenalisedGANInfo]:
         real, labels = pixels.rest_to_signed(batch.images), batch.labels
         key_z = jax.random.fold_in(rng.stream(key, "z"), state.step)
         z = jax.random.normal(key_z, (len(labels), networks.latent_size), jnp.float32)
-        fake, pullback = jax.vjp(lambda p: generate(p, z, labels), state.generator)
+        fake, pullback = jax.vjp(lambda p: generate(p, z, labels), state.generator.params)
 
         d_gradient, (d_loss, means, r1, r2) = jax.grad(discriminator_loss, has_aux=True)(
-            state.discriminator, real, fake, labels, gamma(state.step)
+            state.discriminator.params, real, fake, labels, gamma(state.step)
         )
-        d_updates, d_opt = optimizer.update(d_gradient, state.discriminator_optimizer, state.discriminator)
-        d_params = optax.apply_updates(state.discriminator, d_updates)
+        d_params, d_opt = update(optimizer, d_gradient, state.discriminator_optimizer, state.discriminator.params)
 
         score_real = score(d_params, real, labels)
         g_loss, fake_gradient = jax.value_and_grad(
             lambda images: losses.relativistic_generator(score_real, score(d_params, images, labels)).mean()
         )(fake)
         (g_gradient,) = pullback(fake_gradient)
-        g_updates, g_opt = optimizer.update(g_gradient, state.generator_optimizer, state.generator)
-        g_params = optax.apply_updates(state.generator, g_updates)
+        g_params, g_opt = update(optimizer, g_gradient, state.generator_optimizer, state.generator.params)
 
         # Early on the average is short, or it would remember the random start for 1 / (1 - decay) steps.
         t = state.step.astype(jnp.float32)
         decay = jnp.minimum(config.ema_decay, (1.0 + t) / (10.0 + t))
         ema = jax.tree.map(lambda old, new: decay * old + (1.0 - decay) * new, state.generator_ema, g_params)
-        info = Info(g_loss, d_loss, means[0], means[1], r1, r2)
-        return GANState(state.step + 1, g_params, d_params, ema, g_opt, d_opt), info
+        info = PenalisedGANInfo(g_loss, d_loss, means[0], means[1], r1, r2)
+        return GANState(state.step + 1, Weights(g_params, {}), Weights(d_params, {}), ema, g_opt, d_opt), info
 
     return Trainer(init, step)

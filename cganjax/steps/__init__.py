@@ -1,0 +1,21 @@
+"""Training algorithms: `build(config, networks)` gives one update as a pure function, to be jitted once.
+
+The loop decides where and how often the step runs. An algorithm is one file; its line in `ALGORITHMS` is all that the
+rest of the project knows of it.
+"""
+
+from cganjax.config import Config
+from cganjax.models import Networks
+from cganjax.steps import classification, relativistic, target
+from cganjax.steps.trainer import Trainer
+
+ALGORITHMS = {
+    "classification": classification.trainer,
+    "relativistic": relativistic.trainer,
+    "target": target.trainer,
+}
+
+
+def build(config: Config, networks: Networks) -> Trainer:
+    """The pair (init, step) of the config's algorithm."""
+    return ALGORITHMS[config.algorithm](config, networks)
