@@ -140,8 +140,8 @@ def override(config: Config, assignments: Iterable[str]) -> Config:
             hint = f"; did you mean {near[0]}?" if near else ""
             raise UserError(f"unknown key {key!r}{hint} Known keys: {', '.join(flat)}")
         flat[key] = _parse(key, value, type(flat[key]))
-    nested = {field.name: {} for field in dataclasses.fields(config) if isinstance(getattr(config, field.name), Mapping)}
-    return check(from_json(nested | _unflatten(flat)))
+    empty = {name: {} for name, value in to_json(config).items() if isinstance(value, Mapping)}
+    return check(from_json(empty | _unflatten(flat)))
 
 
 def check(config: Config) -> Config:

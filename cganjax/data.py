@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cganjax import rng
 from cganjax.config import SPLITS
 from cganjax.files import quiet
 from cganjax.types import Batch, UserError
@@ -43,7 +44,7 @@ class Dataset(NamedTuple):
 
     name: str
     split: str  # "train", "test" or "all"
-    images: np.ndarray  # uint8 [N, H, W, C], ink = 255
+    images: np.ndarray  # uint8 [N, H, W, C], ink = 255; drawn data float32 in [0, 1]
     labels: np.ndarray  # int32 [N], 0..num_classes-1
     num_classes: int
     fingerprint: str  # SHA-256 over the ordered digests: the same for every source of the same images
@@ -52,7 +53,7 @@ class Dataset(NamedTuple):
 
 
 class _Raw(NamedTuple):
-    images: np.ndarray  # uint8 [N, H, W, C]
+    images: np.ndarray  # uint8 [N, H, W, C]; drawn data float32
     labels: np.ndarray  # int [N], as the source numbers them
     num_classes: int
     source: str
@@ -70,7 +71,8 @@ def load(name: str = "mnist", split: str = "train", data_dir: str | os.PathLike 
     """Find a data set by name and read one split of it.
 
     Args:
-      name: "mnist"; "digits", the 1,797 that scikit-learn carries; or any TFDS image set of labelled uint8 images.
+      name: "mnist"; "digits", the 1,797 that scikit-learn carries; "pattern_1010", drawn rows of four pixels; or any
+        TFDS image set of labelled uint8 images.
       split: "train", "test", or "all" for both together.
       data_dir: a folder with IDX files (plain or .gz), or a root with one folder a data set and `tfds/`. Where it is
         None, `CGANJAX_DATA_DIR`, then TFDS's own default folder, then a download through TFDS.
@@ -134,6 +136,23 @@ def _embedded_digits(name: str, part: str, folder: Path | None) -> _Raw | None:
     return _Raw(images, digits.target[rows], 10, "scikit-learn's embedded digits")
 
 
+# --- drawn data ------------------------------------------------------------------------------------------------------
+
+
+def bright_dark(key: jax.Array, n: int) -> jax.Array:
+    """`pattern_1010`: n rows of four pixels, uniform in [.8, 1], [0, .2], [.8, 1], [0, .2]: float32 [n, 1, 4, 1]."""
+    low = jnp.array([0.8, 0.0, 0.8, 0.0])
+    return (low[None] + 0.2 * jax.random.uniform(key, (n, 4))).reshape(n, 1, 4, 1)
+
+
+def _drawn(name: str, part: str, folder: Path | None) -> _Raw | None:
+    """10,000 rows, as many as the published rounds look at, each once; they are the same for every seed."""
+    if name != "pattern_1010":
+        return None
+    images = np.asarray(bright_dark(rng.stream(rng.root(0), f"pattern_1010 {part}"), 10_000))
+    return _Raw(images, np.zeros(len(images), np.int64), 1, "drawn")
+
+
 # --- IDX files --------------------------------------------------------------------------------------------------------
 
 
@@ -151,7 +170,7 @@ def _idx_folder(name: str, part: str, folder: Path | None) -> _Raw | None:
     else:
         return None
     (images, image_note), (labels, label_note) = (
-        _read_idx(path, name, s) for path, s in zip(paths, stems, strict=True)
+        _read_known_idx(path, name, s) for path, s in zip(paths, stems, strict=True)
     )
     if images.ndim != 3 or labels.ndim != 1:
         wrong = paths[0] if images.ndim != 3 else paths[1]
@@ -169,8 +188,12 @@ def _idx_path(folder: Path, stem: str) -> Path | None:
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
-def _read_idx(path: Path, name: str, stem: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Read one IDX file of unsigned bytes; the second value notes a digest that is not known."""
+def read_idx(path: Path) -> tuple[np.ndarray, str]:
+    """Read one IDX file of unsigned bytes, plain or .gz: uint8 [N, H, W] or [N], and the MD5 of its plain bytes.
+
+    Raises:
+      UserError: it cannot be read, is damaged, or is no such file.
+    """
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             data = file.read()
@@ -189,13 +212,18 @@ def _read_idx(path: Path, name: str, stem: str) -> tuple[np.ndarray, tuple[str, 
     if len(data) - header != np.prod(shape, dtype=np.int64):
         raise UserError(f"{path} holds {len(data) - header} bytes of values where its header promises "
                         f"{'x'.join(map(str, shape))}: fetch it again")  # fmt: skip
-    digest = hashlib.md5(data).hexdigest()
+    return np.frombuffer(data, np.uint8, offset=header).reshape(shape), hashlib.md5(data).hexdigest()
+
+
+def _read_known_idx(path: Path, name: str, stem: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Read a file taken for a part of a data set; the second value notes a digest that is not known."""
+    array, digest = read_idx(path)
     known = CANONICAL_MD5.get(digest)
     if known not in (None, (name, stem)):
         raise UserError(f"{path} was taken for the {stem} of {name}, by its MD5 it is the {known[1]} of {known[0]}: "
                         "point --data-dir at the right files")  # fmt: skip
     note = () if known else (f"{path.name} has the unknown MD5 {digest}",)
-    return np.frombuffer(data, np.uint8, offset=header).reshape(shape), note
+    return array, note
 
 
 # --- TensorFlow Datasets ----------------------------------------------------------------------------------------------
@@ -293,6 +321,7 @@ def _three_ways(name: str) -> str:
 # In the order they are asked; the first that has the set is taken.
 SOURCES: tuple[Source, ...] = (
     Source("digits", _embedded_digits),
+    Source("drawn", _drawn),
     Source("idx", _idx_folder),
     Source("tfds", _tfds_prepared),
     Source("given folder", _given_folder_lacks_it),

@@ -89,6 +89,47 @@ def save_curves(path: Path, rows: Sequence[Mapping[str, Any]], title: str) -> No
         axes.set_ylabel(unit)
         axes.grid(alpha=0.3)
         axes.legend()
+    _save_figure(path, figure)
+
+
+def save_lines(
+    path: Path, x_values: Sequence[float], lines: Mapping[str, Sequence[float]], *, x: str, y: str, title: str
+) -> None:
+    """Draw lines [E] by name against common x values; `x` and `y` name the axes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for name, values in lines.items():
+        axes.plot(x_values, values, marker="o", markersize=3, linewidth=1, label=name)
+    axes.set(xlabel=x, ylabel=y, title=title)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    _save_figure(path, figure)
+
+
+def save_sheet(path: Path, images: np.ndarray, titles: Sequence[Sequence[str]], names: Sequence[str]) -> None:
+    """Draw images [R, C, H, W, 1] in [0, 1] (NaN where there is none), each under its title, each row with a name."""
+    from matplotlib.figure import Figure
+
+    rows, columns = images.shape[:2]
+    figure = Figure(figsize=(1.25 * columns + 0.8, 1.45 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for r in range(rows):
+        for c in range(columns):
+            axes = grid[r, c]
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.set_title(titles[r][c], fontsize=9)
+            if np.isnan(images[r, c]).any():
+                axes.set_frame_on(False)
+            else:
+                axes.imshow(images[r, c, ..., 0], cmap="gray_r", vmin=0, vmax=1)
+        grid[r, 0].set_ylabel(names[r], fontsize=9)
+    _save_figure(path, figure)
+
+
+def _save_figure(path: Path, figure) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     write_file(path, buffer.getvalue())

@@ -178,7 +178,7 @@ def _role(checkpoint: str | os.PathLike, role: str):
 @functools.lru_cache(maxsize=8)
 def _read(folder: Path, role: str, stamp: tuple):
     del stamp
-    card, parts = _read_shipped(folder) if (folder / ckpt.CARD).exists() else _read_run(folder)
+    card, parts = _read_shipped(folder) if (folder / ckpt.CARD).exists() else read_run(folder)
     if role not in card["roles"]:
         have = [name for name, other in ckpt.checkpoints().items() if role in other["roles"]]
         raise CheckpointError(f"{folder} holds no {role}: {', '.join(have) or 'a run folder of yours'} has one")
@@ -210,7 +210,7 @@ def _read_shipped(folder: Path) -> tuple[dict[str, Any], dict[str, Weights]]:
     return card, ckpt.read_weights(folder, card)
 
 
-def _read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Weights]]:
+def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Weights]]:
     """Read a run folder (its newest checkpoint, or its best where it keeps that), or `RUN/checkpoints/STEP`."""
     from cganjax import steps  # it brings optax, which sampling from a shipped checkpoint does not need
 

@@ -1,6 +1,7 @@
 """Make a shipped checkpoint from a run: `python -m experiments.ship runs/mnist-s0 --name mnist`.
 
-Writes checkpoints/NAME/: weights.npz (the averaged generator, plain arrays), card.json and grid.png.
+Writes checkpoints/NAME/: weights.npz (plain arrays: the generator, the discriminator where it serves as a classifier,
+or the classifier), card.json, and of a generator grid.png.
 """
 
 import re
@@ -12,7 +13,7 @@ from cganjax import cli, files
 
 
 def main(argv=None) -> int:
-    """Read the newest checkpoint of the run and write what use needs."""
+    """Read the newest checkpoint of the run (its best, where it keeps that) and write what use needs."""
     p = cli.Parser(prog="python -m experiments.ship", description=__doc__)
     p.add_argument("run", type=Path, help="a run folder, or one of its checkpoints")
     p.add_argument("--name", required=True, help="the name to ship it under")
@@ -29,24 +30,34 @@ def main(argv=None) -> int:
     if any((folder / name).exists() for name in (ckpt.CARD, ckpt.WEIGHTS, ckpt.GRID)) and not args.overwrite:
         raise cli.UserError(f"{folder} exists: choose another --name, or add --overwrite")
     cli.choose_backend(args.backend)
+    from cganjax import sampling
+
+    if (args.run / ckpt.CARD).exists():
+        raise cli.UserError(f"{args.run} is a shipped checkpoint already: give a run folder")
+    card, parts = sampling.read_run(args.run)
+    if "classifier" not in card["roles"]:
+        parts.pop("discriminator", None)  # of use to its own training only
+    roles = [role for role in card["roles"] if role in parts or role == "classifier"]
+    quality = files.read_json(args.quality) if args.quality else {}
+    files.writable_folder(folder)
+    ckpt.write_shipped(folder, {**card, "name": folder.name, "roles": roles, "quality": quality}, parts)
+    size = (folder / ckpt.WEIGHTS).stat().st_size
+    grid = f", grid {_write_grid(folder)}" if "generator" in roles else ""
+    print(f"{folder}: {size / 2**20:.2f} MiB of weights ({', '.join(roles)}), step {card['steps']}{grid}")
+    return cli.DONE
+
+
+def _write_grid(folder: Path) -> Path:
     import jax
     import numpy as np
 
     from cganjax import report, sampling
 
-    if (args.run / ckpt.CARD).exists():
-        raise cli.UserError(f"{args.run} is a shipped checkpoint already: give a run folder")
-    generator = sampling.load(args.run)
-    quality = files.read_json(args.quality) if args.quality else {}
-    files.writable_folder(folder)
-    card = {**generator.card, "name": folder.name, "roles": ["generator"], "quality": quality}
-    ckpt.write_shipped(folder, card, {"generator": generator.weights})
-    labels = np.repeat(np.arange(generator.num_classes), 10)
-    images = np.asarray(sampling.sample_from(generator, jax.random.key(0), labels))
+    generator = sampling.load(folder)
+    asked = {"n": 100} if generator.num_classes is None else {"labels": np.repeat(np.arange(generator.num_classes), 10)}
+    images = np.asarray(sampling.sample_from(generator, jax.random.key(0), **asked))
     report.save_png(folder / ckpt.GRID, report.grid(images, 10))
-    size = (folder / ckpt.WEIGHTS).stat().st_size
-    print(f"{folder}: {size / 2**20:.2f} MiB of weights, step {card['steps']}, grid {folder / 'grid.png'}")
-    return cli.DONE
+    return folder / ckpt.GRID
 
 
 if __name__ == "__main__":

@@ -16,12 +16,12 @@ ROOT = Path(__file__).resolve().parents[1]
 # In order; files on one line may not import each other. A folder stands for all its files.
 ROOMS = (
     ("types",),
-    ("rng", "config", "files", "pixels"),
-    ("data", "losses", "models", "state"),
+    ("rng", "config", "files", "pixels", "scores"),
+    ("data", "losses", "models", "robustness", "state"),
     ("steps",),
     ("loop", "checkpoint"),
     ("sampling", "report"),
-    ("cli", "runs"),
+    ("cli", "compat", "runs"),
     ("commands",),
     ("__main__",),
 )

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cganjax import data, rng, step
+from cganjax import data, rng, steps
 from cganjax.types import Batch
 
 
@@ -26,8 +26,8 @@ def test_two_seeds_differ_in_every_stream(tiny, digits):
     batch = Batch(jnp.asarray(digits.images[:8]), jnp.asarray(digits.labels[:8]))
     first, second = (trainer.init(rng.root(seed)) for seed in (0, 1))
     kernels = {
-        "init of G": (first.generator["Dense_0"]["kernel"], second.generator["Dense_0"]["kernel"]),
-        "init of D": (first.discriminator["Conv_0"]["kernel"], second.discriminator["Conv_0"]["kernel"]),
+        "init of G": (first.generator.params["Dense_0"]["kernel"], second.generator.params["Dense_0"]["kernel"]),
+        "init of D": (first.discriminator.params["Conv_0"]["kernel"], second.discriminator.params["Conv_0"]["kernel"]),
         "data order": tuple(data.epoch_order(rng.stream(rng.root(s), "data"), 0, 100) for s in (0, 1)),
         "next epoch": tuple(data.epoch_order(rng.stream(rng.root(0), "data"), e, 100) for e in (0, 1)),
         # One state, one batch: only z is left to differ.

@@ -17,6 +17,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import cganjax
 from cganjax import checkpoint as ckpt
 from cganjax import sampling
+from cganjax.types import Weights
 
 KEY = jax.random.key(7)
 
@@ -28,10 +29,10 @@ def mnist():
 
 @pytest.fixture(scope="module")
 def unconditional(mnist):
-    def apply(params, z):
-        return jnp.tanh(z * params["w"][None])[:, :1, None, None] * jnp.ones((1, 2, 2, 1))
+    def apply(weights, z):
+        return jnp.tanh(z * weights.params["w"][None])[:, :1, None, None] * jnp.ones((1, 2, 2, 1))
 
-    return sampling.Generator({"w": jnp.ones(3)}, 3, None, (2, 2, 1), {"name": "plain"}, apply)
+    return sampling.Generator(Weights({"w": jnp.ones(3)}, {}), None, (2, 2, 1), {"name": "plain"}, apply, 3)
 
 
 # --- images -----------------------------------------------------------------------------------------------------------
@@ -250,11 +251,11 @@ def copy_of_mnist(folder):
         (lambda f: (f / "weights.npz").unlink(), "weights.npz cannot be read"),
         (lambda f: (f / "card.json").write_text("{"), "card.json is damaged"),
         (lambda f: (f / "card.json").write_text("[]"), "card.json is damaged"),
-        (lambda f: (f / "card.json").write_text('{"format": 99}'), "card.json is no card of format 1"),
+        (lambda f: (f / "card.json").write_text('{"format": 99}'), "card.json is no card of format 2"),
         (lambda f: (f / "card.json").unlink(), "is no checkpoint"),
         (lambda f: change_card(f, weights={}), "weights.npz is damaged"),
         (lambda f: change_card(f, weights=3), "weights is 3"),
-        (lambda f: change_card(f, num_classes="ten"), "does not know"),
+        (lambda f: change_card(f, data={}), "does not know"),
         (lambda f: change_card(f, config={}), "does not know"),
     ],
 )

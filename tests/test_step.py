@@ -91,7 +91,8 @@ def test_one_step_matches_a_plain_re_derivation(tiny, digits, fraction):
     d_after = optax.apply_updates(d_params, updates)
 
     def g_loss(p):
-        return jnp.mean(jax.nn.softplus(d(d_after, x, y) - d(d_after, networks.generator.apply(Weights(p, {}), z, y), y)))
+        made = networks.generator.apply(Weights(p, {}), z, y)
+        return jnp.mean(jax.nn.softplus(d(d_after, x, y) - d(d_after, made, y)))
 
     g_gradient = jax.grad(g_loss)(g_params)
     g_updates, _ = adam.update(g_gradient, adam.init(g_params))

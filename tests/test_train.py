@@ -16,7 +16,8 @@ import pytest
 import cganjax
 from cganjax import checkpoint as ckpt
 from cganjax import config as cfg
-from cganjax import loop, rng, runs, step
+from cganjax import loop, rng, runs, steps
+from cganjax.steps import relativistic
 from experiments import ship, train
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -47,7 +48,9 @@ def test_a_run_folder_holds_what_a_run_did(train_tiny, tmp_path):
     assert sorted(p.name for p in run.iterdir()) == [
         "checkpoints", "config.json", "curves.png", "manifest.json", "metrics.jsonl", "samples",
     ]  # fmt: skip
-    assert sorted(p.name for p in (run / "samples").iterdir()) == ["000003.png", "000006.png", "000007.png"]
+    assert sorted(p.name for p in (run / "samples").iterdir()) == [
+        "000000.png", "000003.png", "000006.png", "000007.png",
+    ]  # fmt: skip
     assert sorted(p.name for p in (run / "checkpoints").iterdir()) == ["6", "7"], "the newest two, and the odd last"
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [(r["step"], r["steps"]) for r in rows] == [(2, 2), (3, 1), (4, 1), (6, 2), (7, 1)]
@@ -130,7 +133,7 @@ def test_a_run_can_be_sampled_scored_and_shipped(train_tiny, command, tmp_path):
 
 def test_a_diverged_run_stops_with_its_step_and_keeps_the_last_good_checkpoint(train_tiny, monkeypatch, tmp_path):
     # The weight of the penalties becomes NaN in the fifth update; the third was saved.
-    monkeypatch.setattr(step, "gamma_schedule", lambda config: lambda t: jnp.where(t >= 4, jnp.nan, 1.0))
+    monkeypatch.setattr(relativistic, "gamma_schedule", lambda config: lambda t: jnp.where(t >= 4, jnp.nan, 1.0))
     code, _, err = train_tiny("--out", "bad")
     assert code == 1
     assert (
@@ -146,7 +149,8 @@ def test_the_seed_reaches_the_data_the_steps_and_the_previews(train_tiny, monkey
 
     def spy(jitted, key, state, batches, **options):
         batch = next(batches)
-        seen[seed] = jax.random.key_data(key), state.generator.params["Dense_0"]["kernel"], batch.images, previews[-1]._inputs[0]
+        kernel = state.generator.params["Dense_0"]["kernel"]
+        seen[seed] = jax.random.key_data(key), kernel, batch.images, previews[-1]._inputs[0]
         return state._replace(step=jnp.int32(options["until"]))
 
     previews, original = [], runs.Preview
@@ -161,8 +165,9 @@ def test_the_seed_reaches_the_data_the_steps_and_the_previews(train_tiny, monkey
 def test_previews_have_a_row_a_class_of_the_same_latents(tiny):
     _, networks = tiny
     preview = runs.Preview(Path("nowhere"), networks, rng.root(0))
-    assert preview._labels.tolist() == [k for k in range(10) for _ in range(10)]
-    z = np.asarray(preview._z).reshape(10, 10, -1)
+    z, labels = preview._inputs
+    assert labels.tolist() == [k for k in range(10) for _ in range(10)]
+    z = np.asarray(z).reshape(10, 10, -1)
     assert (z == z[:1]).all() and not np.array_equal(z[0, 0], z[0, 1])
 
 
@@ -244,14 +249,14 @@ def test_dry_run_prints_everything_and_writes_nothing(command, tmp_path):
     assert code == 0 and list(tmp_path.iterdir()) == []
     shown = json.loads(out[: out.rindex("}") + 1])
     assert (shown["generator"]["hidden"], shown["seed"], shown["steps"]) == (77, 3, 12)
-    assert shown.keys() == {f for f in cfg.Config.__dataclass_fields__}
+    assert shown.keys() == {f for f in cfg.RelativisticGAN.__dataclass_fields__}
     assert "runs/mnist-s3" in out
 
 
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        (["--recipe", "mnits"], "unknown recipe 'mnits': known are digits, mnist"),
+        (["--recipe", "mnits"], "unknown recipe 'mnits': known are digits, label_map"),
         (["--stepz", "3"], "did you mean --steps? Known flags: "),
         (["--set", "batchsize=3"], "did you mean batch_size"),
         (["--backend", "cuda"], "invalid choice: 'cuda'"),

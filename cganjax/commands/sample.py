@@ -1,9 +1,10 @@
 """Draw the digits asked for into a grid PNG, or an .npz of images and labels.
 
 sample 3141592653 --out pi.png      one image a digit, in that order
-sample --random 100                 random digits
+sample --random 100                 random digits; of an unconditional checkpoint 100 images
 sample --per-class 10               a row a class
 sample                              asks: Input your number: 0 1 2 3
+sample --checkpoint label-score     asks too, and prints the highest output of its discriminator for each image
 """
 
 import io
@@ -20,7 +21,9 @@ def parser(prog: str) -> cli.Parser:
     """The command's flags."""
     p = cli.Parser(prog=prog, description=__doc__)
     p.add_argument("digits", nargs="*", metavar="DIGITS", help="digits to draw, as 3141 or 3 1 4 1")
-    p.add_argument("--random", type=int, metavar="N", help="N images of random classes")
+    p.add_argument(
+        "--random", type=int, metavar="N", help="N images of random classes, or of none where there are none"
+    )
     p.add_argument("--per-class", type=int, metavar="N", help="N images of each class, a row a class")
     p.add_argument(
         "--checkpoint", default="mnist", help="a shipped name, a run or a checkpoint folder (default: mnist)"
@@ -56,6 +59,11 @@ def main(argv=None, prog: str = "python -m cganjax sample") -> int:
 
     generator = sampling.load(args.checkpoint)
     asks = not args.digits and args.random is None and args.per_class is None
+    if generator.num_classes is None and args.random is None:
+        what = f"DIGITS {' '.join(args.digits)}" if args.digits else "no count" if asks else "--per-class"
+        raise cli.UserError(
+            f"{args.checkpoint} takes no labels and {what} was given: give --random N, the number of images"
+        )
     return _ask(args, generator) if asks else _draw(args, generator)
 
 
@@ -70,20 +78,26 @@ def _draw(args, generator) -> int:
         labels, name = parse_digits(" ".join(args.digits), classes), "".join("".join(args.digits).split())[:20]
         columns = len(labels) if len(labels) <= 10 else math.ceil(math.sqrt(len(labels)))
     elif args.random is not None:
-        labels = np.asarray(jax.random.randint(rng.stream(key, "labels"), (args.random,), 0, classes))
+        labels = None
+        if classes is not None:
+            labels = np.asarray(jax.random.randint(rng.stream(key, "labels"), (args.random,), 0, classes))
         columns, name = args.random if args.random <= 10 else math.ceil(math.sqrt(args.random)), f"random-{args.random}"
     else:
         labels, columns = np.repeat(np.arange(classes), args.per_class), args.per_class
         name = f"per-class-{args.per_class}"
     path = _out_file(args, f"{generator.card['name']}-{name}")
-    images = np.asarray(sampling.sample_from(generator, key, labels, truncation=args.truncation))
+    n = args.random if labels is None else None
+    images = np.asarray(sampling.sample_from(generator, key, labels, n=n, truncation=args.truncation))
     _write(path, images, labels, args.columns or columns)
     print(f"{len(images)} images from {generator.card['name']}: {path}")
     return cli.DONE
 
 
 def _ask(args, generator) -> int:
-    """Prompt for digits until an empty line or the end of input; each image goes to a PNG and to the terminal."""
+    """Prompt for digits until an empty line or the end of input; each image goes to a PNG and to the terminal.
+
+    A checkpoint whose discriminator classifies also says that one's highest output on each image, as the original did.
+    """
     import jax
     import numpy as np
 
@@ -95,6 +109,9 @@ def _ask(args, generator) -> int:
     if folder.suffix and not folder.is_dir():
         raise cli.UserError(f"--out is {folder}: give a folder for the images of the prompt, or give the digits")
     files.writable_folder(folder)
+    discriminator = None
+    if {"generator", "discriminator", "classifier"} <= {*generator.card["roles"]}:
+        discriminator = sampling.load_discriminator(args.checkpoint)
     key, turn = rng.stream(rng.root(args.seed), "prompt"), 0
     while True:
         try:
@@ -114,7 +131,11 @@ def _ask(args, generator) -> int:
         for i, (image, label) in enumerate(zip(images, labels, strict=True)):
             path = _unused(folder / f"{label}-s{args.seed}-{turn}-{i}.png", args.overwrite)
             report.save_png(path, report.grid(image[None], 1), scale=4)
-            print(f"{report.blocks(image)}\n{label}: {path}\n")
+            says = ""
+            if discriminator:
+                outputs = np.asarray(discriminator(image[None]))[0]
+                says = f", D's highest output {outputs.max():.4f} (class {outputs.argmax()})"
+            print(f"{report.blocks(image)}\n{label}: {path}{says}\n")
         turn += 1
 
 
@@ -161,7 +182,7 @@ def _write(path: Path, images, labels, columns: int) -> None:
 
     if path.suffix.lower() == ".npz":
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, images=images, labels=labels)
+        np.savez_compressed(buffer, images=images, **({} if labels is None else {"labels": labels}))
         files.write_file(path, buffer.getvalue())
     else:
         report.save_png(path, report.grid(images, min(columns, len(images))))

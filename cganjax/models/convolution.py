@@ -72,7 +72,7 @@ def _weight_gradient_by_rows(x: jax.Array, g: jax.Array, size: tuple[int, int]) 
     Columns j become channels of x, rows i become channels of g: [kw * in, pixels] times [pixels, kh * out] does just
     the multiplications that are needed, with both sides wide enough for the matrix unit.
     """
-    (kh, kw), (n, h, w, ci), co = size, x.shape, g.shape[-1]
+    (kh, kw), (h, w, ci), co = size, x.shape[1:], g.shape[-1]
     xp = jnp.pad(x, ((0, 0), (0, 0), (kw // 2, kw // 2), (0, 0)))
     gp = jnp.pad(g, ((0, 0), (kh // 2, kh // 2), (0, 0), (0, 0)))
     columns = jnp.concatenate([xp[:, :, j : j + w] for j in range(kw)], axis=-1)  # [n, h, w, kw ci]

@@ -1,0 +1,46 @@
+"""Twenty grids of the first 64 digits of pi: `python -m experiments.pi`.
+
+Through the original system's interface, `cganjax.compat.AiGcMn`. Writes grid-01.png to grid-20.png into --out, 8x8
+digits each, in reading order.
+"""
+
+import sys
+from pathlib import Path
+
+from cganjax import cli, files
+
+PI = "3141592653589793238462643383279502884197169399375105820974944592"
+
+
+def main(argv=None) -> int:
+    """Draw the grids."""
+    p = cli.Parser(prog="python -m experiments.pi", description=__doc__)
+    p.add_argument("--checkpoint", default="mnist", help="a conditional checkpoint (default: mnist)")
+    p.add_argument("--seed", type=int, default=0, help="the same seed draws the same grids (default: 0)")
+    p.add_argument("--grids", type=int, default=20, metavar="N", help="how many (default: 20)")
+    p.add_argument("--out", type=Path, metavar="DIR", help="a folder (default: samples/pi-CHECKPOINT-sSEED)")
+    cli.add_backend(p)
+    args = p.parse_args(argv)
+    if not 1 <= args.grids <= 999:
+        raise cli.UserError(f"--grids is {args.grids}: give 1 to 999")
+    if not 0 <= args.seed < 2**32:
+        raise cli.UserError(f"--seed is {args.seed}: give a number within 0 and 2^32 - 1")
+    cli.choose_backend(args.backend)
+    from cganjax import compat, pixels, report
+
+    try:
+        system = compat.AiGcMn(args.checkpoint, args.seed)
+    except TypeError as error:
+        raise cli.UserError(str(error)) from None
+    out = files.writable_folder(args.out or Path("samples") / f"pi-{Path(args.checkpoint).name}-s{args.seed}")
+    for i in range(1, args.grids + 1):
+        images = pixels.signed_to_unit(system.generator([int(digit) for digit in PI]))
+        report.save_png(out / f"grid-{i:02d}.png", report.grid(images.transpose(0, 2, 3, 1), 8))
+    print(
+        f"{args.grids} grids of 64 digits of pi from {args.checkpoint}: {out}/grid-01.png to grid-{args.grids:02d}.png"
+    )
+    return cli.DONE
+
+
+if __name__ == "__main__":
+    sys.exit(cli.execute(main))

@@ -1,0 +1,131 @@
+"""The FGSM robustness curve of classifiers: `python -m experiments.robustness lenet5 --data-dir DIR`.
+
+Every test image at every epsilon, by both losses: cross-entropy, and logits handed to a negative log-likelihood (as
+the tutorial lists it). Writes into --out: curve.csv, curve.png, and a sheet of five examples an epsilon for each loss,
+of the first classifier, titled "original -> adversarial". Give several checkpoints (seeds) for their mean.
+"""
+
+import csv
+import io
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from cganjax import cli, data, files, pixels, report
+
+# Accuracy at epsilon 0, .05 ... .3, in percent, of other people's classifiers.
+PUBLISHED = {
+    "lenet5, published": (99.04, 96.90, 90.79, 75.57, 50.29, 30.29, 15.96),
+    "PyTorch's FGSM tutorial": (99.12, 96.05, 87.43, 71.11, 48.77, 27.17, 14.18),
+}
+
+
+def parser() -> cli.Parser:
+    """The command's flags."""
+    p = cli.Parser(prog="python -m experiments.robustness", description=__doc__)
+    p.add_argument("checkpoints", nargs="*", metavar="CHECKPOINT", default=["lenet5"],
+                   help="shipped names or runs of classifiers (default: lenet5)")  # fmt: skip
+    p.add_argument("--epsilons", type=float, nargs="+", metavar="E",
+                   help="sizes of the attack in pixels of [0, 1] (default: 0 .05 .1 .15 .2 .25 .3)")  # fmt: skip
+    p.add_argument("--images", type=int, metavar="N", help="the first N test images alone (default: all)")
+    p.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs/robustness"),
+        help="a folder, whose files are replaced (default: runs/robustness)",
+    )
+    cli.add_backend(p)
+    cli.add_data(p)
+    return p
+
+
+def main(argv=None) -> int:
+    """Attack, tabulate, draw."""
+    args = parser().parse_args(argv)
+    for epsilon in args.epsilons or ():
+        if not 0 <= epsilon <= 1:
+            raise cli.UserError(f"--epsilons has {epsilon}: give sizes within 0 and 1")
+    if args.images is not None and args.images < 1:
+        raise cli.UserError(f"--images is {args.images}: give at least 1")
+    cli.choose_backend(args.backend)
+    from cganjax import robustness, sampling
+
+    epsilons = tuple(args.epsilons or robustness.EPSILONS)
+    classifiers = {name: sampling.load_classifier(name) for name in dict.fromkeys(args.checkpoints)}
+    dataset = data.load(args.dataset or "mnist", "test", args.data_dir)
+    for name, classifier in classifiers.items():
+        data.check_fits(dataset, classifier.image_shape, 1)
+        if classifier.num_classes != dataset.num_classes:
+            raise cli.UserError(f"{name} knows {classifier.num_classes} classes, {dataset.name} has "
+                                f"{dataset.num_classes}: give the data that it was trained for")  # fmt: skip
+    images, labels = pixels.rest_to_unit(dataset.images[: args.images]), dataset.labels[: args.images]
+    out = files.writable_folder(args.out)
+
+    rows, curves = {}, {}
+    for loss_name, loss in robustness.LOSSES.items():
+        for name, classifier in classifiers.items():
+            began = time.perf_counter()
+            curves[loss_name, name] = robustness.curve(classifier, images, labels, epsilons, loss)
+            rows[f"{name}, {loss_name}"] = 100 * curves[loss_name, name].accuracy
+            print(f"{name}, {loss_name}: {len(images)} images x {len(epsilons)} epsilons in "
+                  f"{time.perf_counter() - began:.1f} s", flush=True)  # fmt: skip
+        if len(classifiers) > 1:
+            of_seeds = np.stack([100 * curves[loss_name, name].accuracy for name in classifiers])
+            rows[f"mean of {len(classifiers)}, {loss_name}"] = of_seeds.mean(axis=0)
+            rows[f"std of {len(classifiers)}, {loss_name}"] = of_seeds.std(axis=0, ddof=1)
+    if epsilons == robustness.EPSILONS and dataset.name == "mnist":
+        rows |= {name: np.array(values) for name, values in PUBLISHED.items()}
+
+    _print_table(epsilons, rows)
+    _write_csv(out / "curve.csv", epsilons, rows)
+    report.save_lines(
+        out / "curve.png", epsilons, {name: row for name, row in rows.items() if not name.startswith("std ")},
+        x="epsilon (pixels in [0, 1])", y="accuracy, %", title=f"FGSM, {len(images)} test images of {dataset.name}",
+    )  # fmt: skip
+    written = ["curve.csv", "curve.png"]
+    first = next(iter(classifiers))
+    for loss_name, loss in robustness.LOSSES.items():
+        written.append(f"examples-{loss_name}.png")
+        _sheet(out / written[-1], classifiers[first], images, labels, epsilons, loss, curves[loss_name, first])
+    for name in written:
+        print(out / name)
+    return cli.DONE
+
+
+def _print_table(epsilons, rows) -> None:
+    width = max(map(len, rows))
+    print(f"{'accuracy, % at epsilon':{width}}" + "".join(f"{e:8g}" for e in epsilons))
+    for name, row in rows.items():
+        print(f"{name:{width}}" + "".join(f"{value:8.2f}" for value in row))
+
+
+def _write_csv(path: Path, epsilons, rows) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["classifier", *(f"{e:g}" for e in epsilons)])
+    writer.writerows([name, *(f"{value:.4f}" for value in row)] for name, row in rows.items())
+    files.write_file(path, text.getvalue().encode())
+
+
+def _sheet(path: Path, classifier, images, labels, epsilons, loss, curve, columns: int = 5) -> None:
+    """Five examples an epsilon: at 0 of images that are right, above it of images that the attack turned wrong."""
+    from cganjax import robustness
+
+    pictures, titles = [], []
+    for e, epsilon in enumerate(epsilons):
+        right = curve.clean == labels
+        chosen = np.flatnonzero(right & ((curve.attacked[e] != labels) | (epsilon == 0)))[:columns]
+        row = np.ones((columns, *images.shape[1:]), np.float32) * np.nan
+        if len(chosen):
+            attacked = robustness.fgsm(classifier, images[chosen], labels[chosen], np.float32([epsilon]), loss)
+            row[: len(chosen)] = np.asarray(attacked)[0]
+        pictures.append(row)
+        answers = [f"{curve.clean[i]} -> {curve.attacked[e][i]}" for i in chosen]
+        titles.append(answers + [""] * (columns - len(chosen)))
+    report.save_sheet(path, np.stack(pictures), titles, [f"epsilon {e:g}" for e in epsilons])
+
+
+if __name__ == "__main__":
+    sys.exit(cli.execute(main))
