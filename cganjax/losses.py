@@ -75,3 +75,28 @@ def sigmoid_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
 def sigmoid_squared_error(logits: jax.Array, targets: jax.Array) -> jax.Array:
     """Squared difference between the sigmoid of each logit and its target, the mean over outputs: [N, K] -> [N]."""
     return jnp.mean(jnp.square(jax.nn.sigmoid(logits) - targets), axis=-1)
+
+
+# --- the theory of the original GAN -----------------------------------------------------------------------------------
+
+
+def optimal_discriminator(p: jax.Array, q: jax.Array) -> jax.Array:
+    """D* = p / (p + q), of the densities of real and of generated data at the same places: float [...] -> [...].
+
+    What a discriminator trained to convergence by `sigmoid_cross_entropy` answers; 1/2 wherever p = q.
+
+    References:
+      Goodfellow et al. (arXiv 1406.2661), proposition 1.
+    """
+    return p / (p + q)
+
+
+def gan_value(d: jax.Array, p: jax.Array, q: jax.Array) -> jax.Array:
+    """V(D) = E_p[log D] + E_q[log(1 - D)], over places of probability p (real) and q (generated): [...] -> [].
+
+    Its maximum over D is -log 4 + 2 JSD(p, q), so it is -log 4 where G has reached the data.
+
+    References:
+      Goodfellow et al. (arXiv 1406.2661), eq. 1 and theorem 1.
+    """
+    return jnp.sum(p * jnp.log(d)) + jnp.sum(q * jnp.log1p(-d))

@@ -27,22 +27,24 @@ def pytest_configure(config):
 
 
 def _let_optax_promote():
-    """optax's Adam takes a float to an integer power, which strict promotion forbids: it alone may promote."""
+    """optax's Adam and plateau schedule mix integers with floats, which strict promotion forbids: they alone may."""
     import jax
     import optax
 
-    adam = optax.adam
+    def lenient(make):
+        def made(*args, **kwargs):
+            optimizer = make(*args, **kwargs)
 
-    def lenient(*args, **kwargs):
-        optimizer = adam(*args, **kwargs)
+            def update(*inputs, **extra):
+                with jax.numpy_dtype_promotion("standard"):
+                    return optimizer.update(*inputs, **extra)
 
-        def update(*inputs):
-            with jax.numpy_dtype_promotion("standard"):
-                return optimizer.update(*inputs)
+            return type(optimizer)(optimizer.init, update)
 
-        return optax.GradientTransformation(optimizer.init, update)
+        return made
 
-    optax.adam = lenient
+    optax.adam = lenient(optax.adam)
+    optax.contrib.reduce_on_plateau = lenient(optax.contrib.reduce_on_plateau)
 
 
 @pytest.fixture
