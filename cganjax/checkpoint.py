@@ -137,7 +137,7 @@ class RunStates:
         policy = ocp.checkpoint_managers
         kept = [] if keep is None else [policy.LatestN(keep)]
         if keep_best:
-            kept.append(policy.BestN(_loss, reverse=True, n=1, keep_checkpoints_without_metrics=False))
+            kept.append(policy.BestN(get_metric_fn=_loss, reverse=True, n=1, keep_checkpoints_without_metrics=False))
         with quiet("absl"):  # Orbax reports each act at length
             # Saving waits for the disk: the step that follows takes over the state's memory.
             options = ocp.CheckpointManagerOptions(

@@ -114,13 +114,19 @@ class Preview:
 
 
 class Trial:
-    """Tries a classifier on test data during a run, and writes loss and accuracy into the metrics: a hook."""
+    """Tries a classifier on test data after each epoch, and writes loss and accuracy into the metrics: a hook.
+
+    For the curves alone: nothing in a run is chosen by them.
+    """
 
     def __init__(self, run: Run, networks: Networks, dataset: Dataset, size: int = 1000):
         self._run, self._dataset, self._size = run, dataset, size
         self._classify = jax.jit(networks.classifier.apply)
 
     def __call__(self, step: int, state: Any) -> None:
+        config = self._run.config
+        if step % config.epoch_steps and step != config.steps:
+            return  # the run stops early here; where it goes on no line should be left of that
         weights, labels, size = state.weights()["classifier"], self._dataset.labels, self._size
         logits = np.concatenate([
             self._classify(weights, pixels.rest_to_unit(self._dataset.images[i : i + size]))

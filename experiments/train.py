@@ -29,6 +29,8 @@ def parser() -> cli.Parser:
     p.add_argument("--seed", type=int, help="every random stream derives from it (default: the recipe's, 0)")
     p.add_argument("--steps", type=int, help="length of the whole run, which the schedules refer to")
     p.add_argument("--stop-after", type=int, metavar="N", help="save and stop after step N; the same command resumes")
+    p.add_argument("--keep", metavar="N|best", help="checkpoints kept: the newest N (default: the recipe's); or best: "
+                   "the one of the lowest loss of G or of the classifier too, and samples come from it")  # fmt: skip
     p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
                    help="change one key of the recipe, dotted where nested; --dry-run shows them all")  # fmt: skip
     p.add_argument("--out", type=Path, metavar="DIR", help="the run folder (default: runs/RECIPE-sSEED)")
@@ -41,6 +43,12 @@ def resolve(args) -> cfg.Config:
     """The recipe with everything that the command line says; a flag wins over `--set` of the same key."""
     config = cfg.override(recipes.load(args.recipe), args.set)
     flags = {name: getattr(args, name) for name in ("dataset", "split", "seed", "steps")}
+    if args.keep == "best":
+        flags["keep_best"] = True
+    elif args.keep is not None:
+        if not args.keep.isdecimal():
+            raise cli.UserError(f"--keep is {args.keep}: give best, or a number of checkpoints")
+        flags["keep"] = int(args.keep)
     return cfg.check(dataclasses.replace(config, **{k: v for k, v in flags.items() if v is not None}))
 
 
@@ -104,6 +112,7 @@ def main(argv=None) -> int:
                 on_step=progress.step,
                 hooks=hooks,
                 should_stop=stop.wished,
+                finite_part=lambda state: state.weights(),
             )
         except loop.Diverged as error:
             kept = f"the last good checkpoint is {states / str(run.done)}" if run.done else "no checkpoint was made yet"

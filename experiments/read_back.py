@@ -1,0 +1,79 @@
+"""How classifiers read a generator's samples: `python -m experiments.read_back label-score --by lenet5`.
+
+10,000 samples of balanced labels, 1,000 a class: the share that each classifier reads as the digit asked for, over all
+and by class; where the generator's own discriminator classifies, by that one too. `std` is the standard deviation of a
+pixel within its class, averaged over pixels and classes: a generator that draws one image a class has 0. With
+--data-dir the same figures of real test images are printed beside it.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from cganjax import cli, data, files, pixels
+
+N = 10_000
+
+
+def parser() -> cli.Parser:
+    """The command's flags."""
+    p = cli.Parser(prog="python -m experiments.read_back", description=__doc__)
+    p.add_argument("checkpoint", metavar="CHECKPOINT", help="a conditional generator: a shipped name or a run")
+    p.add_argument("--by", nargs="+", default=["lenet5"], metavar="CLASSIFIER",
+                   help="shipped names or runs of classifiers (default: lenet5)")  # fmt: skip
+    p.add_argument("--seed", type=int, default=0, help="of the samples (default: 0)")
+    p.add_argument("--data-dir", help="where MNIST lies, for the row of real images (default: no such row)")
+    p.add_argument("--json", type=Path, help="also write the figures here")
+    p.add_argument("--overwrite", action="store_true", help="replace that file where it exists")
+    cli.add_backend(p)
+    return p
+
+
+def figures(images, labels, classifiers) -> dict:
+    """Accuracy by each classifier, over all and by class, and the spread within classes; images [N, H, W, 1]."""
+    row = {"std": float(np.mean([images[labels == k].std(axis=0).mean() for k in np.unique(labels)]))}
+    for name, classifier in classifiers.items():
+        answers = np.concatenate([classifier(images[i : i + 500]).argmax(axis=1) for i in range(0, len(images), 500)])
+        by_class = [float((answers[labels == k] == k).mean()) for k in np.unique(labels)]
+        row[name] = {"accuracy": float((answers == labels).mean()), "by_class": by_class}
+    return row
+
+
+def main(argv=None) -> int:
+    """Sample, read, print."""
+    args = parser().parse_args(argv)
+    if not 0 <= args.seed < 2**32:
+        raise cli.UserError(f"--seed is {args.seed}: give a number within 0 and 2^32 - 1")
+    cli.choose_backend(args.backend)
+    from cganjax import rng, sampling
+
+    generator = sampling.load(args.checkpoint)
+    if generator.num_classes is None:
+        raise cli.UserError(f"{args.checkpoint} takes no labels, so none can be read back: give a conditional one")
+    classifiers = {name: sampling.load_classifier(name) for name in dict.fromkeys(args.by)}
+    if "classifier" in generator.card["roles"]:
+        classifiers["its own discriminator"] = sampling.load_classifier(args.checkpoint)
+    if args.json:
+        files.new_file(args.json, args.overwrite)
+
+    labels = np.arange(N) % generator.num_classes
+    images = np.asarray(sampling.sample_from(generator, rng.root(args.seed), labels))
+    name = f"{generator.card['name']}, step {generator.card['steps']}"
+    rows = {name: figures(images, labels, classifiers)}
+    if args.data_dir:
+        test = data.load("mnist", "test", args.data_dir)
+        rows["real test images"] = figures(pixels.rest_to_unit(test.images), test.labels, classifiers)
+    for name, row in rows.items():
+        print(f"{name}: within-class pixel std {row['std']:.4f}")
+        for reader in classifiers:
+            by_class = " ".join(f"{100 * a:.1f}" for a in row[reader]["by_class"])
+            print(f"  read by {reader}: {100 * row[reader]['accuracy']:.2f} %  (by class {by_class})")
+    if args.json:
+        files.write_json(args.json, {"samples": N, "seed": args.seed, "rows": rows})
+        print(args.json)
+    return cli.DONE
+
+
+if __name__ == "__main__":
+    sys.exit(cli.execute(main))

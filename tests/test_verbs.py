@@ -1,0 +1,443 @@
+"""The commands of the five systems: counts and prompts, classify, robustness, pi, pattern_1010, read_back, AiGcMn."""
+
+import csv
+import gzip
+import json
+import struct
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
+
+import cganjax
+from cganjax import checkpoint as ckpt
+from cganjax import compat, config, data, models, robustness, runs, scores, state
+from cganjax.types import Weights
+from experiments import classify, pattern_1010, pi, read_back, recipes, sample, ship, train
+from experiments import robustness as robustness_command
+
+KEY = jax.random.key(0)
+
+
+def shelve(folder, recipe, *settings):
+    """A shipped checkpoint of a recipe's untrained networks."""
+    run = config.override(recipes.load(recipe), settings)
+    networks = models.build(run, 10)
+    parts = {part: getattr(networks, part).init(KEY) for part in ("generator", "discriminator")
+             if getattr(networks, part)} or {"classifier": networks.classifier.init(KEY)}  # fmt: skip
+    roles = [role for role in ("generator", "discriminator", "classifier") if getattr(networks, role)]
+    card = {"name": folder.name, "roles": roles, "steps": 0, "config": config.to_json(run), "data": {"num_classes": 10}}
+    ckpt.write_shipped(folder, card, parts)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory):
+    root = tmp_path_factory.mktemp("shelf")
+    return {name: shelve(root / name, name) for name in ("label_score", "pattern_1010")}
+
+
+def idx(path, images):
+    plain = b"\0\0\x08\x03" + struct.pack(">3I", *images.shape) + images.tobytes()
+    path.write_bytes(gzip.compress(plain) if path.suffix == ".gz" else plain)
+    return path
+
+
+# --- loading ----------------------------------------------------------------------------------------------------------
+
+
+def test_lenet5_is_shipped_and_reads_digits():
+    lenet5 = cganjax.load_classifier("lenet5")
+    assert (lenet5.num_classes, lenet5.scores, lenet5.card["roles"]) == (10, "logits", ["classifier"])
+    assert sum(leaf.size for leaf in jax.tree.leaves(lenet5.params)) == 61_706
+    images = cganjax.sample(KEY, jnp.arange(100) % 10)
+    logits = lenet5(images)
+    assert logits.shape == (100, 10) and logits.dtype == jnp.float32
+    assert np.mean(logits.argmax(1) == np.arange(100) % 10) > 0.9
+    gradient = jax.jit(jax.grad(lambda x: lenet5(x).max(1).sum()))(images)
+    assert gradient.shape == images.shape and float(jnp.abs(gradient).max()) > 0
+    with pytest.raises(ValueError, match=r"images have shape \(28, 28\)"):
+        lenet5(jnp.zeros((28, 28)))
+
+
+def test_a_discriminator_that_classifies_is_a_classifier(shelf):
+    images = jax.random.uniform(KEY, (4, 28, 28, 1))
+    classifier = cganjax.load_classifier(shelf["label_score"])
+    discriminator = cganjax.load_discriminator(shelf["label_score"])
+    assert classifier.scores == discriminator.scores == "sigmoid"
+    assert_allclose(jax.nn.sigmoid(classifier(images)), discriminator(images), atol=1e-6)
+    assert_allclose(discriminator(images, jnp.arange(4)), discriminator(images))
+    assert_allclose(scores.confidences(classifier(images), "sigmoid"), discriminator(images), atol=1e-6)
+
+
+def test_a_checkpoint_without_the_role_names_those_that_have_it(shelf):
+    with pytest.raises(cganjax.CheckpointError, match="holds no classifier: .*lenet5.* has one"):
+        cganjax.load_classifier("mnist")
+    with pytest.raises(cganjax.CheckpointError, match="holds no generator: .*mnist.* has one"):
+        cganjax.load("lenet5")
+    with pytest.raises(cganjax.CheckpointError, match="holds no classifier"):
+        cganjax.load_classifier(shelf["pattern_1010"])
+
+
+def test_an_unconditional_discriminator_refuses_labels(shelf):
+    discriminator = cganjax.load_discriminator(shelf["pattern_1010"])
+    assert discriminator(jnp.zeros((3, 1, 4, 1))).shape == (3, 1)
+    with pytest.raises(TypeError, match="unconditional discriminator"):
+        discriminator(jnp.zeros((3, 1, 4, 1)), [0, 1, 2])
+
+
+def test_batch_norm_samples_do_not_depend_on_their_batch(shelf):
+    some = cganjax.sample(KEY, [3, 1, 4, 1, 5], checkpoint=shelf["label_score"])
+    assert_allclose(cganjax.sample(KEY, [3], checkpoint=shelf["label_score"]), some[:1], atol=2e-5)
+
+
+# --- sample -----------------------------------------------------------------------------------------------------------
+
+
+def test_an_unconditional_checkpoint_takes_a_count(shelf, command):
+    where = shelf["pattern_1010"]
+    assert cganjax.sample(KEY, n=3, checkpoint=where).shape == (3, 1, 4, 1)
+    with pytest.raises(TypeError, match="labels were given to an unconditional checkpoint"):
+        cganjax.sample(KEY, [1, 2], checkpoint=where)
+    code, out, err = command(sample, "--checkpoint", where, "--random", "7", "--out", "x.npz")
+    assert (code, err) == (0, "") and "7 images" in out
+    with np.load("x.npz") as arrays:
+        assert arrays.files == ["images"] and arrays["images"].shape == (7, 1, 4, 1)
+    for arguments, said in ((["3"], "takes no labels and DIGITS 3 was given: give --random N"),
+                            (["--per-class", "2"], "--per-class"), ([], "no count was given")):  # fmt: skip
+        code, _, err = command(sample, "--checkpoint", where, *arguments)
+        assert code == 2 and said in err
+
+
+def test_the_prompt_prints_ds_highest_output(shelf, command, monkeypatch):
+    lines = iter(["0 7", ""])
+    monkeypatch.setattr("builtins.input", lambda text: next(lines))
+    code, out, _ = command(sample, "--checkpoint", shelf["label_score"])
+    assert code == 0
+    discriminator = cganjax.load_discriminator(shelf["label_score"])
+    key = jax.random.fold_in(cganjax.rng.stream(cganjax.rng.root(0), "prompt"), 0)
+    outputs = discriminator(cganjax.sample(key, [0, 7], checkpoint=shelf["label_score"]))
+    for row in np.asarray(outputs):
+        assert f"D's highest output {row.max():.4f} (class {row.argmax()})" in out
+
+
+# --- train and ship ---------------------------------------------------------------------------------------------------
+
+# recipe -> settings under which its run takes seconds, on the embedded digits.
+SMALL_RUNS = {
+    "label_score": ["batch_size=2", "log_every=1", "sample_every=2", "checkpoint_every=1"],
+    "mlp_gan": ["batch_size=2", "log_every=1", "sample_every=2", "checkpoint_every=1"],
+    "lenet5": ["batch_size=8", "log_every=1", "epoch_steps=2", "checkpoint_every=1"],
+}
+
+
+@pytest.mark.parametrize("recipe", SMALL_RUNS)
+def test_a_system_trains_resumes_and_ships(recipe, command):
+    sets = [part for setting in SMALL_RUNS[recipe] for part in ("--set", setting)]
+    common = ["--recipe", recipe, "--dataset", "digits", "--steps", "3", *sets]
+    assert command(train, *common, "--out", "whole")[0] == 0
+    assert command(train, *common, "--out", "parts", "--stop-after", "1")[0] == 0
+    code, out, _ = command(train, *common, "--out", "parts")
+    assert code == 0 and "from step 1 to 3 of 3" in out
+    lines = [Path(run, "metrics.jsonl").read_text() for run in ("whole", "parts")]
+    assert lines[0] == lines[1]
+    rows = [json.loads(line) for line in lines[0].splitlines()]
+    if recipe == "lenet5":
+        assert [row["step"] for row in rows if "test_accuracy" in row] == [2, 3]
+        assert len(next(row for row in rows if "test_accuracy" in row)["test_accuracy_by_class"]) == 10
+        loaded = [cganjax.load_classifier(run).params for run in ("whole", "parts")]
+    else:
+        assert {"loss_generator", "loss_discriminator", "score_real", "score_fake"} <= rows[-1].keys()
+        assert sorted(p.name for p in Path("whole/samples").iterdir()) == ["000000.png", "000002.png", "000003.png"]
+        loaded = [cganjax.load(run).weights for run in ("whole", "parts")]
+    jax.tree.map(assert_array_equal, *loaded)
+    assert Path("whole/curves.png").stat().st_size > 5000
+
+    code, out, err = command(ship, "whole", "--name", "shipped_one", "--out", "shelf")
+    assert (code, err) == (0, "")
+    card = ckpt.read_card(Path("shelf/shipped-one"))
+    wanted = {"label_score": ["generator", "discriminator", "classifier"], "mlp_gan": ["generator"],
+              "lenet5": ["classifier"]}  # fmt: skip
+    assert card["roles"] == wanted[recipe]
+    assert Path("shelf/shipped-one/grid.png").exists() == ("generator" in card["roles"])
+    load = cganjax.load_classifier if recipe == "lenet5" else cganjax.load
+    jax.tree.map(assert_array_equal, load("shelf/shipped-one").weights, load("whole").weights)
+
+
+def test_pattern_1010_trains_by_the_same_command(command):
+    code, out, _ = command(train, "--recipe", "pattern_1010", "--steps", "20", "--set", "checkpoint_every=10")
+    assert code == 0 and "pattern_1010 (train), 10000 images, from drawn" in out
+    assert cganjax.sample(KEY, n=2, checkpoint="runs/pattern_1010-s0").shape == (2, 1, 4, 1)
+
+
+def test_keep_best_keeps_the_lowest_loss_and_samples_from_it(tmp_path, tiny):
+    run_config, networks = tiny
+    states = ckpt.RunStates(tmp_path, keep=1, keep_best=True)
+    for step, loss in ((1, 0.9), (2, 0.3), (3, 0.8), (4, 0.5)):
+        states.save(step, {"x": jnp.float32(step)}, loss)
+    assert states.steps() == [2, 4] and states.best() == 2
+    states.close()
+    assert ckpt.newest_step(tmp_path) == 4, "a resumed run goes on from the newest"
+
+
+def test_keep_best_by_the_command(train_tiny, monkeypatch):
+    losses = iter([0.5, 0.9])
+    save = runs.Run.save
+
+    def spy(self, step, now):
+        self.metrics.rows[-1]["loss_generator"] = next(losses)
+        save(self, step, now)
+
+    monkeypatch.setattr(runs.Run, "save", spy)
+    assert train_tiny("--out", "run", "--keep", "best")[0] == 0
+    assert cganjax.load("run").card["steps"] == 3
+    assert cganjax.load("run/checkpoints/6").card["steps"] == 6
+    code, _, err = train_tiny("--keep", "some")
+    assert code == 2 and "--keep is some: give best, or a number" in err
+
+
+# --- classify ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def seven():
+    """A seven by the flagship, uint8 [28, 28], ink = 255."""
+    image = np.asarray(cganjax.sample(KEY, [7]))[0, ..., 0]
+    return np.round(image * 255).astype(np.uint8)
+
+
+def test_classify_reads_pictures_of_either_ink_and_idx(command, seven, tmp_path):
+    Image.fromarray(seven).save("light.png")
+    Image.fromarray(255 - seven).save("dark.png")
+    clear = Image.merge("LA", (Image.new("L", (28, 28), 0), Image.fromarray(seven)))  # black ink on nothing
+    clear.save("clear.png")
+    Image.fromarray(255 - np.pad(seven, ((0, 0), (14, 14))).repeat(4, 0).repeat(4, 1)).convert("RGB").save("wide.png")
+    idx(tmp_path / "x-idx3-ubyte.gz", np.stack([seven, np.zeros_like(seven)]))
+    code, out, err = command(classify, "light.png", "dark.png", "clear.png", "wide.png", "x-idx3-ubyte.gz")
+    lines = out.splitlines()
+    assert code == 0 and len(lines) == 6
+    assert all(f"{name}: 7  confidence " in line for name, line in zip(
+        ("light.png", "dark.png", "clear.png", "wide.png", "x-idx3-ubyte.gz[0]"), lines, strict=False))  # fmt: skip
+    assert lines[0].split()[-1] == lines[1].split()[-1] == lines[4].split()[-1]
+    assert "wide.png is 112x224, resized to 28x28" in err
+    assert len(command(classify, "x-idx3-ubyte.gz", "--limit", "1")[1].splitlines()) == 1
+    assert command(classify, "light.png", "--ink", "dark")[1] != lines[0] + "\n"
+    assert command(classify, "light.png", "--ink", "light")[1] == lines[0] + "\n"
+
+
+@pytest.mark.parametrize(
+    "name, content, said",
+    [
+        ("x.png", b"nothing", "x.png is no picture that can be read (an unknown format)"),
+        ("x-idx3-ubyte", b"\0\0\x08\x03\0\0", "is cut short within its header"),
+        ("x-idx1-ubyte", b"\0\0\x08\x01\0\0\0\x01\x05", "holds labels: give the file of images"),
+        ("x-idx3-ubyte", b"\0\0\x08\x03" + struct.pack(">3I", 1, 2, 2) + b"1234", "images of 2x2: expected 28x28"),
+        (None, None, "nothing.png is no file"),
+    ],
+)
+def test_classify_refuses_what_is_no_image(command, seven, name, content, said):
+    Image.fromarray(seven).save("good.png")
+    if name:
+        Path(name).write_bytes(content)
+    code, out, err = command(classify, "good.png", name or "nothing.png")
+    assert code == 2 and said in err and out == "", "nothing is printed of a call with a bad file"
+
+
+# --- robustness -------------------------------------------------------------------------------------------------------
+
+
+def linear(images):
+    """Two classes by the sum of pixels against a threshold, so that FGSM is known by hand."""
+    total = images.sum(axis=(1, 2, 3))
+    return jnp.stack([jnp.zeros_like(total), 4 * (total - 2.0)], axis=1)
+
+
+@pytest.mark.parametrize("loss", robustness.LOSSES)
+def test_fgsm_by_hand(loss):
+    images = jnp.array([[0.9, 0.9, 0.9, 0.9], [0.2, 0.2, 0.2, 0.2]]).reshape(2, 2, 2, 1)
+    labels = jnp.array([1, 0])
+    attacked = robustness.fgsm(linear, images, labels, jnp.array([0.0, 0.1, 0.5]), robustness.LOSSES[loss])
+    assert attacked.shape == (3, 2, 2, 2, 1)
+    assert_allclose(attacked[0], images)
+    assert_allclose(attacked[1, 0], 0.8, atol=1e-6)
+    if loss == "cross_entropy":
+        assert_allclose(attacked[2, 1], 0.7, atol=1e-6)
+    else:  # the logit of class 0 is constant, and only that one is seen
+        assert_allclose(attacked[2, 1], 0.2, atol=1e-6)
+    assert_allclose(robustness.fgsm(linear, images, labels, jnp.array([1.0]))[0, 1], 1.0)  # clipped
+
+
+def test_the_curve_keeps_wrong_images_wrong():
+    images = np.float32([0.9, 0.55, 0.2, 0.55]).reshape(4, 1, 1, 1) * np.ones((1, 2, 2, 1), np.float32)
+    labels = np.array([1, 1, 0, 0])  # the last is wrong before the attack
+    curve = robustness.curve(linear, images, labels, (0.0, 0.1, 0.2, 0.45), chunk=3)
+    assert_allclose(curve.accuracy, [0.75, 0.5, 0.5, 0.0])
+    assert curve.clean.tolist() == [1, 1, 0, 1]
+    with pytest.raises(ValueError, match="4 images and 3 labels"):
+        robustness.curve(linear, images, labels[:3])
+
+
+def test_the_two_losses_against_their_definitions():
+    logits, labels = jax.random.normal(KEY, (5, 3)), jnp.array([0, 1, 2, 1, 0])
+    assert_allclose(robustness.nll_of_logits(logits, labels), [-logits[i, k] for i, k in enumerate(labels)])
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    want = [-np.log(p[i, k]) for i, k in enumerate(labels)]
+    assert_allclose(robustness.cross_entropy(logits, labels), want, rtol=1e-5)
+
+
+def test_the_robustness_command(command, data_dir):
+    code, out, _ = command(robustness_command, "lenet5", "--images", "200", "--data-dir", data_dir, "--out", "rob")
+    assert code == 0 and "PyTorch's FGSM tutorial" in out
+    with open("rob/curve.csv") as file:
+        table = {row[0]: [float(v) for v in row[1:]] for row in list(csv.reader(file))[1:]}
+    ours = table["lenet5, cross_entropy"]
+    assert ours[0] > 97 and ours[-1] < 50 and all(a >= b - 2 for a, b in zip(ours, ours[1:], strict=False))
+    assert table["lenet5, published"][-1] == 15.96
+    for name in ("curve", "examples-cross_entropy", "examples-nll_of_logits"):
+        with Image.open(f"rob/{name}.png") as picture:
+            assert picture.size[0] > 300
+    code, _, err = command(robustness_command, "mnist", "--data-dir", data_dir)
+    assert code == 2 and "holds no classifier" in err
+    code, _, err = command(robustness_command, "--epsilons", "0", "25")
+    assert code == 2 and "--epsilons has 25.0: give sizes within 0 and 1" in err
+
+
+# --- pi, AiGcMn, pattern_1010, read_back ------------------------------------------------------------------------------
+
+
+def test_aigcmn_takes_every_kind_of_labels_and_repeats_by_seed():
+    labels = [3, 1, 4, 1] * 16
+    first = compat.AiGcMn(seed=5)
+    a, b = first.generator(labels), first.generator(np.array(labels))
+    assert a.shape == (64, 1, 28, 28) and a.dtype == np.float32 and type(a) is np.ndarray
+    assert -1 <= a.min() < -0.99 and 0.9 < a.max() <= 1
+    assert np.abs(a - b).max() > 0.1, "each call draws new noise"
+    again = compat.AiGcMn("mnist", 5)
+    assert_array_equal(again.generator(jnp.array(labels)), a)
+    assert_array_equal(again.generator(tuple(labels)), b)
+    assert np.abs(compat.AiGcMn(seed=6).generator(labels) - a).max() > 0.1
+    lenet5 = cganjax.load_classifier("lenet5")
+    assert np.mean(lenet5(a.transpose(0, 2, 3, 1) * 0.5 + 0.5).argmax(1) == np.array(labels)) > 0.9
+    assert first.generator([7]).shape == (1, 1, 28, 28)
+
+
+def test_aigcmn_takes_a_pytorch_tensor():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
+    labels = torch.tensor([3, 1, 4])
+    assert_array_equal(compat.AiGcMn().generator(labels), compat.AiGcMn().generator([3, 1, 4]))
+    with pytest.raises(TypeError, match="labels are float32"):
+        compat.AiGcMn().generator(torch.tensor([3.0, 1.0]))
+
+
+@pytest.mark.parametrize("labels, kind, said", [
+    ([1.5], TypeError, "labels are float64: expected integers in 0..9"), (["3"], TypeError, "expected integers"),
+    ([3, 10], ValueError, "label 10 at position 1 is outside 0..9"), ([-1], ValueError, "label -1 at position 0"),
+    ([[1, 2]], ValueError, "labels have shape"),
+])  # fmt: skip
+def test_aigcmn_refuses_other_labels(labels, kind, said):
+    with pytest.raises(kind, match=said):
+        compat.AiGcMn().generator(labels)
+
+
+def test_aigcmn_refuses_other_seeds_and_checkpoints(shelf):
+    for seed, kind in ((-1, ValueError), (2**32, ValueError), (1.5, TypeError), (True, TypeError)):
+        with pytest.raises(kind, match="seed is"):
+            compat.AiGcMn(seed=seed)
+    with pytest.raises(TypeError, match="takes no labels"):
+        compat.AiGcMn(str(shelf["pattern_1010"]))
+
+
+def test_pi_draws_grids_of_the_first_64_digits(command, shelf):
+    code, out, _ = command(pi, "--grids", "2", "--out", "pi")
+    assert code == 0 and "2 grids of 64 digits of pi from mnist: pi/grid-01.png to grid-02.png" in out
+    sheets = []
+    for name in ("grid-01", "grid-02"):
+        with Image.open(f"pi/{name}.png") as picture:
+            sheets.append(np.asarray(picture))
+    assert sheets[0].shape == (2 * (8 * 30 + 2),) * 2
+    assert (sheets[0] != sheets[1]).any()
+    digits = 1 - np.stack([sheets[0][::2, ::2][2 + 30 * r : 30 + 30 * r, 2 + 30 * c : 30 + 30 * c]
+                           for r in range(8) for c in range(8)]) / np.float32(255)  # fmt: skip
+    read = cganjax.load_classifier("lenet5")(digits[..., None].astype(np.float32)).argmax(1)
+    assert np.mean(read == np.array([int(d) for d in pi.PI])) > 0.9
+    assert len(pi.PI) == 64 and pi.PI.startswith("31415926535897932384")
+    code, _, err = command(pi, "--checkpoint", shelf["pattern_1010"])
+    assert code == 2 and "takes no labels" in err
+
+
+def test_pattern_1010_succeeds_from_most_seeds_and_its_loss_settles(command):
+    code, out, _ = command(pattern_1010, "--seeds", "20", "--out", "p")
+    assert code == 0
+    result = json.loads(Path("p/result.json").read_text())
+    assert result["share_1010"] >= 0.9
+    assert abs(result["loss_discriminator_last_tenth"] - 0.25) < 0.03
+    assert result["discriminator_alone"]["real"] > 0.7 and result["discriminator_alone"]["noise"] < 0.3
+    outputs = np.array(result["outputs"])
+    assert outputs.shape == (11, 4) and pattern_1010.succeeds(outputs[-1]) and not pattern_1010.succeeds(outputs[0])
+    assert {p.name for p in Path("p").iterdir()} == {"strip.png", "seeds.png", "curves.png", "result.json"}
+    code, _, err = command(pattern_1010, "--steps", "15")
+    assert code == 2 and "--steps is 15: give a multiple of 10" in err
+
+
+def test_a_round_of_pattern_1010_is_a_step_of_train():
+    run_config = config.override(recipes.load("pattern_1010"), ["steps=10"])
+    outcome = pattern_1010.play(KEY, run_config)
+    from cganjax import rng, steps
+    from cganjax.types import Batch
+
+    trainer = steps.build(run_config, models.build(run_config, 1))
+    now, step, d_loss = trainer.init(KEY), jax.jit(trainer.step), []
+    for i in range(10):
+        real = data.bright_dark(jax.random.fold_in(rng.stream(KEY, "data"), i), 1)
+        now, info = step(KEY, now, Batch(real, jnp.zeros(1, jnp.int32)))
+        d_loss.append(info.loss_discriminator)
+    assert_allclose(outcome.loss_discriminator, d_loss, rtol=1e-5)
+    assert isinstance(now, state.GANState)
+
+
+def test_succeeds_by_hand():
+    rows = jnp.array([[0.7, 0.3, 1.0, 0.0], [0.69, 0.0, 1.0, 0.0], [1.0, 0.31, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0]])
+    assert pattern_1010.succeeds(rows).tolist() == [True, False, False, False]
+
+
+def test_drawn_rows_lie_where_they_should():
+    rows = np.asarray(data.bright_dark(KEY, 1000)).reshape(1000, 4)
+    assert (rows[:, 0::2] >= 0.8).all() and (rows[:, 0::2] <= 1).all()
+    assert (rows[:, 1::2] >= 0).all() and (rows[:, 1::2] <= 0.2).all()
+    assert_allclose(rows.mean(0), [0.9, 0.1, 0.9, 0.1], atol=0.01)
+    dataset = data.load("pattern_1010")
+    assert dataset.images.dtype == np.float32 and dataset.images.shape == (10_000, 1, 4, 1)
+
+
+def test_read_back_counts_by_hand(shelf, command):
+    class Constant:
+        def __call__(self, images):
+            return jnp.tile(jnp.eye(10)[3], (len(images), 1))
+
+    images = np.stack([np.full((2, 2, 1), v, np.float32) for v in (0, 1, 0.5, 0.5)])
+    row = read_back.figures(images, np.array([3, 3, 5, 5]), {"three": Constant()})
+    assert row == {"std": 0.25, "three": {"accuracy": 0.5, "by_class": [1.0, 0.0]}}
+    code, _, err = command(read_back, shelf["pattern_1010"])
+    assert code == 2 and "takes no labels, so none can be read back" in err
+
+
+def test_read_back_of_the_flagship(command):
+    code, out, _ = command(read_back, "mnist", "--json", "x.json")
+    row = json.loads(Path("x.json").read_text())["rows"]["mnist, step 9360"]
+    assert code == 0 and row["lenet5"]["accuracy"] > 0.97 and 0.1 < row["std"] < 0.2
+
+
+def test_confidences_of_each_kind():
+    numbers = jnp.array([[1.0, -2.0, 0.5]])
+    assert_allclose(scores.confidences(numbers, "logits").sum(), 1, rtol=1e-6)
+    assert_allclose(scores.confidences(numbers, "sigmoid"), 1 / (1 + np.exp(-numbers)), rtol=1e-6)
+    assert_allclose(scores.confidences(numbers, "probabilities"), numbers)
+
+
+def test_weights_are_read_with_their_statistics(shelf):
+    weights = cganjax.load(shelf["label_score"]).weights
+    assert isinstance(weights, Weights) and set(weights.statistics) == {"BatchNorm_0", "BatchNorm_1", "BatchNorm_2"}
