@@ -277,7 +277,7 @@ def test_lenet5_by_numpy():
 # --- layers in other forms --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shape", [(2, 33, 35, 3, 5, 3), (1, 32, 40, 1, 4, 5), (3, 56, 56, 2, 1, 3)])
+@pytest.mark.parametrize("shape", [(2, 33, 35, 16, 5, 3), (1, 32, 40, 17, 4, 5), (2, 56, 56, 16, 1, 3)])
 def test_the_weight_gradient_by_rows_is_xlas(shape):
     n, h, w, ci, co, k = shape
     keys = jax.random.split(KEY, 3)
@@ -308,9 +308,11 @@ def test_the_weight_gradient_by_rows_is_xlas(shape):
 
 
 def test_other_convolutions_stay_xlas():
-    assert not convolution.by_rows((1, 28, 28, 1), (3, 3, 1, 4), (1, 1), [(1, 1), (1, 1)])  # a small grid
-    assert not convolution.by_rows((1, 56, 56, 1), (2, 2, 1, 4), (2, 2), [(0, 0), (0, 0)])  # a stride
-    assert not convolution.by_rows((1, 56, 56, 1), (3, 3, 1, 4), (1, 1), [(0, 0), (0, 0)])  # no padding
+    assert convolution.by_rows((1, 56, 56, 16), (3, 3, 16, 4), (1, 1), [(1, 1), (1, 1)])
+    assert not convolution.by_rows((1, 28, 28, 16), (3, 3, 16, 4), (1, 1), [(1, 1), (1, 1)])  # a small grid
+    assert not convolution.by_rows((1, 56, 56, 16), (2, 2, 16, 4), (2, 2), [(0, 0), (0, 0)])  # a stride
+    assert not convolution.by_rows((1, 56, 56, 16), (3, 3, 16, 4), (1, 1), [(0, 0), (0, 0)])  # no padding
+    assert not convolution.by_rows((1, 56, 56, 1), (3, 3, 1, 4), (1, 1), [(1, 1), (1, 1)])  # one input
 
 
 @pytest.mark.parametrize("k, padding, side", [(5, 2, 28), (5, 0, 14), (3, 1, 8)])

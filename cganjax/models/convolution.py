@@ -30,10 +30,13 @@ def conv_general_dilated(
 
 
 def by_rows(x: tuple[int, ...], kernel: tuple[int, ...], strides: tuple[int, ...], padding) -> bool:
-    """Whether the hand-written gradient serves these shapes: SAME, stride 1, on a grid of at least 32x32."""
-    kh, kw = kernel[:2]
+    """Whether the hand-written gradient serves these shapes: SAME, stride 1, a large grid, and not few inputs.
+
+    Where `python -m benchmarks.convolution` found XLA's own faster, or as fast, it is left alone.
+    """
+    kh, kw, inputs, _ = kernel
     same = kh % 2 == kw % 2 == 1 and [tuple(p) for p in padding] == [(kh // 2,) * 2, (kw // 2,) * 2]
-    return same and strides == (1, 1) and min(x[1:3]) >= 32
+    return same and strides == (1, 1) and min(x[1:3]) >= 32 and inputs >= 16
 
 
 def _forward(x: jax.Array, kernel: jax.Array) -> jax.Array:
