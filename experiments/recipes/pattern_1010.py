@@ -1,8 +1,15 @@
 """pattern_1010: the smallest GAN there is learns to make four pixels bright, dark, bright, dark.
 
 Source      a PyTorch tutorial; networks, loss, optimiser and rounds as published
-Command     python -m experiments.pattern_1010 (both experiments, 1,000 seeds); or, as any recipe,
-            python -m experiments.train --recipe pattern_1010
+Command     python -m experiments.pattern_1010 (D alone, the GAN, and the GAN from 1,000 seeds in one call); or, as any
+            recipe, python -m experiments.train --recipe pattern_1010
+Hardware    PATTERN_HARDWARE
+Time        PATTERN_TIME
+Result      PATTERN_RESULT
+
+Deviations from the publication:
+1. Images travel in [-1, 1], as those of all generators here; both networks see and make [0, 1].
+2. By `experiments.train` the real rows are 10,000 that were drawn once, in an order of the seed's.
 """
 
 from cganjax.config import TargetGAN
