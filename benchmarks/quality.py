@@ -137,6 +137,9 @@ def main(argv=None):
     args = parser.parse_args(argv)
     cli.choose_backend(args.backend)
     generators = [cganjax.load(name) for name in args.checkpoints]
+    for name, generator in zip(args.checkpoints, generators, strict=True):
+        if generator.num_classes is None:
+            raise cli.UserError(f"{name} takes no labels, so its samples cannot be judged by them")
     if args.json:
         files.new_file(args.json, args.overwrite)
 

@@ -12,6 +12,7 @@ __all__ = [
     "Discriminator",
     "Generator",
     "checkpoints",
+    "compat",
     "load",
     "load_classifier",
     "load_discriminator",
@@ -19,6 +20,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from cganjax import compat
     from cganjax.checkpoint import checkpoints
     from cganjax.sampling import Classifier, Discriminator, Generator, load, load_classifier, load_discriminator, sample
     from cganjax.types import CheckpointError
@@ -29,6 +31,7 @@ _ROOMS = {
     "Discriminator": "sampling",
     "Generator": "sampling",
     "checkpoints": "checkpoint",
+    "compat": "compat",
     "load": "sampling",
     "load_classifier": "sampling",
     "load_discriminator": "sampling",
@@ -41,7 +44,8 @@ def __getattr__(name: str):
         raise AttributeError(f"cganjax has no {name!r}; it has {', '.join(__all__)}")
     import importlib
 
-    value = getattr(importlib.import_module(f"cganjax.{_ROOMS[name]}"), name)
+    room = importlib.import_module(f"cganjax.{_ROOMS[name]}")
+    value = room if name == _ROOMS[name] else getattr(room, name)
     globals()[name] = value
     return value
 

@@ -53,6 +53,17 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def add_overwrite(parser: argparse.ArgumentParser) -> None:
+    """`--overwrite`, of commands that write files of fixed names."""
+    parser.add_argument("--overwrite", action="store_true", help="replace files where they exist")
+
+
+def check_seed(seed: int) -> None:
+    """UserError where JAX would not take it."""
+    if not 0 <= seed < 2**32:
+        raise UserError(f"--seed is {seed}: give a number within 0 and 2^32 - 1")
+
+
 def choose_backend(name: str) -> None:
     """Fix the backend before JAX initialises, and switch on the compilation cache; UserError where it is not there."""
     import jax
@@ -186,8 +197,9 @@ class Progress:
             self._said = now
             rate = self._rate(done)
             left = (self._total - done) * self._images / max(rate, 1e-9)
+            losses = "  ".join(f"{_SHOWN[n]} {v}" for n, v in shown.items())
             print(
-                f"step {done}/{self._total}  {'  '.join(f'{_SHOWN[n]} {v}' for n, v in shown.items())}"
+                f"step {done}/{self._total} ({done * self._images:,} images)  {losses}"
                 f"  {rate:.0f} images/s  {left / 60:.1f} min left",
                 flush=True,
             )

@@ -31,7 +31,8 @@ class Config:
     log_every: int  # steps between lines of metrics.jsonl, each the mean since the last; a checkpoint has one too
     checkpoint_every: int  # steps between checkpoints
     keep: int  # newest checkpoints kept
-    keep_best: bool = False  # keep the one of the lowest loss (of G, or of the classifier) too, and sample from it
+    keep_best: bool = False  # keep the one of the lowest loss of G or of the classifier too, and sample from it; a
+    # checkpoint's loss is the mean over the steps since the one before
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ class GANConfig(Config):
 
     generator: Mapping[str, int]  # the family's settings for G
     discriminator: Mapping[str, int]  # and for D
-    beta1: float  # Adam's decay of the first moment
+    beta1: float  # Adam's decay of the first moment; no other optimiser has it
     beta2: float  # and of the second
     sample_every: int  # steps between sample grids
 

@@ -338,7 +338,7 @@ def check_fits(dataset: Dataset, image_shape: tuple[int, ...], batch_size: int) 
     """Raise UserError where the images are not of the shape that networks make, or fill no batch."""
     n, *shape = dataset.images.shape
     if tuple(shape) != tuple(image_shape):
-        raise UserError(f"{dataset.name} has images of {tuple(shape)}, these networks make {tuple(image_shape)}: "
+        raise UserError(f"{dataset.name} has images of {tuple(shape)}, these networks take {tuple(image_shape)}: "
                         "choose another data set or family")  # fmt: skip
     if n < batch_size:
         raise UserError(f"batch_size is {batch_size} but {dataset.name} ({dataset.split}) holds {n} images: "

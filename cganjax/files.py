@@ -52,7 +52,7 @@ def new_file(path: Path, overwrite: bool) -> Path:
     if path.is_dir():
         raise UserError(f"{path} is a folder: give a file name")
     if path.exists() and not overwrite:
-        raise UserError(f"{path} exists: choose another --out, or add --overwrite")
+        raise UserError(f"{path} exists: choose another name or --out, or add --overwrite")
     writable_folder(path.parent)
     return path
 

@@ -40,7 +40,6 @@ def run(
     on_step: Callable[[int], None] = lambda done: None,
     hooks: Sequence[Hook] = (),
     should_stop: Callable[[], bool] = lambda: False,
-    finite_part: Callable[[Any], Any] = lambda state: state,
 ) -> Any:
     """Advance `state` to step `until`, or to where `should_stop` says so.
 
@@ -56,7 +55,6 @@ def run(
       on_step: receives the number of updates handed out so far, for a progress bar.
       hooks: see `Hook`; they run after the log, in order.
       should_stop: asked after each step.
-      finite_part: of a state, the arrays that must be finite before a hook sees it: an optimiser's may begin infinite.
 
     Returns:
       The last state.
@@ -77,7 +75,7 @@ def run(
         if last or due or done % log_every == 0:
             on_log(done, _means(_finite(done, jax.device_get(infos))))
             infos = []
-            if due and not _all_finite(finite_part(state)):
+            if due and not _all_finite(state):
                 raise Diverged(done, "a parameter")
             for hook in due:
                 hook.call(done, state)

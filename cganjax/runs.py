@@ -76,11 +76,16 @@ class Run:
 
     def save(self, step: int, state: Any) -> None:
         """Keep a state, and bring the curves up to date: a hook of the loop."""
-        losses = (row.get("loss_generator", row.get("loss")) for row in reversed(self.metrics.rows))
-        self.states.save(step, state, next(loss for loss in losses if loss is not None))
+        self.states.save(step, state, self._mean_loss())
         self.done = self.manifest["steps"] = step
         self._write_manifest()
         report.save_curves(self.folder / ckpt.CURVES, self.metrics.rows, f"{self.folder.name}, to step {step}")
+
+    def _mean_loss(self) -> float:
+        """The mean loss of G, or of the classifier, over the steps since the last checkpoint."""
+        rows = [row for row in self.metrics.rows if row["step"] > self.done and "steps" in row]
+        values = [(row["steps"], row.get("loss_generator", row.get("loss"))) for row in rows]
+        return sum(n * loss for n, loss in values) / sum(n for n, _ in values)
 
     def end(self) -> None:
         """Bring the manifest up to date and let go of the folder."""

@@ -27,7 +27,7 @@ class _Loaded:
     """What every network from a checkpoint has."""
 
     weights: Weights = dataclasses.field(repr=False)
-    num_classes: int | None  # K, or None where it takes no labels
+    num_classes: int | None  # K; None where the networks know no classes
     image_shape: tuple[int, int, int]  # (H, W, C)
     card: Mapping[str, Any] = dataclasses.field(repr=False)
     apply: Callable[..., jax.Array] = dataclasses.field(repr=False)  # (weights, inputs in its own range) -> outputs
@@ -76,7 +76,7 @@ class Generator(_Loaded):
 class Discriminator(_Loaded):
     """A trained discriminator as a pure function; make one with `cganjax.load_discriminator`."""
 
-    scores: str  # "unbounded" (larger is more real), or "sigmoid": outputs are in [0, 1], 1 for real
+    scores: str  # "unbounded" (larger is more real), or "probabilities": outputs are in [0, 1], 1 for real
     needs_labels: bool
 
     def __call__(self, images: jax.Array, labels: jax.Array | None = None) -> jax.Array:
@@ -125,7 +125,7 @@ def _generate(apply, weights, *inputs):
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _judge(apply, scores, weights, images, *labels):
     outputs = apply(weights, pixels.unit_to_signed(images), *labels)
-    return jax.nn.sigmoid(outputs) if scores == "sigmoid" else outputs
+    return jax.nn.sigmoid(outputs) if scores == "probabilities" else outputs
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -140,8 +140,8 @@ def load(checkpoint: str | os.PathLike = "mnist") -> Generator:
     """Load a generator.
 
     Args:
-      checkpoint: a shipped name ("mnist"; see `cganjax.checkpoints()`), a run folder (its newest checkpoint) or one
-        checkpoint folder.
+      checkpoint: a shipped name ("mnist"; see `cganjax.checkpoints()`), a run folder (its newest checkpoint, or its
+        best where it keeps that) or one checkpoint folder.
 
     Raises:
       FileNotFoundError: there is no such name or folder; the known names are listed.
@@ -198,7 +198,8 @@ def _read(folder: Path, role: str, stamp: tuple):
         return Generator(*common, networks.latent_size)
     if role == "classifier":
         return Classifier(*common, networks.scores)
-    return Discriminator(*common, networks.scores, networks.num_classes is not None and networks.classifier is None)
+    needs_labels = networks.num_classes is not None and networks.classifier is None
+    return Discriminator(*common, "probabilities" if networks.scores == "sigmoid" else networks.scores, needs_labels)
 
 
 def _kind(array) -> tuple:

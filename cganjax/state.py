@@ -43,7 +43,7 @@ class GANInfo(NamedTuple):
     """What one step observed, each float32 []; the field names are the metric names everywhere."""
 
     loss_generator: jax.Array
-    loss_discriminator: jax.Array
+    loss_discriminator: jax.Array  # on real and on generated images: the sum, or where D learns in turn the mean
     score_real: jax.Array  # mean of D's outputs for real images
     score_fake: jax.Array  # mean of D's outputs for generated images
 

@@ -72,16 +72,14 @@ def discriminator_alone(key: jax.Array, config: TargetGAN) -> tuple[jax.Array, j
     def noise(key, n):
         return jax.random.uniform(key, (n, 1, 4, 1))
 
+    def squared_error(params, rows, goal):
+        return losses.sigmoid_squared_error(answer(params, rows), jnp.full((len(rows), 1), goal)).mean()
+
     def round_(carry, i):
-        for draw, goal in ((data.bright_dark, 1.0), (noise, 0.0)):
-            rows = draw(jax.random.fold_in(rng.stream(key, draw.__name__), i), config.batch_size)
+        for stream, draw, goal in (("real", data.bright_dark, 1.0), ("noise", noise, 0.0)):
+            rows = draw(jax.random.fold_in(rng.stream(key, stream), i), config.batch_size)
             params, state = carry
-            gradient = jax.grad(
-                lambda p, rows=rows, goal=goal: losses.sigmoid_squared_error(
-                    answer(p, rows), jnp.full(1, goal)[None]
-                ).mean()
-            )(params)
-            updates, state = optimizer.update(gradient, state, params)
+            updates, state = optimizer.update(jax.grad(squared_error)(params, rows, goal), state, params)
             carry = optax.apply_updates(params, updates), state
         return carry, None
 
@@ -100,8 +98,9 @@ def parser() -> cli.Parser:
         "--out",
         type=Path,
         default=Path("runs/pattern_1010"),
-        help="a folder, whose files are replaced (default: runs/pattern_1010)",
+        help="a folder (default: runs/pattern_1010)",
     )
+    cli.add_overwrite(p)
     cli.add_backend(p)
     return p
 
@@ -116,7 +115,8 @@ def main(argv=None) -> int:
     if args.seeds < 1:
         raise cli.UserError(f"--seeds is {args.seeds}: give at least 1")
     cli.choose_backend(args.backend)
-    out = files.writable_folder(args.out)
+    names = ("strip.png", "seeds.png", "curves.png", "result.json")
+    strip, seeds, curves, summary = (files.new_file(args.out / name, args.overwrite) for name in names)
 
     real, noise = jax.jit(lambda key: discriminator_alone(key, config))(rng.root(args.seed))
     print(f"D alone, after {config.steps} rounds: answers {real:.3f} to real rows, {noise:.3f} to noise")
@@ -141,18 +141,15 @@ def main(argv=None) -> int:
         "discriminator_alone": {"real": float(real), "noise": float(noise)},
         "seconds": {"one": round(seconds, 2), "many": round(seconds_many, 2)},
     }  # fmt: skip
-    files.write_json(out / "result.json", result)
-    report.save_png(out / "strip.png", report.grid(np.asarray(one.outputs).reshape(-1, 1, 4, 1), 1, gap=1), scale=24)
-    report.save_png(
-        out / "seeds.png", report.grid(np.asarray(many[:100, -1]).reshape(-1, 1, 4, 1), 10, gap=1), scale=12
-    )
+    files.write_json(summary, result)
+    report.save_png(strip, report.grid(np.asarray(one.outputs).reshape(-1, 1, 4, 1), 1, gap=1), scale=24)
+    report.save_png(seeds, report.grid(np.asarray(many[:100, -1]).reshape(-1, 1, 4, 1), 10, gap=1), scale=12)
     rows = [
         {"step": int(i), "loss_discriminator": float(d), "loss_generator": float(g)}
         for i, d, g in zip(range(1, config.steps + 1), one.loss_discriminator, one.loss_generator, strict=True)
     ]
-    report.save_curves(out / "curves.png", rows[:: max(1, config.steps // 500)], f"pattern_1010, seed {args.seed}")
-    for name in ("strip.png", "seeds.png", "curves.png", "result.json"):
-        print(out / name)
+    report.save_curves(curves, rows[:: max(1, config.steps // 500)], f"pattern_1010, seed {args.seed}")
+    print(f"{strip}\n{seeds}\n{curves}\n{summary}")
     return cli.DONE
 
 

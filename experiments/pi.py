@@ -19,12 +19,12 @@ def main(argv=None) -> int:
     p.add_argument("--seed", type=int, default=0, help="the same seed draws the same grids (default: 0)")
     p.add_argument("--grids", type=int, default=20, metavar="N", help="how many (default: 20)")
     p.add_argument("--out", type=Path, metavar="DIR", help="a folder (default: samples/pi-CHECKPOINT-sSEED)")
+    cli.add_overwrite(p)
     cli.add_backend(p)
     args = p.parse_args(argv)
     if not 1 <= args.grids <= 999:
         raise cli.UserError(f"--grids is {args.grids}: give 1 to 999")
-    if not 0 <= args.seed < 2**32:
-        raise cli.UserError(f"--seed is {args.seed}: give a number within 0 and 2^32 - 1")
+    cli.check_seed(args.seed)
     cli.choose_backend(args.backend)
     from cganjax import compat, pixels, report
 
@@ -32,13 +32,12 @@ def main(argv=None) -> int:
         system = compat.AiGcMn(args.checkpoint, args.seed)
     except TypeError as error:
         raise cli.UserError(str(error)) from None
-    out = files.writable_folder(args.out or Path("samples") / f"pi-{Path(args.checkpoint).name}-s{args.seed}")
-    for i in range(1, args.grids + 1):
+    out = args.out or Path("samples") / f"pi-{Path(args.checkpoint).name}-s{args.seed}"
+    paths = [files.new_file(out / f"grid-{i:02d}.png", args.overwrite) for i in range(1, args.grids + 1)]
+    for path in paths:
         images = pixels.signed_to_unit(system.generator([int(digit) for digit in PI]))
-        report.save_png(out / f"grid-{i:02d}.png", report.grid(images.transpose(0, 2, 3, 1), 8))
-    print(
-        f"{args.grids} grids of 64 digits of pi from {args.checkpoint}: {out}/grid-01.png to grid-{args.grids:02d}.png"
-    )
+        report.save_png(path, report.grid(images.transpose(0, 2, 3, 1), 8))
+    print(f"64 digits of pi from {args.checkpoint}, {len(paths)} times: {paths[0]} and on")
     return cli.DONE
 
 

@@ -25,7 +25,7 @@ def parser() -> cli.Parser:
     p.add_argument("--seed", type=int, default=0, help="of the samples (default: 0)")
     p.add_argument("--data-dir", help="where MNIST lies, for the row of real images (default: no such row)")
     p.add_argument("--json", type=Path, help="also write the figures here")
-    p.add_argument("--overwrite", action="store_true", help="replace that file where it exists")
+    cli.add_overwrite(p)
     cli.add_backend(p)
     return p
 
@@ -43,8 +43,7 @@ def figures(images, labels, classifiers) -> dict:
 def main(argv=None) -> int:
     """Sample, read, print."""
     args = parser().parse_args(argv)
-    if not 0 <= args.seed < 2**32:
-        raise cli.UserError(f"--seed is {args.seed}: give a number within 0 and 2^32 - 1")
+    cli.check_seed(args.seed)
     cli.choose_backend(args.backend)
     from cganjax import rng, sampling
 

@@ -34,8 +34,9 @@ def parser() -> cli.Parser:
         "--out",
         type=Path,
         default=Path("runs/robustness"),
-        help="a folder, whose files are replaced (default: runs/robustness)",
+        help="a folder (default: runs/robustness)",
     )
+    cli.add_overwrite(p)
     cli.add_backend(p)
     cli.add_data(p)
     return p
@@ -56,12 +57,17 @@ def main(argv=None) -> int:
     classifiers = {name: sampling.load_classifier(name) for name in dict.fromkeys(args.checkpoints)}
     dataset = data.load(args.dataset or "mnist", "test", args.data_dir)
     for name, classifier in classifiers.items():
+        if classifier.scores != "logits":
+            raise cli.UserError(f"{name} gives one {classifier.scores} a class, and both losses are of a softmax: "
+                                "give a classifier of logits, such as lenet5")  # fmt: skip
         data.check_fits(dataset, classifier.image_shape, 1)
         if classifier.num_classes != dataset.num_classes:
             raise cli.UserError(f"{name} knows {classifier.num_classes} classes, {dataset.name} has "
                                 f"{dataset.num_classes}: give the data that it was trained for")  # fmt: skip
     images, labels = pixels.rest_to_unit(dataset.images[: args.images]), dataset.labels[: args.images]
-    out = files.writable_folder(args.out)
+    sheets = {loss: f"examples-{loss}.png" for loss in robustness.LOSSES}
+    names = ("curve.csv", "curve.png", *sheets.values())
+    written = {name: files.new_file(args.out / name, args.overwrite) for name in names}
 
     rows, curves = {}, {}
     for loss_name, loss in robustness.LOSSES.items():
@@ -79,18 +85,16 @@ def main(argv=None) -> int:
         rows |= {name: np.array(values) for name, values in PUBLISHED.items()}
 
     _print_table(epsilons, rows)
-    _write_csv(out / "curve.csv", epsilons, rows)
+    _write_csv(written["curve.csv"], epsilons, rows)
     report.save_lines(
-        out / "curve.png", epsilons, {name: row for name, row in rows.items() if not name.startswith("std ")},
+        written["curve.png"], epsilons, {name: row for name, row in rows.items() if not name.startswith("std ")},
         x="epsilon (pixels in [0, 1])", y="accuracy, %", title=f"FGSM, {len(images)} test images of {dataset.name}",
     )  # fmt: skip
-    written = ["curve.csv", "curve.png"]
     first = next(iter(classifiers))
     for loss_name, loss in robustness.LOSSES.items():
-        written.append(f"examples-{loss_name}.png")
-        _sheet(out / written[-1], classifiers[first], images, labels, epsilons, loss, curves[loss_name, first])
-    for name in written:
-        print(out / name)
+        path, curve = written[sheets[loss_name]], curves[loss_name, first]
+        _sheet(path, classifiers[first], images, labels, epsilons, loss, curve)
+    print("\n".join(map(str, written.values())))
     return cli.DONE
 
 

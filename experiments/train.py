@@ -62,7 +62,8 @@ def main(argv=None) -> int:
         raise cli.UserError(f"--stop-after is {args.stop_after}: give a step of at least 1")
     until = min(args.stop_after or config.steps, config.steps)
     cli.choose_backend(args.backend)
-    models.build(config, 10)  # refuses settings before any data are read
+    steps.build(config, models.build(config, 10))  # refuses settings before any data are read
+    classifies = config.algorithm == "classification"
     if args.dry_run:
         where = args.data_dir or os.environ.get(data.ENVIRONMENT) or "as found"
         print(f"{cfg.dumps(config)}\nbackend {args.backend}, data folder {where}, run folder {out}, to step {until}")
@@ -76,6 +77,9 @@ def main(argv=None) -> int:
     print(f"data: {dataset.name} ({dataset.split}), {len(dataset.images)} images, from {dataset.source}")
     for note in dataset.notes:
         print(f"warning: {note}", file=sys.stderr)
+    test = data.load(config.dataset, "test", args.data_dir) if classifies else None
+    if classifies and config.split != "train":
+        print(f"warning: trained on {config.split}, so accuracy on test images says nothing", file=sys.stderr)
     networks = models.build(config, dataset.num_classes)
     data.check_fits(dataset, networks.image_shape, config.batch_size)
     trainer, key = steps.build(config, networks), rng.root(config.seed)
@@ -84,14 +88,13 @@ def main(argv=None) -> int:
     begun = run.done
     print(f"run: {out}, from step {begun} to {until} of {config.steps}, on {jax.devices()[0].device_kind}")
     states, hooks = out / ckpt.STATES, [loop.Hook(config.checkpoint_every, run.save)]
-    if networks.generator:
+    if classifies:
+        hooks.insert(0, loop.Hook(config.epoch_steps, runs.Trial(run, networks, test)))
+    else:
         preview = runs.Preview(out / ckpt.SAMPLES, networks, key)
         hooks.append(loop.Hook(config.sample_every, preview))
         if begun == 0:
             preview(0, state)
-    else:
-        test = data.load(config.dataset, "test", args.data_dir)
-        hooks.insert(0, loop.Hook(config.epoch_steps, runs.Trial(run, networks, test)))
     progress = cli.Progress(begun, until, config.batch_size)
 
     def log(at, metrics):
@@ -112,7 +115,6 @@ def main(argv=None) -> int:
                 on_step=progress.step,
                 hooks=hooks,
                 should_stop=stop.wished,
-                finite_part=lambda state: state.weights(),
             )
         except loop.Diverged as error:
             kept = f"the last good checkpoint is {states / str(run.done)}" if run.done else "no checkpoint was made yet"
@@ -124,7 +126,7 @@ def main(argv=None) -> int:
             run.end()
     done = int(state.step)
     print(f"{done - begun} steps in {seconds:.0f} s, {(done - begun) * config.batch_size / seconds:.0f} images/s")
-    if networks.generator:
+    if not classifies:
         print(f"samples: {preview.last}")
     print(f"curves: {out / ckpt.CURVES}\ncheckpoint: {states / str(done)}")
     if done < config.steps:

@@ -194,7 +194,7 @@ def test_unconditional_takes_a_count_and_no_labels(unconditional):
         (ValueError, r"truncation has shape \(2,\)", {"labels": [1, 2], "truncation": np.ones(2)}),
         (TypeError, "key is int", {"key": 0, "labels": [1]}),
         (TypeError, "key is", {"key": jax.random.split(KEY, 2), "labels": [1]}),
-        (FileNotFoundError, "one of mnist", {"labels": [1], "checkpoint": "nmist"}),
+        (FileNotFoundError, "one of .*mnist", {"labels": [1], "checkpoint": "nmist"}),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -231,7 +231,7 @@ def test_the_shipped_checkpoint_and_its_card(mnist):
     assert mnist.card == card
     assert (mnist.latent_size, mnist.num_classes, mnist.image_shape) == (64, 10, (28, 28, 1))
     assert sum((ckpt.find("mnist") / f).stat().st_size for f in ("weights.npz", "card.json")) <= 5 * 2**20
-    with pytest.raises(cganjax.CheckpointError, match="holds no discriminator: a run folder"):
+    with pytest.raises(cganjax.CheckpointError, match="holds no discriminator: .* has one"):
         cganjax.load_discriminator("mnist")
 
 

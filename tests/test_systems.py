@@ -176,12 +176,22 @@ def copy_into(torch, modules, weights, layers):
     assert next(ours, None) is None
 
 
-def shaken(weights):
-    """Weights with BatchNorm's numbers away from 0 and 1, so that each of them is seen."""
-    leaves, tree = jax.tree.flatten(weights)
+def numbers_for(network):
+    """Weights from NumPy, which later versions of JAX draw no others of; BatchNorm's are away from 0 and 1."""
     rng = np.random.default_rng(0)
-    return jax.tree.unflatten(tree, [leaf + np.float32(0.2) * rng.random(leaf.shape, np.float32) * (leaf.ndim == 1)
-                                     for leaf in leaves])  # fmt: skip
+
+    def draw(path, leaf):
+        kind = path[-1].key
+        if kind == "kernel":
+            bound = np.prod(leaf.shape[:-1]) ** -0.5
+            values = rng.uniform(-bound, bound, leaf.shape)
+        elif kind in ("scale", "var"):
+            values = rng.uniform(0.8, 1.2, leaf.shape)
+        else:
+            values = rng.uniform(-0.1, 0.1, leaf.shape)
+        return jnp.asarray(values, jnp.float32)
+
+    return jax.tree_util.tree_map_with_path(draw, jax.eval_shape(network.init, KEY))
 
 
 def inputs_of(name, part, n=6):
@@ -215,9 +225,12 @@ def pytorchs_answers(torch, name, part, weights):
     x_torch, answers = torch.tensor(np.ascontiguousarray(x_torch)), {}
     with torch.no_grad():
         answers["inference"] = module.eval()(x_torch, *extra).numpy()
-        if part == "generator":
-            answers["training"] = module.train()(x_torch).numpy()
-            for i, bn in enumerate(m for m in module if type(m).__name__.startswith("BatchNorm")):
+        norms = [m for m in module.modules() if type(m).__name__.startswith("BatchNorm")]
+        if norms:
+            trained = module.train()(x_torch, *extra).numpy()
+            if part == "generator":  # a discriminator's dropout is random
+                answers["training"] = trained
+            for i, bn in enumerate(norms):
                 answers |= {f"mean {i}": bn.running_mean.numpy(), f"var {i}": bn.running_var.numpy()}
     return answers
 
@@ -225,7 +238,7 @@ def pytorchs_answers(torch, name, part, weights):
 @pytest.mark.parametrize("name, part", PARITY)
 def test_forward_pass_is_pytorchs(name, part):
     network = getattr(build(name), part)
-    weights = shaken(network.init(KEY))
+    weights = numbers_for(network)
     recorded = {}
     if RECORDED.exists():
         with np.load(RECORDED) as arrays:
@@ -234,7 +247,7 @@ def test_forward_pass_is_pytorchs(name, part):
     if importlib.util.find_spec("torch"):
         now = pytorchs_answers(importlib.import_module("torch"), name, part, weights)
         if os.environ.get("CGANJAX_RECORD"):
-            np.savez_compressed(RECORDED, **recorded, **{f"{name}/{part}/{key}": v for key, v in now.items()})
+            np.savez_compressed(RECORDED, **(recorded | {f"{name}/{part}/{key}": v for key, v in now.items()}))
         else:
             for key, value in now.items():
                 assert_allclose(want[key], value, atol=1e-4, rtol=1e-4, err_msg=f"{RECORDED.name} is out of date")
@@ -245,13 +258,16 @@ def test_forward_pass_is_pytorchs(name, part):
     got = np.asarray(network.apply(weights, jnp.asarray(x), jnp.asarray(labels)))
     got = got.transpose(0, 3, 1, 2) if got.ndim == 4 else got
     assert_allclose(got, want["inference"], atol=1e-4, rtol=1e-4)
-    if part == "generator":  # in training, with the batch's own statistics; and the running averages after it
+    if "mean 0" in want:  # in training: with the batch's own statistics; and the running averages after it
         got, statistics = network.train(weights, KEY, jnp.asarray(x), jnp.asarray(labels))
-        assert_allclose(np.asarray(got).transpose(0, 3, 1, 2), want["training"], atol=1e-4, rtol=1e-4)
+        if part == "generator":
+            assert_allclose(np.asarray(got).transpose(0, 3, 1, 2), want["training"], atol=1e-4, rtol=1e-4)
         norms = [layer for layer, _ in layers_of(name, part, weights) if layer.startswith("BatchNorm")]
         assert len(norms) == sum(key.startswith("mean") for key in want)
         for i, layer in enumerate(norms):
-            values = 6 if name == "mlp_gan" else 6 * 56 * 56  # a channel's, of which the variance is taken
+            # How many values a channel's variance is of: the batch, and the places of the grid.
+            values = 6 * {"mlp_gan": 1, "label_map": 56 * 56, "label_score": 56 * 56}[name]
+            values = 6 * 3 * 3 if part == "discriminator" else values
             before = np.asarray(weights.statistics[layer]["var"])
             # PyTorch's variance is n / (n - 1) of ours, at its momentum of 0.1.
             biased = 0.9 * before + (want[f"var {i}"] - 0.9 * before) * (values - 1) / values

@@ -4,6 +4,8 @@ import csv
 import gzip
 import json
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -68,7 +70,7 @@ def test_a_discriminator_that_classifies_is_a_classifier(shelf):
     images = jax.random.uniform(KEY, (4, 28, 28, 1))
     classifier = cganjax.load_classifier(shelf["label_score"])
     discriminator = cganjax.load_discriminator(shelf["label_score"])
-    assert classifier.scores == discriminator.scores == "sigmoid"
+    assert (classifier.scores, discriminator.scores) == ("sigmoid", "probabilities")
     assert_allclose(jax.nn.sigmoid(classifier(images)), discriminator(images), atol=1e-6)
     assert_allclose(discriminator(images, jnp.arange(4)), discriminator(images))
     assert_allclose(scores.confidences(classifier(images), "sigmoid"), discriminator(images), atol=1e-6)
@@ -174,8 +176,7 @@ def test_pattern_1010_trains_by_the_same_command(command):
     assert cganjax.sample(KEY, n=2, checkpoint="runs/pattern_1010-s0").shape == (2, 1, 4, 1)
 
 
-def test_keep_best_keeps_the_lowest_loss_and_samples_from_it(tmp_path, tiny):
-    run_config, networks = tiny
+def test_keep_best_keeps_the_lowest_loss(tmp_path):
     states = ckpt.RunStates(tmp_path, keep=1, keep_best=True)
     for step, loss in ((1, 0.9), (2, 0.3), (3, 0.8), (4, 0.5)):
         states.save(step, {"x": jnp.float32(step)}, loss)
@@ -216,16 +217,19 @@ def test_classify_reads_pictures_of_either_ink_and_idx(command, seven, tmp_path)
     clear = Image.merge("LA", (Image.new("L", (28, 28), 0), Image.fromarray(seven)))  # black ink on nothing
     clear.save("clear.png")
     Image.fromarray(255 - np.pad(seven, ((0, 0), (14, 14))).repeat(4, 0).repeat(4, 1)).convert("RGB").save("wide.png")
+    Image.fromarray(seven.astype(np.uint16) * 257).save("deep.png")  # 16 bits a pixel
     idx(tmp_path / "x-idx3-ubyte.gz", np.stack([seven, np.zeros_like(seven)]))
-    code, out, err = command(classify, "light.png", "dark.png", "clear.png", "wide.png", "x-idx3-ubyte.gz")
+    code, out, err = command(classify, "light.png", "dark.png", "clear.png", "wide.png", "deep.png", "x-idx3-ubyte.gz")
     lines = out.splitlines()
-    assert code == 0 and len(lines) == 6
-    assert all(f"{name}: 7  confidence " in line for name, line in zip(
-        ("light.png", "dark.png", "clear.png", "wide.png", "x-idx3-ubyte.gz[0]"), lines, strict=False))  # fmt: skip
-    assert lines[0].split()[-1] == lines[1].split()[-1] == lines[4].split()[-1]
+    assert code == 0 and len(lines) == 7
+    names = ("light.png", "dark.png", "clear.png", "wide.png", "deep.png", "x-idx3-ubyte.gz[0]")
+    for name, line in zip(names, lines, strict=False):
+        assert line.startswith(f"{name}: 7  confidence ")
+    assert lines[0].split()[-1] == lines[1].split()[-1] == lines[4].split()[-1] == lines[5].split()[-1]
     assert "wide.png is 112x224, resized to 28x28" in err
     assert len(command(classify, "x-idx3-ubyte.gz", "--limit", "1")[1].splitlines()) == 1
-    assert command(classify, "light.png", "--ink", "dark")[1] != lines[0] + "\n"
+    code, out, _ = command(classify, "light.png", "--ink", "dark")
+    assert code == 0 and out.startswith("light.png: ") and out != lines[0] + "\n"
     assert command(classify, "light.png", "--ink", "light")[1] == lines[0] + "\n"
 
 
@@ -236,6 +240,7 @@ def test_classify_reads_pictures_of_either_ink_and_idx(command, seven, tmp_path)
         ("x-idx3-ubyte", b"\0\0\x08\x03\0\0", "is cut short within its header"),
         ("x-idx1-ubyte", b"\0\0\x08\x01\0\0\0\x01\x05", "holds labels: give the file of images"),
         ("x-idx3-ubyte", b"\0\0\x08\x03" + struct.pack(">3I", 1, 2, 2) + b"1234", "images of 2x2: expected 28x28"),
+        ("x-idx3-ubyte", b"\0\0\x08\x03" + struct.pack(">3I", 0, 28, 28), "holds no image"),
         (None, None, "nothing.png is no file"),
     ],
 )
@@ -300,6 +305,8 @@ def test_the_robustness_command(command, data_dir):
     for name in ("curve", "examples-cross_entropy", "examples-nll_of_logits"):
         with Image.open(f"rob/{name}.png") as picture:
             assert picture.size[0] > 300
+    code, _, err = command(robustness_command, "--images", "200", "--data-dir", data_dir, "--out", "rob")
+    assert code == 2 and "rob/curve.csv exists" in err
     code, _, err = command(robustness_command, "mnist", "--data-dir", data_dir)
     assert code == 2 and "holds no classifier" in err
     code, _, err = command(robustness_command, "--epsilons", "0", "25")
@@ -353,7 +360,7 @@ def test_aigcmn_refuses_other_seeds_and_checkpoints(shelf):
 
 def test_pi_draws_grids_of_the_first_64_digits(command, shelf):
     code, out, _ = command(pi, "--grids", "2", "--out", "pi")
-    assert code == 0 and "2 grids of 64 digits of pi from mnist: pi/grid-01.png to grid-02.png" in out
+    assert code == 0 and "64 digits of pi from mnist, 2 times: pi/grid-01.png and on" in out
     sheets = []
     for name in ("grid-01", "grid-02"):
         with Image.open(f"pi/{name}.png") as picture:
@@ -365,6 +372,8 @@ def test_pi_draws_grids_of_the_first_64_digits(command, shelf):
     read = cganjax.load_classifier("lenet5")(digits[..., None].astype(np.float32)).argmax(1)
     assert np.mean(read == np.array([int(d) for d in pi.PI])) > 0.9
     assert len(pi.PI) == 64 and pi.PI.startswith("31415926535897932384")
+    code, _, err = command(pi, "--grids", "2", "--out", "pi")
+    assert code == 2 and "pi/grid-01.png exists" in err and "--overwrite" in err
     code, _, err = command(pi, "--checkpoint", shelf["pattern_1010"])
     assert code == 2 and "takes no labels" in err
 
@@ -441,3 +450,44 @@ def test_confidences_of_each_kind():
 def test_weights_are_read_with_their_statistics(shelf):
     weights = cganjax.load(shelf["label_score"]).weights
     assert isinstance(weights, Weights) and set(weights.statistics) == {"BatchNorm_0", "BatchNorm_1", "BatchNorm_2"}
+
+
+def test_doctor_tries_every_role(command, shelf, monkeypatch):
+    from cganjax.commands import doctor
+
+    monkeypatch.setattr(ckpt, "shipped", lambda: {"one": shelf["label_score"], "two": shelf["pattern_1010"]})
+    monkeypatch.setattr(ckpt, "find", lambda name: {"one": shelf["label_score"], "two": shelf["pattern_1010"]}[name])
+    code, out, _ = command(doctor)
+    assert code == 0
+    for said in ("generator, image (28, 28, 1)", "discriminator, output (10,)", "classifier, output (10,)",
+                 "generator, image (1, 4, 1)", "discriminator, output (1,)"):  # fmt: skip
+        assert said in out
+
+
+def test_compat_is_there_after_a_plain_import():
+    code = "import cganjax; print(cganjax.compat.AiGcMn.__name__)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "AiGcMn\n"
+
+
+@pytest.mark.parametrize("name", ["label_score", "pattern_1010"])
+def test_float32_where_the_user_has_64_bits(shelf, name):
+    asked = {"n": 2} if name == "pattern_1010" else {"labels": [1, 2]}
+    with jax.enable_x64(True):
+        images = cganjax.sample(jax.random.key(1), **asked, checkpoint=shelf[name])
+        assert images.dtype == jnp.float32
+        assert cganjax.load_discriminator(shelf[name])(images).dtype == jnp.float32
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (["--recipe", "mlp_gan", "--set", "target=one_hot"], "target is one_hot, but family mlp_gan knows no labels"),
+    (["--recipe", "label_score", "--set", "family=mlp_gan"], "target is one_hot, but family mlp_gan knows no labels"),
+    (["--recipe", "label_score", "--set", "family=lenet5"], "algorithm target cannot train family lenet5"),
+    (["--recipe", "lenet5", "--set", "family=mlp_gan"], "algorithm classification cannot train family mlp_gan"),
+    (["--recipe", "lenet5", "--set", "momentum=1"], "momentum is 1.0: it must be 0 or more, below 1"),
+    (["--recipe", "mlp_gan", "--set", "loss=hinge"], "loss is hinge: it must be one of bce, mse"),
+    (["--recipe", "mlp_gan", "--set", "share_fake=maybe"], "share_fake=maybe: expected true or false"),
+])  # fmt: skip
+def test_settings_that_cannot_work_get_one_sentence(command, arguments, said, tmp_path):
+    for more in ([], ["--dry-run"]):
+        code, _, err = command(train, *arguments, *more)
+        assert code == 2 and said in err and not (tmp_path / "runs").exists()

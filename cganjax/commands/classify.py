@@ -65,6 +65,8 @@ def _read(path: Path, size: tuple[int, int], ink: str, limit: int | None):
         raise cli.UserError(f"{path} holds labels: give the file of images beside it")
     if array.shape[1:] != size:
         raise cli.UserError(f"{path} holds images of {array.shape[1]}x{array.shape[2]}: expected {size[0]}x{size[1]}")
+    if len(array) == 0:
+        raise cli.UserError(f"{path} holds no image: give a file with at least one")
     array = array[:limit]
     return [f"{path}[{i}]" for i in range(len(array))], pixels.rest_to_unit(array[..., None]), ""
 
@@ -80,14 +82,16 @@ def _read_picture(path: Path, size: tuple[int, int], ink: str):
 
     try:
         with Image.open(path) as opened:
-            picture = (
-                opened.convert("RGBA") if opened.mode != "I;16" else opened.point(lambda v: v / 256).convert("RGBA")
-            )
+            if opened.mode.startswith("I"):  # 16 bits a pixel
+                grey = Image.fromarray(np.round(np.asarray(opened) / 257).clip(0, 255).astype(np.uint8))
+            elif opened.mode == "F":
+                raise ValueError("pixels are fractions of an unknown scale")
+            else:  # what is transparent shows white paper
+                picture = opened.convert("RGBA")
+                grey = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("L")
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
         reason = "an unknown format" if isinstance(error, UnidentifiedImageError) else str(error)
         raise cli.UserError(f"{path} is no picture that can be read ({reason}): give a PNG or an IDX file") from None
-    paper = Image.new("RGBA", picture.size, "white")  # what shows where a picture is transparent
-    grey = Image.alpha_composite(paper, picture).convert("L")
     edge = np.asarray(grey)
     edge = np.concatenate([edge[0], edge[-1], edge[:, 0], edge[:, -1]])
     notices = []

@@ -52,8 +52,7 @@ def main(argv=None, prog: str = "python -m cganjax sample") -> int:
             raise cli.UserError(f"{flag} is {value}: give at least 1")
     if not 0 < args.truncation <= 1:
         raise cli.UserError(f"--truncation is {args.truncation}: give a number above 0, at most 1")
-    if not 0 <= args.seed < 2**32:
-        raise cli.UserError(f"--seed is {args.seed}: give a number within 0 and 2^32 - 1")
+    cli.check_seed(args.seed)
     cli.choose_backend(args.backend)
     from cganjax import sampling
 

@@ -115,4 +115,7 @@ def _as_classifier(discriminator: Network) -> Network:
     def apply(weights: Weights, images: jax.Array, labels: None = None) -> jax.Array:
         return discriminator.apply(weights, unit_to_signed(images))
 
-    return Network(discriminator.init, apply, discriminator.train)
+    def train(weights: Weights, key: jax.Array, images: jax.Array, labels: None = None):
+        return discriminator.train(weights, key, unit_to_signed(images))
+
+    return Network(discriminator.init, apply, train)

@@ -20,8 +20,12 @@ def conv_general_dilated(
     x: jax.Array, kernel: jax.Array, window_strides, padding, *, lhs_dilation=None, rhs_dilation=None,
     dimension_numbers=None, feature_group_count=1, precision=None,
 ) -> jax.Array:  # fmt: skip
-    """`jax.lax.conv_general_dilated` as Linen's `nn.Conv` calls it, NHWC, with the gradient chosen by shape."""
-    if by_rows(x.shape, kernel.shape, tuple(window_strides), padding):
+    """`jax.lax.conv_general_dilated` as Linen's `nn.Conv` calls it, NHWC, with the gradient chosen by shape.
+
+    Where the gradient is by hand, reverse mode alone goes through it (`grad`, `vjp`, also twice), not `jvp`.
+    """
+    plain = feature_group_count == 1 and precision is None and {*(lhs_dilation or ()), *(rhs_dilation or ())} <= {1}
+    if plain and by_rows(x.shape, kernel.shape, tuple(window_strides), padding):
         return _same(x, kernel)
     return jax.lax.conv_general_dilated(
         x, kernel, window_strides, padding, lhs_dilation=lhs_dilation, rhs_dilation=rhs_dilation,
@@ -92,6 +96,9 @@ def conv_max_pool(x: jax.Array, kernel: jax.Array, padding: int) -> jax.Array:
     k = 5, on rows of four times the width, and a maximum of contiguous groups.
     """
     k, _, ci, co = kernel.shape
+    if k % 2 == 0 or any((side + 2 * padding - k + 1) % 2 for side in x.shape[1:3]):
+        raise ValueError(f"a kernel of {k} on {x.shape[1]}x{x.shape[2]}, padded by {padding}: expected an odd kernel "
+                         "and a result of even sides")  # fmt: skip
     half = (k + 1) // 2
     # The kernel at each of four offsets within (k + 1) x (k + 1), then split as space_to_depth splits the image.
     four = jnp.stack([jnp.pad(kernel, ((a, 1 - a), (b, 1 - b), (0, 0), (0, 0))) for a in (0, 1) for b in (0, 1)], -2)

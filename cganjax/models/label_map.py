@@ -22,7 +22,7 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(self, z: jax.Array, labels: jax.Array, train: bool) -> jax.Array:
-        x = jnp.concatenate([z, jax.nn.one_hot(labels, self.num_classes)], axis=-1)  # [N, L + K]
+        x = jnp.concatenate([z, jax.nn.one_hot(labels, self.num_classes, dtype=z.dtype)], axis=-1)  # [N, L + K]
         x = pytorch.dense(3136, x.shape[-1])(x).reshape(-1, 56, 56, 1)  # [N, 56, 56, 1]
         x = pytorch.leaky_relu(pytorch.conv(50, 3, 1, padding=1, bias=False)(x))  # [N, 56, 56, 50]
         for inputs, width in ((50, 250), (250, 50), (50, 25)):
@@ -38,7 +38,7 @@ class Discriminator(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, labels: jax.Array, train: bool) -> jax.Array:
-        maps = jax.nn.one_hot(labels, self.num_classes)[:, None, None, :]  # [N, 1, 1, K]
+        maps = jax.nn.one_hot(labels, self.num_classes, dtype=images.dtype)[:, None, None, :]  # [N, 1, 1, K]
         maps = jnp.broadcast_to(maps, (*images.shape[:3], self.num_classes))  # [N, 28, 28, K]
         x = pytorch.leaky_relu(pytorch.conv(16, 4, 1, stride=2, padding=1)(images))  # [N, 14, 14, 16]
         y = pytorch.leaky_relu(pytorch.conv(16, 4, self.num_classes, stride=2, padding=1)(maps))  # [N, 14, 14, 16]

@@ -23,7 +23,7 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(self, z: jax.Array, labels: jax.Array, train: bool) -> jax.Array:
-        x = jnp.concatenate([z, jax.nn.one_hot(labels, self.num_classes)], axis=-1)  # [N, L + K]
+        x = jnp.concatenate([z, jax.nn.one_hot(labels, self.num_classes, dtype=z.dtype)], axis=-1)  # [N, L + K]
         x = pytorch.dense(3136, x.shape[-1])(x).reshape(-1, 56, 56, 1)  # [N, 56, 56, 1]
         x = nn.relu(pytorch.batch_norm(train)(x))
         x = pytorch.conv(50, 3, 1, padding=1)(x)  # [N, 56, 56, 50]

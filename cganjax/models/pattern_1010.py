@@ -21,7 +21,7 @@ class Generator(nn.Module):
     @nn.compact
     def __call__(self, z: jax.Array, labels: None, train: bool) -> jax.Array:
         del labels, train
-        x = jnp.full((z.shape[0], 1), 0.5)  # [N, 1]
+        x = jnp.full((z.shape[0], 1), 0.5, z.dtype)  # [N, 1]
         x = nn.sigmoid(pytorch.dense(3, 1)(x))  # [N, 3]
         x = nn.sigmoid(pytorch.dense(4, 3)(x))  # [N, 4] in [0, 1]
         return unit_to_signed(x).reshape(-1, *IMAGE_SHAPE)  # [N, 1, 4, 1]

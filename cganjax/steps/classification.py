@@ -16,7 +16,8 @@ def optimizer_of(config: Classification) -> optax.GradientTransformationExtraArg
     """`torch.optim.SGD(nesterov=True)` under `ReduceLROnPlateau`; `update` takes the loss of the step as `value`.
 
     Weight decay is added to the gradient and covers biases. PyTorch lowers the rate once *more than* `patience` epochs
-    in a row are no better, optax once `patience` of them are: hence the one more.
+    in a row are no better, optax once `patience` of them are: hence the one more. optax lowers it for the last step of
+    the epoch already, PyTorch from the next step on.
     """
     floor = config.learning_rate_floor / config.learning_rate
     return optax.chain(
@@ -38,14 +39,18 @@ def trainer(config: Classification, networks: Networks) -> Trainer:
 
     def init(key: jax.Array) -> ClassifierState:
         weights = networks.classifier.init(rng.stream(rng.stream(key, "init"), "classifier"))
-        return ClassifierState(jnp.zeros((), jnp.int32), weights, optimizer.init(weights.params))
+        # The schedule's best loss begins infinite, and a state must be finite to be kept.
+        largest = jnp.finfo(jnp.float32).max
+        first = jax.tree.map(lambda x: jnp.minimum(x, largest.astype(x.dtype)) if x.dtype == jnp.float32 else x,
+                             optimizer.init(weights.params))  # fmt: skip
+        return ClassifierState(jnp.zeros((), jnp.int32), weights, first)
 
     def step(key: jax.Array, state: ClassifierState, batch: Batch) -> tuple[ClassifierState, ClassifierInfo]:
         images, labels = pixels.rest_to_unit(batch.images), batch.labels
         dropout = jax.random.fold_in(rng.stream(key, "dropout"), state.step)
 
         def mean_loss(params):
-            logits, statistics = classify(Weights(params, state.classifier.statistics), dropout, images, labels)
+            logits, statistics = classify(Weights(params, state.classifier.statistics), dropout, images)
             losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
             return losses.mean(), (statistics, jnp.mean(logits.argmax(axis=-1) == labels))
 
