@@ -9,6 +9,7 @@ Both sides are compared (1e-4 of the largest value) before they are timed in tur
 import sys
 import time
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,11 +17,14 @@ import numpy as np
 from cganjax import cli
 from cganjax.models import convolution, pytorch
 
-# grid, inputs, outputs, kernel
+# grid, inputs, outputs, kernel; the last three are those that `by_rows` leaves to XLA
 GRADIENTS = {
     "label_score G, 50 to 25": (56, 50, 25, 3),
     "label_map G, 50 to 250": (56, 50, 250, 3),
     "label_map G, 250 to 50": (56, 250, 50, 3),
+    "one input, 1 to 50": (56, 1, 50, 3),
+    "label_score D, 32 to 64": (14, 32, 64, 5),
+    "a 28x28 grid, 32 to 32": (28, 32, 32, 3),
 }
 # grid, inputs, outputs, kernel, padding
 POOLS = {"lenet5, 1 to 6": (28, 1, 6, 5, 2), "lenet5, 6 to 16": (14, 6, 16, 5, 0)}
@@ -55,6 +59,8 @@ def main(argv=None):
     parser.add_argument("--repeats", type=int, default=9, help="of each side (default: 9)")
     cli.add_backend(parser)
     args = parser.parse_args(argv)
+    if min(args.batch, args.repeats) < 1:
+        raise cli.UserError(f"--batch is {args.batch} and --repeats {args.repeats}: give at least 1")
     cli.choose_backend(args.backend)
     key = jax.random.key(0)
 
@@ -68,8 +74,8 @@ def main(argv=None):
 
             return jax.vjp(forward, kernel)[1](g)[0]
 
-        def ours(x, g, kernel, pads=pads):
-            return jax.vjp(lambda kernel: convolution.conv_general_dilated(x, kernel, (1, 1), pads), kernel)[1](g)[0]
+        def ours(x, g, kernel):
+            return convolution.weight_gradient_by_rows(x, g, kernel.shape[:2])
 
         show(f"kernel gradient, {name}", *timed((xla, ours), (x, g, kernel), args.repeats))
 
@@ -87,6 +93,11 @@ def main(argv=None):
         show(f"convolution and pooling, {name}", *timed((xla, ours), (x, kernel), args.repeats))
         both = [lambda x, kernel, f=f: jax.grad(lambda *a: f(*a).sum(), (0, 1))(x, kernel) for f in (xla, ours)]
         show("  and both gradients", *timed(both, (x, kernel), args.repeats))
+
+    x = jax.random.normal(key, (args.batch, 28, 28, 32))
+    pools = [lambda x: nn.max_pool(x, (2, 2), (2, 2)), pytorch.max_pool]
+    both = [lambda x, pool=pool: jax.grad(lambda x: (pool(x) ** 2).sum())(x) for pool in pools]
+    show("gradient of max pooling, 28x28x32", *timed(both, (x,), args.repeats))
 
 
 if __name__ == "__main__":

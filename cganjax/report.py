@@ -93,15 +93,16 @@ def save_curves(path: Path, rows: Sequence[Mapping[str, Any]], title: str) -> No
 
 
 def save_lines(
-    path: Path, x_values: Sequence[float], lines: Mapping[str, Sequence[float]], *, x: str, y: str, title: str
-) -> None:
-    """Draw lines [E] by name against common x values; `x` and `y` name the axes."""
+    path: Path, x_values: Sequence[float], lines: Sequence[tuple[str, Sequence[float], Mapping[str, Any]]],
+    *, x: str, y: str, title: str,
+) -> None:  # fmt: skip
+    """Draw lines (label, values [E], Matplotlib's settings) against common x values; `x` and `y` name the axes."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    for name, values in lines.items():
-        axes.plot(x_values, values, marker="o", markersize=3, linewidth=1, label=name)
+    for label, values, settings in lines:
+        axes.plot(x_values, values, label=label, **{"marker": "o", "markersize": 3, "linewidth": 1} | settings)
     axes.set(xlabel=x, ylabel=y, title=title)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)

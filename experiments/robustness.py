@@ -87,8 +87,8 @@ def main(argv=None) -> int:
     _print_table(epsilons, rows)
     _write_csv(written["curve.csv"], epsilons, rows)
     report.save_lines(
-        written["curve.png"], epsilons, {name: row for name, row in rows.items() if not name.startswith("std ")},
-        x="epsilon (pixels in [0, 1])", y="accuracy, %", title=f"FGSM, {len(images)} test images of {dataset.name}",
+        written["curve.png"], epsilons, _lines(rows, classifiers), x="epsilon (pixels in [0, 1])", y="accuracy, %",
+        title=f"FGSM, {len(images)} test images of {dataset.name}",
     )  # fmt: skip
     first = next(iter(classifiers))
     for loss_name, loss in robustness.LOSSES.items():
@@ -96,6 +96,22 @@ def main(argv=None) -> int:
         _sheet(path, classifiers[first], images, labels, epsilons, loss, curve)
     print("\n".join(map(str, written.values())))
     return cli.DONE
+
+
+def _lines(rows, classifiers):
+    """A colour a loss, a mean above its seeds, other people's curves dashed."""
+    from cganjax import robustness
+
+    colours = dict(zip(robustness.LOSSES, ("C0", "C1"), strict=True))
+    for name, row in rows.items():
+        loss = name.rpartition(", ")[2]
+        if name in PUBLISHED:
+            yield name, row, {"color": "0.2" if "lenet5" in name else "0.6", "linestyle": "--"}
+        elif name.startswith("mean of "):
+            yield name, row, {"color": colours[loss], "linewidth": 2}
+        elif not name.startswith("std of "):
+            several = len(classifiers) > 1  # a label that begins with an underscore is left out of the legend
+            yield "_" * several + name, row, {"color": colours[loss], "alpha": 0.35 if several else 1.0}
 
 
 def _print_table(epsilons, rows) -> None:

@@ -60,7 +60,7 @@ def _same_fwd(x, kernel):
 def _same_bwd(residuals, g):
     x, kernel = residuals
     dx = _forward(g, kernel[::-1, ::-1].transpose(0, 1, 3, 2))
-    weight_gradient = functools.partial(_weight_gradient_by_rows, size=kernel.shape[:2])
+    weight_gradient = functools.partial(weight_gradient_by_rows, size=kernel.shape[:2])
     dk = jax.lax.platform_dependent(x, g, cpu=weight_gradient, default=lambda x, g: _xla_gradient(x, g, kernel))
     return dx, dk
 
@@ -73,7 +73,7 @@ def _xla_gradient(x, g, kernel):
     return dk
 
 
-def _weight_gradient_by_rows(x: jax.Array, g: jax.Array, size: tuple[int, int]) -> jax.Array:
+def weight_gradient_by_rows(x: jax.Array, g: jax.Array, size: tuple[int, int]) -> jax.Array:
     """dK[i, j] = sum over pixels of x shifted by (i, j) times g, as one product.
 
     Columns j become channels of x, rows i become channels of g: [kw * in, pixels] times [pixels, kh * out] does just
