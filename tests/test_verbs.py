@@ -19,7 +19,7 @@ import cganjax
 from cganjax import checkpoint as ckpt
 from cganjax import compat, config, data, models, robustness, runs, scores, state
 from cganjax.types import Weights
-from experiments import classify, pattern_1010, pi, read_back, recipes, sample, ship, train
+from experiments import classify, curves, pattern_1010, pi, read_back, recipes, sample, ship, train
 from experiments import robustness as robustness_command
 
 KEY = jax.random.key(0)
@@ -491,3 +491,18 @@ def test_settings_that_cannot_work_get_one_sentence(command, arguments, said, tm
     for more in ([], ["--dry-run"]):
         code, _, err = command(train, *arguments, *more)
         assert code == 2 and said in err and not (tmp_path / "runs").exists()
+
+
+def test_curves_of_a_part_of_a_run(command, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    rows = [{"step": step, "steps": 10, "loss_generator": 1 / step} for step in (10, 20, 30)]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    code, out, err = command(curves, "run", "--to", "20")
+    assert (code, err) == (0, "") and out == "run/curves-0-20.png\n"
+    with Image.open("run/curves-0-20.png") as picture:
+        assert picture.size[0] > 300
+    for arguments, said in ((["run", "--to", "20"], "exists"), (["run", "--from", "31"], "no metrics of steps 31 to 30"),
+                            (["nowhere"], "nowhere holds no metrics.jsonl")):  # fmt: skip
+        code, _, err = command(curves, *arguments)
+        assert code == 2 and said in err

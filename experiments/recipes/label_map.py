@@ -3,6 +3,9 @@
 Source      a course project in PyTorch (2023); architecture, losses and optimiser as published
 Command     python -m experiments.train --recipe label_map --backend gpu --data-dir DIR --keep best
             (--split all trains on train and test together, 70,000 images, as published: it spoils evaluation)
+            Grids every 250 steps (those nearest to the published 1, 5, 10, 25, 50 and 100 epochs: samples/001000.png,
+            004750, 009250, 023500, 046750 and 093700); curves of the first epoch and of the first five by
+            python -m experiments.curves runs/label_map-s0 --to 937, and --to 4685
 Hardware    meant for a GPU, on which it has not run yet; a CPU proves it by 300 steps: --stop-after 300
 Time        LABEL_MAP_TIME
 Result      LABEL_MAP_RESULT
