@@ -502,7 +502,8 @@ def test_curves_of_a_part_of_a_run(command, tmp_path):
     assert (code, err) == (0, "") and out == "run/curves-0-20.png\n"
     with Image.open("run/curves-0-20.png") as picture:
         assert picture.size[0] > 300
-    for arguments, said in ((["run", "--to", "20"], "exists"), (["run", "--from", "31"], "no metrics of steps 31 to 30"),
-                            (["nowhere"], "nowhere holds no metrics.jsonl")):  # fmt: skip
+    refused = {("run", "--to", "20"): "exists", ("run", "--from", "31"): "no metrics of steps 31 to 30",
+               ("nowhere",): "nowhere holds no metrics.jsonl"}  # fmt: skip
+    for arguments, said in refused.items():
         code, _, err = command(curves, *arguments)
         assert code == 2 and said in err
