@@ -244,5 +244,5 @@ def test_batches_visit_each_row_once_an_epoch_and_start_anywhere(digits):
 def test_a_batch_larger_than_the_set_is_refused(digits):
     with pytest.raises(UserError, match="choose a smaller batch"):
         data.check_fits(digits, (28, 28, 1), 2000)
-    with pytest.raises(UserError, match="these networks make"):
+    with pytest.raises(UserError, match="these networks take"):
         data.check_fits(digits, (32, 32, 1), 20)
