@@ -4,7 +4,7 @@ Source      a course paper, in PyTorch; architecture, objective and optimiser as
 Command     python -m experiments.train --recipe mlp_gan --backend gpu --data-dir DIR
             (on a CPU --stop-after 9370 is ten epochs); sheets of 100 samples before training and every ten epochs, so
             at the published 10, 100, 300, 400 and 500: samples/009370.png, 093700, 281100, 374800 and 468500
-Hardware    not run to an end yet: neither the ten epochs of a CPU nor the 500 of a GPU
+Hardware    not run on MNIST yet: neither the ten epochs of a CPU nor the 500 of a GPU
 Time        a step of 64 took 167 ms on two cores of an AMD EPYC (AVX-512), 26 minutes for ten epochs
 Result      none yet
 
