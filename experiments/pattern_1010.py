@@ -125,7 +125,8 @@ def main(argv=None) -> int:
     one = jax.block_until_ready(jax.jit(lambda key: play(key, config))(rng.root(args.seed)))
     seconds = time.perf_counter() - began
     last, settled = np.asarray(one.outputs[-1]), float(one.loss_discriminator[-config.steps // 10 :].mean())
-    print(f"GAN, seed {args.seed}, {config.steps} rounds in {seconds:.1f} s: G makes {[round(float(v), 3) for v in last]} "
+    made = [round(float(v), 3) for v in last]
+    print(f"GAN, seed {args.seed}, {config.steps} rounds in {seconds:.1f} s: G makes {made} "
           f"({'1010' if succeeds(last) else 'not 1010'}), D's loss is {settled:.4f} over the last tenth")  # fmt: skip
 
     began = time.perf_counter()
