@@ -86,7 +86,27 @@ class Classification(Config):
     learning_rate_floor: float  # the lowest learning rate
 
 
-ALGORITHMS = {"relativistic": RelativisticGAN, "target": TargetGAN, "classification": Classification}
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AugmentedClassification(Config):
+    """A classifier by cross-entropy on changed images, and Adam whose rate falls to 0 by a half cosine."""
+
+    algorithm: str = "augmented_classification"
+    classifier: Mapping[str, int]  # the family's settings
+    weight_decay: float  # a share of the weights that each update takes off, times the learning rate
+    epoch_steps: int  # steps after which test data are tried
+    shift: float  # each image is shifted by up to so many pixels ...
+    rotation: float  # ... and turned by up to so many degrees
+    noise: float  # and given uniform noise of up to this size in [0, 1]
+    adversary_epsilon: float  # and moved against the classifier by up to this size (L-infinity; 0: not at all) ...
+    adversary_steps: int  # ... in so many gradient steps
+
+
+ALGORITHMS = {
+    "relativistic": RelativisticGAN,
+    "target": TargetGAN,
+    "classification": Classification,
+    "augmented_classification": AugmentedClassification,
+}
 _CHOICES = {"split": SPLITS, "loss": ("bce", "mse"), "target": ("one_hot", "ones"), "optimizer": ("adam", "sgd")}
 # What a value must be: key -> (fine?, how it is said).
 _ABOVE_0 = (lambda v: 0 < v < math.inf, "above 0 and finite")
@@ -98,11 +118,11 @@ _COUNT = (lambda v: v >= 1, "at least 1")
 _RULES = {
     "seed": (lambda v: 0 <= v < 2**32, "within 0 and 2^32 - 1"),
     **dict.fromkeys(("learning_rate",), _ABOVE_0),
-    **dict.fromkeys(("gamma_start", "gamma_end", "weight_decay", "learning_rate_floor"), _FROM_0),
-    **dict.fromkeys(("decay_from",), _SHARE),
+    **dict.fromkeys(("gamma_start", "gamma_end", "weight_decay", "learning_rate_floor", "shift", "rotation"), _FROM_0),
+    **dict.fromkeys(("decay_from", "noise", "adversary_epsilon"), _SHARE),
     **dict.fromkeys(("gamma_until", "penalty_fraction", "plateau_factor"), _SOME_SHARE),
     **dict.fromkeys(("beta1", "beta2", "ema_decay", "momentum"), _BELOW_1),
-    **dict.fromkeys(("steps", "batch_size", "gen_steps", "epoch_steps", "log_every", "sample_every",
+    **dict.fromkeys(("steps", "batch_size", "gen_steps", "epoch_steps", "adversary_steps", "log_every", "sample_every",
                      "checkpoint_every", "keep"), _COUNT),
     **{key: (lambda v, known=known: v in known, f"one of {', '.join(known)}") for key, known in _CHOICES.items()},
 }  # fmt: skip

@@ -63,7 +63,7 @@ def main(argv=None) -> int:
     until = min(args.stop_after or config.steps, config.steps)
     cli.choose_backend(args.backend)
     steps.build(config, models.build(config, 10))  # refuses settings before any data are read
-    classifies = config.algorithm == "classification"
+    classifies = hasattr(config, "classifier")
     if args.dry_run:
         where = args.data_dir or os.environ.get(data.ENVIRONMENT) or "as found"
         print(f"{cfg.dumps(config)}\nbackend {args.backend}, data folder {where}, run folder {out}, to step {until}")

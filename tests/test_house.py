@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = (
     ("types",),
     ("rng", "config", "files", "pixels", "scores"),
-    ("data", "losses", "models", "robustness", "state"),
+    ("attacks", "augment", "data", "losses", "models", "robustness", "state"),
     ("steps",),
     ("loop", "checkpoint"),
     ("sampling", "report"),

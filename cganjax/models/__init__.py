@@ -12,7 +12,18 @@ import jax
 import jax.numpy as jnp
 
 from cganjax.config import Config
-from cganjax.models import depth_to_space, label_map, label_score, lenet5, mlp_gan, pattern_1010
+from cganjax.models import (
+    cnn,
+    depth_to_space,
+    label_map,
+    label_score,
+    lenet5,
+    mlp,
+    mlp_gan,
+    pattern_1010,
+    residual,
+    wide_cnn,
+)
 from cganjax.pixels import unit_to_signed
 from cganjax.types import Params, UserError, Weights
 
@@ -38,12 +49,16 @@ class Networks(NamedTuple):
 
 
 FAMILIES = {
+    "cnn": cnn,
     "depth_to_space": depth_to_space,
     "label_map": label_map,
     "label_score": label_score,
     "lenet5": lenet5,
+    "mlp": mlp,
     "mlp_gan": mlp_gan,
     "pattern_1010": pattern_1010,
+    "residual": residual,
+    "wide_cnn": wide_cnn,
 }
 
 
@@ -60,7 +75,7 @@ def build(config: Config, num_classes: int) -> Networks:
     if config.family not in FAMILIES:
         raise UserError(f"unknown network family {config.family!r}: known are {', '.join(FAMILIES)}")
     room = FAMILIES[config.family]
-    if hasattr(room, "Classifier") != (config.algorithm == "classification"):
+    if hasattr(room, "Classifier") != hasattr(config, "classifier"):
         raise UserError(f"algorithm {config.algorithm} cannot train family {config.family}: choose another family")
     return _build(room, config, num_classes)
 

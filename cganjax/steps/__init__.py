@@ -6,10 +6,11 @@ rest of the project knows of it.
 
 from cganjax.config import Config
 from cganjax.models import Networks
-from cganjax.steps import classification, relativistic, target
+from cganjax.steps import augmented, classification, relativistic, target
 from cganjax.steps.trainer import Trainer
 
 ALGORITHMS = {
+    "augmented_classification": augmented.trainer,
     "classification": classification.trainer,
     "relativistic": relativistic.trainer,
     "target": target.trainer,

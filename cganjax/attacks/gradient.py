@@ -1,0 +1,123 @@
+"""Attacks by gradients: one descent, of which FGSM, BIM, PGD, MI-, DI- and TI-FGSM are settings."""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cganjax.attacks import norms
+from cganjax.attacks.norms import Bounds
+
+Objective = Callable[[jax.Array, jax.Array], jax.Array]  # (images, labels [N]) -> [N]; image i decides number i alone
+
+
+class Descent(NamedTuple):
+    """How a descent goes."""
+
+    steps: int = 1
+    share: float = 1.0  # length of a step, as a share of epsilon
+    random_start: bool = False  # begin anywhere within the bounds, not at the clean image
+    momentum: float = 0.0  # decay of the sum of the gradients so far
+    diversity: float = 0.0  # probability that a step sees an image shrunk by up to an eighth and laid down elsewhere
+    translation: int = 0  # gradients are averaged over shifts of up to so many pixels
+    best: bool = True  # return the best image seen, not the last
+
+
+class _Walk(NamedTuple):
+    images: jax.Array  # [N, H, W, C]
+    velocity: jax.Array  # the same shape
+    best: jax.Array  # the images of the lowest objective so far
+    lowest: jax.Array  # [N], that objective
+
+
+def descend(
+    key: jax.Array, objective: Objective, bounds: Bounds, labels: jax.Array, norm: str, settings: Descent
+) -> tuple[jax.Array, int]:
+    """Lower an objective within bounds by steps along its gradient.
+
+    Args:
+      key: for random starts and input diversity.
+      objective: differentiable; its sum over the batch has each image's own gradient, since none sees another.
+      labels: int [N], handed on to the objective.
+      norm: a key of `norms.NORMS`.
+
+    Returns:
+      Images [N, H, W, C] inside the bounds, and how often each was shown to the objective.
+
+    References:
+      FGSM: Goodfellow et al. (arXiv 1412.6572), section 4. BIM: Kurakin et al. (1607.02533), section 2.2. PGD: Madry
+      et al. (1706.06083), section 2.1. MI-FGSM: Dong et al. (1710.06081), eq. 6 and 7. DI-FGSM: Xie et al.
+      (1803.06978), eq. 4. TI-FGSM: Dong et al. (1904.02884), eq. 8.
+    """
+    images = bounds.clean
+    if settings.random_start:
+        images = norms.random_start(jax.random.fold_in(key, settings.steps), norm, bounds)
+    walk = _Walk(images, jnp.zeros_like(images), images, jnp.full(len(images), jnp.inf))
+    # A loop of Python, not of XLA: its CPU backend has its fast convolutions outside of loops only.
+    for i in range(settings.steps):
+        walk = _step(objective, norm, settings, jax.random.fold_in(key, i), bounds, labels, walk)
+    if not settings.best:
+        return walk.images, settings.steps
+    return _last(objective, walk, labels), settings.steps + 1
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _step(objective, norm, settings, key, bounds, labels, walk):
+    def seen(images):
+        return objective(diverse(key, images, settings.diversity) if settings.diversity else images, labels)
+
+    values, pullback = jax.vjp(seen, walk.images)
+    (slope,) = pullback(jnp.ones_like(values))
+    best, lowest = walk.best, walk.lowest
+    if settings.best and not settings.diversity:
+        best, lowest = _better(walk, values)
+    if settings.translation:
+        slope = smooth(slope, settings.translation)
+    if settings.momentum:
+        size = jnp.sum(jnp.abs(slope), axis=(1, 2, 3), keepdims=True)
+        slope = settings.momentum * walk.velocity + slope / jnp.maximum(size, jnp.finfo(size.dtype).tiny)
+    images = norms.move(norm, bounds, walk.images, -slope, settings.share)
+    return _Walk(images, slope, best, lowest)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _last(objective, walk, labels):
+    return _better(walk, objective(walk.images, labels))[0]
+
+
+def _better(walk: _Walk, values: jax.Array) -> tuple[jax.Array, jax.Array]:
+    lower = values < walk.lowest
+    return jnp.where(lower[:, None, None, None], walk.images, walk.best), jnp.where(lower, values, walk.lowest)
+
+
+def diverse(key: jax.Array, images: jax.Array, probability: float) -> jax.Array:
+    """Each image, with that probability, shrunk by up to an eighth and laid down anywhere on the empty canvas."""
+    n, height, width, _ = images.shape
+    key_size, key_place, key_whether = jax.random.split(key, 3)
+    scale = jax.random.uniform(key_size, (n,), minval=7 / 8)
+    room = (1.0 - scale)[:, None] * jnp.array([height, width], jnp.float32)
+    place = room * jax.random.uniform(key_place, (n, 2))
+
+    def resize(image, scale, place):
+        return jax.image.scale_and_translate(
+            image, image.shape, (0, 1), jnp.stack([scale, scale]), place, "linear", antialias=False
+        )
+
+    small = jax.vmap(resize)(images, scale, place)
+    chosen = jax.random.bernoulli(key_whether, probability, (n, 1, 1, 1))
+    return jnp.where(chosen, small, images)
+
+
+def smooth(slope: jax.Array, reach: int) -> jax.Array:
+    """Gradients [N, H, W, C] averaged over shifts of up to `reach` pixels, with Gaussian weights of std reach / 2."""
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / (reach / 2)) ** 2)
+    weights = (weights / weights.sum()).astype(np.float32)
+    for axis in (1, 2):
+        pads = [(reach, reach) if i == axis else (0, 0) for i in range(4)]
+        padded = jnp.pad(slope, pads)
+        shifted = (jax.lax.slice_in_dim(padded, i, i + slope.shape[axis], axis=axis) for i in range(2 * reach + 1))
+        slope = sum(w * x for w, x in zip(weights, shifted, strict=True))
+    return slope

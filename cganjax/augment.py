@@ -1,0 +1,32 @@
+"""Random changes of a training batch, as pure functions of a key; images are [N, H, W, C] in [0, 1]."""
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.ndimage import map_coordinates
+
+
+def moved(key: jax.Array, images: jax.Array, shift: float, degrees: float) -> jax.Array:
+    """Each image turned about its middle by up to `degrees` and shifted by up to `shift` pixels, uniformly.
+
+    Bilinear; what comes in from outside is 0.
+    """
+    n, height, width, _ = images.shape
+    key_turn, key_shift = jax.random.split(key)
+    angles = jnp.deg2rad(jax.random.uniform(key_turn, (n,), minval=-degrees, maxval=degrees))
+    shifts = jax.random.uniform(key_shift, (n, 2), minval=-shift, maxval=shift)
+    middle = jnp.array([(height - 1) / 2, (width - 1) / 2], jnp.float32)
+    rows, columns = jnp.mgrid[:height, :width].astype(jnp.float32) - middle[:, None, None]  # [H, W] each
+
+    def move(image, angle, by):
+        cos, sin = jnp.cos(angle), jnp.sin(angle)
+        where = [cos * rows - sin * columns + middle[0] + by[0], sin * rows + cos * columns + middle[1] + by[1]]
+        return jax.vmap(lambda plane: map_coordinates(plane, where, order=1), in_axes=-1, out_axes=-1)(image)
+
+    return jax.vmap(move)(images, angles, shifts)
+
+
+def noisy(key: jax.Array, images: jax.Array, noise: float) -> jax.Array:
+    """Each image with uniform noise of a size of its own, up to `noise`, clipped to [0, 1]."""
+    key_size, key_noise = jax.random.split(key)
+    size = jax.random.uniform(key_size, (len(images), 1, 1, 1), maxval=noise)
+    return jnp.clip(images + size * jax.random.uniform(key_noise, images.shape, minval=-1.0), 0.0, 1.0)

@@ -1,0 +1,35 @@
+"""`wide_cnn`: a wide convolutional classifier with batch normalisation and dropout."""
+
+import flax.linen as nn
+import jax
+
+from cganjax.models import pytorch
+from cganjax.models.depth_to_space import space_to_depth
+
+IMAGE_SHAPE = (28, 28, 1)
+SCORES = "logits"
+CLASSIFIES = True
+_INIT = nn.initializers.he_normal()
+
+
+class Classifier(nn.Module):
+    """Images [N, 28, 28, 1] in [0, 1] -> logits [N, K]."""
+
+    num_classes: int
+    width_14: int
+    width_7: int
+    hidden: int
+
+    @nn.compact
+    def __call__(self, images: jax.Array, labels: None, train: bool) -> jax.Array:
+        del labels
+        x = space_to_depth(2.0 * images - 1.0)  # [N, 14, 14, 4]
+        for width in (self.width_14, self.width_14, self.width_7, self.width_7):
+            if width != x.shape[-1] and x.shape[-1] == self.width_14:
+                x = pytorch.max_pool(x)  # [N, 7, 7, width_14]
+            x = nn.Conv(width, (3, 3), use_bias=False, kernel_init=_INIT)(x)
+            x = nn.relu(pytorch.batch_norm(train)(x))  # [N, 14, 14, width_14], then [N, 7, 7, width_7]
+        x = nn.Dropout(0.3, deterministic=not train)(x.reshape(x.shape[0], -1))  # [N, 49 width_7]
+        x = nn.relu(nn.Dense(self.hidden, kernel_init=_INIT)(x))  # [N, hidden]
+        self.sow("intermediates", "features", x)
+        return nn.Dense(self.num_classes)(x)  # [N, K]

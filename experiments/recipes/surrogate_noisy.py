@@ -1,0 +1,29 @@
+"""surrogate_noisy: a small CNN that has seen noise, one of the classifiers that transferable decoys are made against.
+
+Source      ours
+Command     python -m experiments.train --recipe surrogate_noisy --backend cpu --data-dir DIR
+"""
+
+from cganjax.config import AugmentedClassification
+
+CONFIG = AugmentedClassification(
+    recipe="surrogate_noisy",
+    dataset="mnist",
+    split="train",
+    seed=0,
+    steps=468 * 10,  # 10 epochs
+    batch_size=128,
+    family="cnn",
+    classifier={"width_14": 24, "width_7": 48, "hidden": 96},
+    learning_rate=2e-3,
+    weight_decay=0.01,
+    epoch_steps=468,
+    shift=1.0,
+    rotation=10.0,
+    noise=0.5,
+    adversary_epsilon=0.0,
+    adversary_steps=1,
+    log_every=117,
+    checkpoint_every=468,
+    keep=1,
+)

@@ -1,0 +1,29 @@
+"""surrogate_robust: a small CNN trained against an adversary, one that transferable decoys are made against.
+
+Source      ours
+Command     python -m experiments.train --recipe surrogate_robust --backend cpu --data-dir DIR
+"""
+
+from cganjax.config import AugmentedClassification
+
+CONFIG = AugmentedClassification(
+    recipe="surrogate_robust",
+    dataset="mnist",
+    split="train",
+    seed=0,
+    steps=468 * 10,  # 10 epochs
+    batch_size=128,
+    family="cnn",
+    classifier={"width_14": 24, "width_7": 48, "hidden": 96},
+    learning_rate=2e-3,
+    weight_decay=0.01,
+    epoch_steps=468,
+    shift=0.0,
+    rotation=0.0,
+    noise=0.0,
+    adversary_epsilon=0.15,
+    adversary_steps=5,
+    log_every=117,
+    checkpoint_every=468,
+    keep=1,
+)

@@ -1,0 +1,29 @@
+"""target_robust: a CNN trained against an adversary at epsilon 0.3, that no shipped decoy was made against.
+
+Source      ours
+Command     python -m experiments.train --recipe target_robust --backend cpu --data-dir DIR
+"""
+
+from cganjax.config import AugmentedClassification
+
+CONFIG = AugmentedClassification(
+    recipe="target_robust",
+    dataset="mnist",
+    split="train",
+    seed=0,
+    steps=468 * 20,  # 20 epochs
+    batch_size=128,
+    family="cnn",
+    classifier={"width_14": 32, "width_7": 64, "hidden": 256},
+    learning_rate=2e-3,
+    weight_decay=0.001,
+    epoch_steps=468,
+    shift=0.0,
+    rotation=0.0,
+    noise=0.0,
+    adversary_epsilon=0.3,
+    adversary_steps=10,
+    log_every=117,
+    checkpoint_every=468,
+    keep=1,
+)

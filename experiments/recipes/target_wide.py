@@ -1,0 +1,29 @@
+"""target_wide: a wide CNN with batch norm and augmentation, that no shipped decoy was made against.
+
+Source      ours
+Command     python -m experiments.train --recipe target_wide --backend cpu --data-dir DIR
+"""
+
+from cganjax.config import AugmentedClassification
+
+CONFIG = AugmentedClassification(
+    recipe="target_wide",
+    dataset="mnist",
+    split="train",
+    seed=0,
+    steps=468 * 10,  # 10 epochs
+    batch_size=128,
+    family="wide_cnn",
+    classifier={"width_14": 48, "width_7": 96, "hidden": 128},
+    learning_rate=2e-3,
+    weight_decay=0.01,
+    epoch_steps=468,
+    shift=2.0,
+    rotation=15.0,
+    noise=0.0,
+    adversary_epsilon=0.0,
+    adversary_steps=1,
+    log_every=117,
+    checkpoint_every=468,
+    keep=1,
+)
