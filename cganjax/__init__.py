@@ -9,10 +9,14 @@ __version__ = "0.1.0"
 __all__ = [
     "CheckpointError",
     "Classifier",
+    "DecoyResult",
+    "Detector",
     "Discriminator",
     "Generator",
+    "calibrate",
     "checkpoints",
     "compat",
+    "decoy",
     "load",
     "load_classifier",
     "load_discriminator",
@@ -22,16 +26,22 @@ __all__ = [
 if TYPE_CHECKING:
     from cganjax import compat
     from cganjax.checkpoint import checkpoints
+    from cganjax.decoys import DecoyResult, decoy
+    from cganjax.detectors import Detector, calibrate
     from cganjax.sampling import Classifier, Discriminator, Generator, load, load_classifier, load_discriminator, sample
     from cganjax.types import CheckpointError
 
 _ROOMS = {
     "CheckpointError": "types",
     "Classifier": "sampling",
+    "DecoyResult": "decoys",
+    "Detector": "detectors",
     "Discriminator": "sampling",
     "Generator": "sampling",
+    "calibrate": "detectors",
     "checkpoints": "checkpoint",
     "compat": "compat",
+    "decoy": "decoys",
     "load": "sampling",
     "load_classifier": "sampling",
     "load_discriminator": "sampling",

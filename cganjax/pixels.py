@@ -4,6 +4,8 @@ At rest: uint8 in 0..255. Inside GANs: float32 in [-1, 1]. At the public door an
 Ink is the top.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -34,3 +36,23 @@ def unit_to_signed(images: jax.Array) -> jax.Array:
 def unit_to_rest(images: np.ndarray) -> np.ndarray:
     """[0, 1] -> uint8 in 0..255, rounded and clipped, on the host."""
     return np.round(np.clip(np.asarray(images), 0.0, 1.0) * 255.0).astype(np.uint8)
+
+
+def check_unit(images: Any) -> np.ndarray | jax.Array:
+    """Images as float32 [N, H, W, C] in [0, 1], N at least 1.
+
+    Raises:
+      ValueError: another shape, NaN, or values out of range, with what they look like.
+    """
+    images = images if isinstance(images, jax.Array) else np.asarray(images)
+    if images.ndim != 4 or images.size == 0:
+        raise ValueError(f"images have shape {images.shape}: expected [N, H, W, C], at least one")
+    low, high = float(images.min()), float(images.max())
+    if not (low >= 0.0 and high <= 1.0):  # also where they are NaN
+        likely = "they hold NaN" if np.isnan(low) else "scale them"
+        if -1 <= low < 0 and high <= 1:
+            likely = "they look like [-1, 1]: take x / 2 + 0.5"
+        elif low >= 0 and 1 < high <= 255:
+            likely = "they look like 0..255: divide by 255"
+        raise ValueError(f"images lie in [{low:g}, {high:g}]: expected [0, 1], ink = 1 ({likely})")
+    return images.astype(np.float32)

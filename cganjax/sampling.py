@@ -107,6 +107,7 @@ class Classifier(_Loaded):
     """A trained classifier as a pure function; make one with `cganjax.load_classifier`."""
 
     scores: str  # what its numbers are: "logits" of a softmax, or "sigmoid": logits of one sigmoid a class
+    apply_features: Callable[..., jax.Array] = dataclasses.field(repr=False)
 
     def __call__(self, images: jax.Array) -> jax.Array:
         """Images float [N, H, W, C] in [0, 1], ink = 1 -> float32 [N, K], see `scores`; before softmax or sigmoid.
@@ -115,6 +116,10 @@ class Classifier(_Loaded):
           ValueError: images of another shape.
         """
         return _classify(self.apply, self.weights, self._check_images(images))
+
+    def features(self, images: jax.Array) -> jax.Array:
+        """The same images -> float32 [N, D], the activations that its last layer sees."""
+        return _classify(self.apply_features, self.weights, self._check_images(images))
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -197,7 +202,7 @@ def _read(folder: Path, role: str, stamp: tuple):
     if role == "generator":
         return Generator(*common, networks.latent_size)
     if role == "classifier":
-        return Classifier(*common, networks.scores)
+        return Classifier(*common, networks.scores, network.features)
     needs_labels = networks.num_classes is not None and networks.classifier is None
     return Discriminator(*common, "probabilities" if networks.scores == "sigmoid" else networks.scores, needs_labels)
 

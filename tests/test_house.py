@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = (
     ("types",),
     ("rng", "config", "files", "pixels", "scores"),
-    ("attacks", "augment", "data", "losses", "models", "robustness", "state"),
-    ("steps",),
+    ("attacks", "augment", "data", "detectors", "losses", "models", "robustness", "state"),
+    ("decoys", "steps"),
     ("loop", "checkpoint"),
     ("sampling", "report"),
     ("cli", "compat", "runs"),

@@ -1,1 +1,174 @@
-"""Decoys: attacks that make a classifier unsure of an image that a person still reads."""
+"""Decoy attacks: one table of pure functions, one contract.
+
+`METHODS[name].attack(keys, task, **settings)` takes a key for each image and a `Task`, and gives images and how often
+each was shown to the classifiers. What it returns need not be trusted: `cganjax.decoy` projects, clips and judges
+again. A method is a function here and a line in the table.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+
+from cganjax.attacks import gradient
+from cganjax.attacks import queries as by_queries
+from cganjax.attacks.gradient import Descent
+from cganjax.attacks.latent import LatentDescent, latent
+from cganjax.attacks.norms import Bounds
+from cganjax.attacks.objectives import Goal
+
+
+class Task(NamedTuple):
+    """What an attack is given, for N images and M classifiers."""
+
+    goal: Goal  # (images, labels) -> [N], to be lowered; pure
+    value: by_queries.Value  # (images, rows of the batch) -> [n], the same by queries alone
+    confidence: by_queries.Value  # likewise the highest confidence, its mean over the classifiers
+    bounds: Bounds
+    labels: jax.Array  # int [N, M], the class that each classifier should keep
+    norm: str  # of the bounds
+    generator: Callable | None = None  # (z [N, L], classes [N]) -> images, for methods that move latents
+    z: jax.Array | None = None  # float [N, L]
+    classes: jax.Array | None = None  # int [N], what the generator was asked for
+
+
+class Found(NamedTuple):
+    """What an attack returns."""
+
+    images: Any  # [N, H, W, C]
+    queries: Any  # int, or int [N]
+    z: jax.Array | None = None  # the latents, where they were moved: the images are then near those of them
+
+
+def _descend(keys: jax.Array, task: Task, **settings: Any) -> Found:
+    return Found(*gradient.descend(keys, task.goal, task.bounds, task.labels, task.norm, Descent(**settings)))
+
+
+def fgsm(keys: jax.Array, task: Task) -> Found:
+    """One step of the whole epsilon along the sign of the gradient. Goodfellow et al. (arXiv 1412.6572), section 4."""
+    return _descend(keys, task, steps=1, share=1.0, best=False)
+
+
+def bim(keys: jax.Array, task: Task, *, steps: int = 20, share: float = 0.125) -> Found:
+    """Small steps from the clean image. Kurakin et al. (arXiv 1607.02533), section 2.2."""
+    return _descend(keys, task, steps=steps, share=share)
+
+
+def pgd(keys: jax.Array, task: Task, *, steps: int = 20, share: float = 0.125) -> Found:
+    """Small steps from a random start. Madry et al. (arXiv 1706.06083), section 2.1."""
+    return _descend(keys, task, steps=steps, share=share, random_start=True)
+
+
+def mi(keys: jax.Array, task: Task, *, steps: int = 20, share: float = 0.125, momentum: float = 0.75) -> Found:
+    """Steps along the decaying sum of the gradients. Dong et al. (arXiv 1710.06081), eq. 6 and 7, decay 1 there."""
+    return _descend(keys, task, steps=steps, share=share, momentum=momentum)
+
+
+def di(
+    keys: jax.Array, task: Task, *, steps: int = 20, share: float = 0.125, momentum: float = 1.0,
+    diversity: float = 0.5,
+) -> Found:  # fmt: skip
+    """`mi` on images shrunk and laid down anew at each step. Xie et al. (arXiv 1803.06978), eq. 4, M-DI2-FGSM."""
+    return _descend(keys, task, steps=steps, share=share, momentum=momentum, diversity=diversity)
+
+
+def ti(
+    keys: jax.Array, task: Task, *, steps: int = 20, share: float = 0.125, momentum: float = 1.0, translation: int = 2
+) -> Found:
+    """`mi` along gradients averaged over small shifts. Dong et al. (arXiv 1904.02884), eq. 8."""
+    return _descend(keys, task, steps=steps, share=share, momentum=momentum, translation=translation)
+
+
+def ensemble(
+    keys: jax.Array, task: Task, *, steps: int = 20, share: float = 0.125, momentum: float = 1.0,
+    diversity: float = 0.7, translation: int = 0,
+) -> Found:  # fmt: skip
+    """What transfers best of ours: `di` against classifiers of several kinds, the last image and not the best.
+
+    Dong et al. (arXiv 1710.06081), section 3.3; which settings, and against which classifiers they were chosen, is in
+    docs/decoys.md.
+    """
+    settings = {"momentum": momentum, "diversity": diversity, "translation": translation}
+    return _descend(keys, task, steps=steps, share=share, best=False, **settings)
+
+
+def coordinate(
+    keys: jax.Array, task: Task, *, step: float = 0.04, rounds: int = 5, stop: float = 0.5, reference: str = "current"
+) -> Found:
+    """The original decoy: 784 queries a round, every pixel by itself. See `queries.coordinate`."""
+    settings = {"step": step, "rounds": rounds, "stop": stop, "reference": reference}
+    return Found(*by_queries.coordinate(keys, task.confidence, task.bounds, task.norm, **settings))
+
+
+def spsa(
+    keys: jax.Array, task: Task, *, steps: int = 20, samples: int = 64, reach: float = 0.05, share: float = 0.125
+) -> Found:
+    """Gradients estimated from queries. Uesato et al. (arXiv 1802.05666), algorithm 1."""
+    settings = {"steps": steps, "samples": samples, "reach": reach, "share": share}
+    return Found(*by_queries.spsa(keys, task.value, task.bounds, task.norm, **settings))
+
+
+def square(keys: jax.Array, task: Task, *, queries: int = 1000, share: float = 0.3) -> Found:
+    """Random search by squares, L-infinity only. Andrychowicz et al. (arXiv 1912.00049)."""
+    return Found(*by_queries.square(keys, task.value, task.bounds, task.norm, queries=queries, share=share))
+
+
+def latent_only(
+    keys: jax.Array, task: Task, *, steps: int = 40, radius: float = 1.0, rate: float = 0.05, decay: float = 0.75
+) -> Found:
+    """The generator's latent moves, no pixel does by itself. Song et al. (arXiv 1805.07894), eq. 3."""
+    del keys
+    settings = LatentDescent(steps, radius, rate, decay)
+    z, images, shown = latent(task.generator, task.goal, task.z, task.classes, task.labels, settings)
+    return Found(images, shown, z)
+
+
+def latent_and_pixel(
+    keys: jax.Array, task: Task, *, steps: int = 40, radius: float = 1.0, rate: float = 0.05, decay: float = 0.75,
+    pixel_steps: int = 20, share: float = 0.125,
+) -> Found:  # fmt: skip
+    """`latent`, and then `pgd` within epsilon of the image that it found."""
+    moved = latent_only(keys, task, steps=steps, radius=radius, rate=rate, decay=decay)
+    there = task._replace(bounds=task.bounds._replace(clean=moved.images))
+    found = pgd(keys, there, steps=pixel_steps, share=share)
+    return Found(found.images, moved.queries + found.queries, moved.z)
+
+
+class Method(NamedTuple):
+    """A line of the table."""
+
+    attack: Callable[..., Found]  # (keys [N], task, **settings)
+    gradient: bool = True  # it differentiates the classifiers: JAX must be able to trace them
+    latent: bool = False  # it moves latents: a generator, z and classes are needed
+
+
+METHODS: Mapping[str, Method] = {
+    "bim": Method(bim),
+    "coordinate": Method(coordinate, gradient=False),
+    "di": Method(di),
+    "ensemble": Method(ensemble),
+    "fgsm": Method(fgsm),
+    "latent": Method(latent_only, latent=True),
+    "latent+pixel": Method(latent_and_pixel, latent=True),
+    "mi": Method(mi),
+    "pgd": Method(pgd),
+    "spsa": Method(spsa, gradient=False),
+    "square": Method(square, gradient=False),
+    "ti": Method(ti),
+}
+
+
+def check(name: str, settings: Mapping[str, Any]) -> Method:
+    """The method of that name, if it takes the settings.
+
+    Raises:
+      ValueError: unknown method. TypeError: unknown setting. Both list the known.
+    """
+    if name not in METHODS:
+        raise ValueError(f"unknown method {name!r}: known are auto, {', '.join(METHODS)}")
+    known = [p.name for p in inspect.signature(METHODS[name].attack).parameters.values() if p.kind == p.KEYWORD_ONLY]
+    for setting in settings:
+        if setting not in known:
+            raise TypeError(f"method {name} has no setting {setting!r}: it has {', '.join(known) or 'none'}")
+    return METHODS[name]

@@ -34,12 +34,12 @@ class _Walk(NamedTuple):
 
 
 def descend(
-    key: jax.Array, objective: Objective, bounds: Bounds, labels: jax.Array, norm: str, settings: Descent
+    keys: jax.Array, objective: Objective, bounds: Bounds, labels: jax.Array, norm: str, settings: Descent
 ) -> tuple[jax.Array, int]:
     """Lower an objective within bounds by steps along its gradient.
 
     Args:
-      key: for random starts and input diversity.
+      keys: [N], for random starts and input diversity.
       objective: differentiable; its sum over the batch has each image's own gradient, since none sees another.
       labels: int [N], handed on to the objective.
       norm: a key of `norms.NORMS`.
@@ -54,20 +54,24 @@ def descend(
     """
     images = bounds.clean
     if settings.random_start:
-        images = norms.random_start(jax.random.fold_in(key, settings.steps), norm, bounds)
+        images = norms.random_start(_folded(keys, settings.steps), norm, bounds)
     walk = _Walk(images, jnp.zeros_like(images), images, jnp.full(len(images), jnp.inf))
     # A loop of Python, not of XLA: its CPU backend has its fast convolutions outside of loops only.
     for i in range(settings.steps):
-        walk = _step(objective, norm, settings, jax.random.fold_in(key, i), bounds, labels, walk)
+        walk = _step(objective, norm, settings, _folded(keys, i), bounds, labels, walk)
     if not settings.best:
         return walk.images, settings.steps
     return _last(objective, walk, labels), settings.steps + 1
 
 
+def _folded(keys: jax.Array, i: int) -> jax.Array:
+    return jax.vmap(lambda key: jax.random.fold_in(key, i))(keys)
+
+
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _step(objective, norm, settings, key, bounds, labels, walk):
+def _step(objective, norm, settings, keys, bounds, labels, walk):
     def seen(images):
-        return objective(diverse(key, images, settings.diversity) if settings.diversity else images, labels)
+        return objective(diverse(keys, images, settings.diversity) if settings.diversity else images, labels)
 
     values, pullback = jax.vjp(seen, walk.images)
     (slope,) = pullback(jnp.ones_like(values))
@@ -93,22 +97,20 @@ def _better(walk: _Walk, values: jax.Array) -> tuple[jax.Array, jax.Array]:
     return jnp.where(lower[:, None, None, None], walk.images, walk.best), jnp.where(lower, values, walk.lowest)
 
 
-def diverse(key: jax.Array, images: jax.Array, probability: float) -> jax.Array:
+def diverse(keys: jax.Array, images: jax.Array, probability: float) -> jax.Array:
     """Each image, with that probability, shrunk by up to an eighth and laid down anywhere on the empty canvas."""
-    n, height, width, _ = images.shape
-    key_size, key_place, key_whether = jax.random.split(key, 3)
-    scale = jax.random.uniform(key_size, (n,), minval=7 / 8)
-    room = (1.0 - scale)[:, None] * jnp.array([height, width], jnp.float32)
-    place = room * jax.random.uniform(key_place, (n, 2))
 
-    def resize(image, scale, place):
-        return jax.image.scale_and_translate(
+    def one(key: jax.Array, image: jax.Array) -> jax.Array:
+        key_size, key_place, key_whether = jax.random.split(key, 3)
+        scale = jax.random.uniform(key_size, minval=7 / 8)
+        room = (1.0 - scale) * jnp.array(image.shape[:2], jnp.float32)
+        place = room * jax.random.uniform(key_place, (2,))
+        small = jax.image.scale_and_translate(
             image, image.shape, (0, 1), jnp.stack([scale, scale]), place, "linear", antialias=False
         )
+        return jnp.where(jax.random.bernoulli(key_whether, probability), small, image)
 
-    small = jax.vmap(resize)(images, scale, place)
-    chosen = jax.random.bernoulli(key_whether, probability, (n, 1, 1, 1))
-    return jnp.where(chosen, small, images)
+    return jax.vmap(one)(keys, images)
 
 
 def smooth(slope: jax.Array, reach: int) -> jax.Array:

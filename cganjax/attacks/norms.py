@@ -18,7 +18,7 @@ class Norm(NamedTuple):
     size: Callable[[jax.Array], jax.Array]  # differences -> [N]
     project: Callable[[jax.Array, jax.Array], jax.Array]  # (differences, sizes [N]) -> the nearest within them
     steepest: Callable[[jax.Array], jax.Array]  # gradients -> directions of size 1 that rise fastest
-    random: Callable[..., jax.Array]  # (key, shape) -> differences of size at most 1
+    random: Callable[..., jax.Array]  # (key, shape [H, W, C]) -> one difference of size at most 1
 
 
 def _each(sizes: jax.Array) -> jax.Array:
@@ -37,9 +37,9 @@ def _unit(x: jax.Array) -> jax.Array:
 
 def _in_unit_ball(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     key_direction, key_size = jax.random.split(key)
-    pixels = shape[1] * shape[2] * shape[3]
-    sizes = jax.random.uniform(key_size, shape[:1]) ** (1.0 / pixels)
-    return _unit(jax.random.normal(key_direction, shape)) * _each(sizes)
+    direction = jax.random.normal(key_direction, shape)
+    size = jax.random.uniform(key_size) ** (1.0 / direction.size)
+    return direction * (size / jnp.linalg.norm(direction.ravel()))
 
 
 NORMS: Mapping[str, Norm] = {
@@ -72,9 +72,10 @@ def project(norm: str, bounds: Bounds, images: jax.Array) -> jax.Array:
     return jnp.clip(bounds.clean + difference, 0.0, 1.0)
 
 
-def random_start(key: jax.Array, norm: str, bounds: Bounds) -> jax.Array:
-    """Uniform within the bounds."""
-    difference = NORMS[norm].random(key, bounds.clean.shape) * _each(bounds.epsilon)
+def random_start(keys: jax.Array, norm: str, bounds: Bounds) -> jax.Array:
+    """Uniform within the bounds; `keys` [N], one an image, so that image i is the same in any batch."""
+    difference = jax.vmap(lambda key: NORMS[norm].random(key, bounds.clean.shape[1:]))(keys)
+    difference *= _each(bounds.epsilon)
     return project(norm, bounds, bounds.clean + difference)
 
 

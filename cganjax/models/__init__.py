@@ -34,6 +34,7 @@ class Network(NamedTuple):
     init: Callable[[jax.Array], Weights]  # key -> weights
     apply: Callable[..., jax.Array]  # (weights, z or images, labels) -> images or scores, with running statistics
     train: Callable[..., tuple[jax.Array, Params]]  # (weights, key, z or images, labels) -> the same and new statistics
+    features: Callable[..., jax.Array]  # as `apply` -> what the last layer sees [N, D], of networks that classify
 
 
 class Networks(NamedTuple):
@@ -117,11 +118,15 @@ def _network(kind, settings: Mapping[str, int], num_classes: int | None, x: jax.
         y, changed = module.apply(variables(weights), x, labels, True, mutable=["batch_stats"], rngs={"dropout": key})
         return y, changed.get("batch_stats", {})
 
+    def features(weights: Weights, x: jax.Array, labels: jax.Array | None = None) -> jax.Array:
+        _, seen = module.apply(variables(weights), x, labels, False, mutable=["intermediates"])
+        return seen["intermediates"]["features"][0]
+
     try:
         jax.eval_shape(init, jax.random.key(0))
     except (TypeError, ValueError) as error:
         raise UserError(f"these settings make no {where}: {str(error).splitlines()[0]}") from None
-    return Network(init, apply, train)
+    return Network(init, apply, train, features)
 
 
 def _as_classifier(discriminator: Network) -> Network:
@@ -133,4 +138,7 @@ def _as_classifier(discriminator: Network) -> Network:
     def train(weights: Weights, key: jax.Array, images: jax.Array, labels: None = None):
         return discriminator.train(weights, key, unit_to_signed(images))
 
-    return Network(discriminator.init, apply, train)
+    def features(weights: Weights, images: jax.Array, labels: None = None) -> jax.Array:
+        return discriminator.features(weights, unit_to_signed(images))
+
+    return Network(discriminator.init, apply, train, features)

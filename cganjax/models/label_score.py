@@ -46,4 +46,5 @@ class Discriminator(nn.Module):
         x = pytorch.leaky_relu(pytorch.conv(64, 5, 32, padding=2)(x))  # [N, 14, 14, 64]
         x = pytorch.max_pool(x).reshape(-1, 7 * 7 * 64)  # [N, 3136]
         x = pytorch.leaky_relu(pytorch.dense(1024, 3136)(x))  # [N, 1024]
+        self.sow("intermediates", "features", x)
         return pytorch.dense(self.num_classes, 1024)(x)  # [N, K]

@@ -26,4 +26,5 @@ class Classifier(nn.Module):
         x = x.reshape(-1, 400)  # [N, 400]
         x = nn.relu(pytorch.dense(120, 400)(x))  # [N, 120]
         x = nn.relu(pytorch.dense(84, 120)(x))  # [N, 84]
+        self.sow("intermediates", "features", x)
         return pytorch.dense(self.num_classes, 84)(x)  # [N, K]

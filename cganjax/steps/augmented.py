@@ -50,7 +50,8 @@ def trainer(config: AugmentedClassification, networks: Networks) -> Trainer:
             def right(images, labels):
                 return -optax.softmax_cross_entropy_with_integer_labels(apply(weights, images), labels)
 
-            images, _ = gradient.descend(rng.stream(key, "adversary"), right, bounds, labels, "linf", adversary)
+            keys = rng.items(rng.stream(key, "adversary"), len(images))
+            images, _ = gradient.descend(keys, right, bounds, labels, "linf", adversary)
         return images
 
     def step(key: jax.Array, state: ClassifierState, batch: Batch) -> tuple[ClassifierState, ClassifierInfo]:

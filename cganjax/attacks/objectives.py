@@ -1,0 +1,102 @@
+"""What a decoy attack lowers: functions of a classifier's numbers, and the `Goal` that sums them up.
+
+None of them saturates: each has a gradient where the highest probability rounds to 1 in float32.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from cganjax import scores
+
+
+def _logits(numbers: jax.Array, kind: str) -> jax.Array:
+    """Numbers float [N, K] whose softmax, or whose sigmoids, are the confidences."""
+    return jnp.log(jnp.maximum(numbers, jnp.finfo(numbers.dtype).tiny)) if kind == "probabilities" else numbers
+
+
+def confidence(numbers: jax.Array, kind: str) -> jax.Array:
+    """The log-odds of the highest confidence, which order as the confidence does."""
+    return scores.log_odds(numbers, kind)
+
+
+def uniform(numbers: jax.Array, kind: str) -> jax.Array:
+    """The distance of the logits from equal ones, their standard deviation over the classes.
+
+    Towards the uniform distribution, as in Chen et al., "Robust out-of-distribution detection for neural networks"
+    (ALOE, arXiv 2003.09711), eq. 4, with a distance in place of the cross-entropy. Equal sigmoids may all be high, so
+    of those it is `softplus`.
+    """
+    if kind == "sigmoid":
+        return softplus(numbers, kind)
+    logits = _logits(numbers, kind)
+    centred = logits - jnp.mean(logits, axis=-1, keepdims=True)
+    return jnp.sqrt(jnp.mean(centred**2, axis=-1) + 1e-6)
+
+
+def margin(numbers: jax.Array, kind: str) -> jax.Array:
+    """The highest logit less their mean; of sigmoids the highest logit."""
+    if kind == "sigmoid":
+        return jnp.max(numbers, axis=-1)
+    logits = _logits(numbers, kind)
+    return jnp.max(logits, axis=-1) - jnp.mean(logits, axis=-1)
+
+
+def softplus(numbers: jax.Array, kind: str) -> jax.Array:
+    """The sum over the classes of log(1 + exp(logit)): every output is lowered, those that are low already less."""
+    return jnp.sum(jax.nn.softplus(_logits(numbers, kind)), axis=-1)
+
+
+OBJECTIVES: Mapping[str, Callable[[jax.Array, str], jax.Array]] = {
+    "confidence": confidence,
+    "margin": margin,
+    "softplus": softplus,
+    "uniform": uniform,
+}
+# What "auto" is, for one classifier and for an ensemble.
+AUTO = {"logits": ("confidence", "uniform"), "sigmoid": ("softplus",) * 2, "probabilities": ("confidence", "uniform")}
+
+
+class Goal(NamedTuple):
+    """What is lowered for one classifier or an ensemble; hashable, so that a compiled step is found again.
+
+    Called with images [N, H, W, C] and the class [N, M] that each of M classifiers should keep as its highest.
+    """
+
+    classifiers: tuple[Callable, ...]
+    kinds: tuple[str, ...]  # what the numbers of each are
+    objectives: tuple[str, ...]  # a key of OBJECTIVES for each
+    keep: float  # weight of the term that keeps each arg max; 0 is none
+    lead: float = 1.0  # by how much the kept class should lead, in logits
+
+    def __call__(self, images: jax.Array, labels: jax.Array) -> jax.Array:
+        """The mean over the classifiers: float [N]."""
+        total = jnp.zeros(len(images), jnp.float32)
+        for m, (classifier, kind, objective) in enumerate(zip(*self[:3], strict=True)):
+            numbers = scores.numbers(classifier, images)
+            total += OBJECTIVES[objective](numbers, kind)
+            if self.keep:
+                total += self.keep * _lost(_logits(numbers, kind), labels[:, m], self.lead)
+        return total / len(self.classifiers)
+
+
+def _lost(logits: jax.Array, labels: jax.Array, lead: float) -> jax.Array:
+    """By how much the class to keep fails to lead: float [N]."""
+    kept = jax.nn.one_hot(labels, logits.shape[-1], dtype=bool)
+    own = jnp.sum(jnp.where(kept, logits, 0.0), axis=-1)
+    return jax.nn.relu(jnp.max(jnp.where(kept, -jnp.inf, logits), axis=-1) + lead - own)
+
+
+def choose(objective: str, kind: str, *, several: bool) -> str:
+    """The objective of that name for numbers of a kind; "auto" is the one of `AUTO`.
+
+    Raises:
+      ValueError: it is unknown; the known are listed.
+    """
+    if objective == "auto":
+        return AUTO[kind][several]
+    if objective not in OBJECTIVES:
+        raise ValueError(f"unknown objective {objective!r}: known are auto, {', '.join(OBJECTIVES)}")
+    return objective

@@ -1,0 +1,396 @@
+"""`decoy`: attack images so that classifiers become unsure of them, and judge what came out.
+
+An attack proposes; here its images are projected, clipped and judged again. What looks wrong is said as a doubt.
+"""
+
+import functools
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cganjax import attacks, pixels, rng
+from cganjax import scores as scores_of
+from cganjax.attacks import norms, objectives
+from cganjax.attacks.norms import NORMS, Bounds
+from cganjax.attacks.objectives import Goal
+from cganjax.detectors import Detector
+
+TRANSFER = "ensemble"  # the method for a list of classifiers
+KEEP = 10.0  # weight of the term that holds the arg max
+INK = 0.1  # a pixel above it has ink
+BISECTIONS = 8  # of `minimal`: the smallest epsilon is known to a part in 256 of the largest
+
+
+class Doubt(UserWarning):
+    """Something about an attack that its figures do not show; docs/doubts.md explains each."""
+
+
+class DecoyResult(NamedTuple):
+    """Decoys and what was seen of them; N images, M classifiers where a list was given."""
+
+    images: np.ndarray  # float32 [N, H, W, C] in [0, 1], within epsilon of the clean images
+    confidence: np.ndarray  # float32 [N] or [N, M], the highest confidence after the attack
+    clean_confidence: np.ndarray  # and before it
+    label_kept: np.ndarray  # bool [N] or [N, M], the arg max is the one before the attack
+    rejected: np.ndarray | None  # bool [N], or [N, D] for a list of D detectors; None where none was given
+    clean_rejected: np.ndarray | None  # before the attack
+    queries: np.ndarray  # int [N], how often a classifier was shown a version of the image, gradients counted once
+    epsilon: np.ndarray  # float32 [N], the bound of each; with `minimal` the smallest, NaN where none was enough
+    z: np.ndarray | None  # float32 [N, L], the latents where they were moved; the bound is then about their images
+    doubts: tuple[str, ...]  # the names of what is doubtful, see docs/doubts.md
+
+
+def decoy(
+    key: jax.Array,
+    images: Any,
+    classifier: Callable | Sequence[Callable],
+    *,
+    epsilon: float | np.ndarray,
+    method: str = "auto",
+    detector: Detector | Sequence[Detector] | None = None,
+    scores: str | Sequence[str] | None = None,
+    objective: str = "auto",
+    norm: str = "linf",
+    keep_label: bool = True,
+    ink_only: bool = False,
+    minimal: bool = False,
+    generator: Callable | None = None,
+    z: Any = None,
+    labels: Any = None,
+    chunk: int = 500,
+    **settings: Any,
+) -> DecoyResult:
+    """Change images within epsilon so that the highest confidence of a classifier collapses.
+
+    Decoy i depends on (key, i, image i) alone.
+
+    Args:
+      key: one `jax.random.key`.
+      images: float [N, H, W, C] in [0, 1], ink = 1.
+      classifier: images -> numbers [N, K], or a list of such, attacked together. JAX must be able to trace it, unless
+        the method works by queries ("coordinate", "spsa", "square"): then any callable on NumPy arrays will do.
+      epsilon: the largest change, in the norm; a number, or one an image [N].
+      method: a key of `attacks.METHODS`; "auto" is "pgd" for one classifier and `TRANSFER` for a list.
+      detector: calibrated, or a list of them: `rejected` is by their thresholds.
+      scores: what the numbers are, "logits", "sigmoid" or "probabilities" (for a list one each), where a classifier
+        does not say so by its own `.scores`; else "logits".
+      objective: what is lowered, a key of `objectives.OBJECTIVES`.
+      norm: "linf" or "l2".
+      keep_label: hold each classifier's arg max, so that the decoy stays the same digit for any onlooker.
+      ink_only: change only pixels that have ink (above 0.1).
+      minimal: find for each image the smallest epsilon, up to the given one, at which every detector rejects it.
+      generator, z, labels: for methods "latent" and "latent+pixel": images are generator(z [N, L], labels int [N]).
+        "latent" adds no pixel noise: its epsilon is 0, and `radius` bounds the latent.
+      chunk: images attacked at once.
+      **settings: the method's own, such as `steps`.
+
+    Raises:
+      ValueError: images out of [0, 1] or of another shape, epsilon negative or larger than any image, an unknown
+        method, objective or norm (the known are listed), labels of another length, numbers that are not [N, K] or not
+        finite.
+      TypeError: a classifier that JAX cannot trace with a method of gradients, an uncalibrated detector, an unknown
+        setting of the method.
+
+    Warns:
+      Doubt: see docs/doubts.md; the same names are in `doubts`.
+
+    References:
+      "False novelty" is the name of Enevoldsen et al. (arXiv 2311.05006); attacks that make inliers look like outliers
+      are in Chen et al. (ALOE, arXiv 2003.09711). Each method cites its own.
+    """
+    judge = _judge(classifier, scores, detector)
+    clean = np.asarray(pixels.check_unit(images))
+    sizes = _sizes(epsilon, clean, norm)
+    name = method if method != "auto" else TRANSFER if judge.several else "pgd"
+    line = attacks.check(name, settings)
+    if minimal and not judge.detectors:
+        raise ValueError("minimal was asked for without a detector: give one from cganjax.calibrate")
+    if minimal and line.latent:
+        raise ValueError(f"minimal finds the smallest epsilon, and method {name} moves latents: take one of pixels")
+    before = judge.look(clean)
+    latents, classes = _latents(line, name, generator, z, labels, clean, sizes)
+    if line.gradient:
+        _check_traceable(judge.classifiers, clean.shape[1:], name)
+    goal = objectives.Goal(
+        judge.classifiers,
+        judge.kinds,
+        tuple(objectives.choose(objective, kind, several=judge.several) for kind in judge.kinds),
+        keep=KEEP if keep_label else 0.0,
+    )
+    batch = _Batch(
+        keys=rng.items(key, len(clean)),
+        bounds=Bounds(clean, sizes, (clean > INK if ink_only else np.ones_like(clean)).astype(np.float32)),
+        labels=before.answers,
+        z=latents,
+        classes=classes,
+        generator=generator if line.latent else None,
+    )
+
+    def attack(sizes: np.ndarray) -> attacks.Found:
+        there = batch._replace(bounds=batch.bounds._replace(epsilon=sizes))
+        return _by_parts(functools.partial(_attack, line, goal, norm, settings), there, chunk)
+
+    found = attack(sizes)
+    if minimal:
+        found, sizes = _smallest(attack, found, batch, judge, before)
+    after = judge.look(found.images)
+    doubts = _doubts(judge, goal, batch, norm, before, after, by_gradient=line.gradient and not line.latent)
+    for doubt in doubts:
+        warnings.warn(f"{doubt}: {DOUBTS[doubt]} (docs/doubts.md)", Doubt, stacklevel=2)
+    return DecoyResult(
+        images=found.images,
+        confidence=judge.shaped(after.confidence),
+        clean_confidence=judge.shaped(before.confidence),
+        label_kept=judge.shaped(after.answers == before.answers),
+        rejected=judge.verdict(after.rejected),
+        clean_rejected=judge.verdict(before.rejected),
+        queries=found.queries,
+        epsilon=sizes,
+        z=found.z,
+        doubts=doubts,
+    )
+
+
+# --- judging ----------------------------------------------------------------------------------------------------------
+
+
+class _Seen(NamedTuple):
+    """What classifiers and detectors say of N images."""
+
+    numbers: list[np.ndarray]  # M of [N, K]
+    confidence: np.ndarray  # float32 [N, M], the highest
+    answers: np.ndarray  # int [N, M]
+    rejected: np.ndarray  # bool [N, D]
+
+
+class _Judge(NamedTuple):
+    classifiers: tuple[Callable, ...]
+    kinds: tuple[str, ...]
+    several: bool  # a list of classifiers was given
+    detectors: tuple[Detector, ...]
+    detector_list: bool  # a list of detectors was given
+
+    def look(self, images: np.ndarray) -> _Seen:
+        """Show images to all; ValueError where a classifier's numbers are not [N, K] or not finite."""
+        numbers = []
+        for m, classifier in enumerate(self.classifiers):
+            which = f"classifier {m}" if self.several else "the classifier"
+            found = np.asarray(scores_of.in_chunks(functools.partial(scores_of.numbers, classifier), images))
+            if found.ndim != 2 or len(found) != len(images) or found.shape[1] < 2:
+                raise ValueError(f"{which} gives shape {found.shape} for {len(images)} images: expected [N, K], one "
+                                 "number for each class")  # fmt: skip
+            if not np.isfinite(found).all():
+                raise ValueError(f"{which} gives NaN or infinity for {(~np.isfinite(found)).any(axis=1).sum()} of "
+                                 f"{len(images)} images: expected finite numbers")  # fmt: skip
+            numbers.append(found)
+        confidence = [
+            np.asarray(scores_of.confidences(n, k).max(axis=1)) for n, k in zip(numbers, self.kinds, strict=True)
+        ]
+        rejected = [np.asarray(detector.rejects(images)) for detector in self.detectors]
+        return _Seen(
+            numbers,
+            np.stack(confidence, axis=1),
+            np.stack([n.argmax(axis=1) for n in numbers], axis=1),
+            np.stack(rejected, axis=1) if rejected else np.zeros((len(images), 0), bool),
+        )
+
+    def shaped(self, values: np.ndarray) -> np.ndarray:
+        """[N, M], or [N] of one classifier."""
+        return values if self.several else values[:, 0]
+
+    def verdict(self, rejected: np.ndarray) -> np.ndarray | None:
+        """[N, D], or [N] of one detector; None of none."""
+        return (rejected if self.detector_list else rejected[:, 0]) if self.detectors else None
+
+
+def _judge(classifier, scores, detector) -> _Judge:
+    several = isinstance(classifier, (list, tuple))
+    classifiers = tuple(classifier) if several else (classifier,)
+    if not classifiers or not all(callable(c) for c in classifiers):
+        raise TypeError(f"classifier is {classifier!r}: expected a callable of images, or a list of them")
+    said = tuple(scores) if isinstance(scores, (list, tuple)) else (scores,) * len(classifiers)
+    if len(said) != len(classifiers):
+        raise ValueError(f"{len(classifiers)} classifiers and {len(said)} scores were given: expected as many of each")
+    kinds = tuple(scores_of.kind_of(c, s) for c, s in zip(classifiers, said, strict=True))
+    listed = isinstance(detector, (list, tuple)) and not isinstance(detector, Detector)
+    detectors = tuple(detector) if listed else () if detector is None else (detector,)
+    for one in detectors:
+        if not all(hasattr(one, name) for name in ("score", "threshold", "rejects")):
+            raise TypeError(f"detector is {one!r}, which is not calibrated: make one by "
+                            "cganjax.calibrate(name, classifier, real_images)")  # fmt: skip
+    return _Judge(classifiers, kinds, several, detectors, listed)
+
+
+# --- attacking --------------------------------------------------------------------------------------------------------
+
+
+class _Batch(NamedTuple):
+    """All that has one row an image."""
+
+    keys: jax.Array
+    bounds: Bounds
+    labels: np.ndarray  # int [N, M]
+    z: jax.Array | None  # float [N, L], of methods that move latents
+    classes: jax.Array | None  # int [N]
+    generator: Callable | None
+
+
+def _by_parts(attack: Callable[[_Batch], attacks.Found], batch: _Batch, size: int) -> attacks.Found:
+    """Attack `size` images at a time; the last part is filled up, so that one compiled program serves all."""
+    n, parts = len(batch.labels), []
+    size = min(size, n)
+    for start in range(0, n, size):
+        rows = np.minimum(np.arange(start, start + size), n - 1)
+        arrays = jax.tree.map(lambda x, rows=rows: x[rows], batch._replace(generator=None))
+        found = attack(arrays._replace(generator=batch.generator))
+        queries = np.broadcast_to(np.asarray(found.queries, np.int64), (size,))
+        left = min(size, n - start)
+        parts.append([None if x is None else np.asarray(x)[:left] for x in (found.images, queries, found.z)])
+    images, queries, z = zip(*parts, strict=True)
+    return attacks.Found(np.concatenate(images), np.concatenate(queries), None if z[0] is None else np.concatenate(z))
+
+
+def _attack(line: attacks.Method, goal: Goal, norm: str, settings: Mapping[str, Any], batch: _Batch) -> attacks.Found:
+    """One chunk, and its images laid back inside the bounds whatever the attack returned."""
+    shape = batch.bounds.clean.shape[1:]
+    traced = all(scores_of.trace_error(c, shape) is None for c in goal.classifiers)
+    value, confidence = (_jitted_value, _jitted_confidence) if traced else (_value, _confidence)
+    task = attacks.Task(
+        goal,
+        value=lambda images, rows: value(goal, images, batch.labels[rows]),
+        confidence=lambda images, rows: confidence(goal, images),
+        bounds=batch.bounds,
+        labels=jnp.asarray(batch.labels),
+        norm=norm,
+        generator=batch.generator,
+        z=batch.z,
+        classes=batch.classes,
+    )
+    found = line.attack(batch.keys, task, **settings)
+    bounds = batch.bounds
+    if found.z is not None:
+        bounds = bounds._replace(clean=task.generator(found.z, task.classes))
+    return found._replace(images=norms.project(norm, bounds, jnp.asarray(found.images)))
+
+
+def _value(goal: Goal, images, labels):
+    return goal(images, labels)
+
+
+def _confidence(goal: Goal, images):
+    """The highest confidence: float [n], the mean over the classifiers."""
+    numbers = (scores_of.confidences(scores_of.numbers(c, images), k) for c, k in zip(*goal[:2], strict=True))
+    return sum(n.max(axis=-1) for n in numbers) / len(goal.classifiers)
+
+
+_jitted_value, _jitted_confidence = (jax.jit(f, static_argnums=0) for f in (_value, _confidence))
+
+
+def _smallest(attack: Callable, found: attacks.Found, batch: _Batch, judge: _Judge, before: _Seen):
+    """Bisect each image's epsilon: the decoys of the smallest that was enough, and that, or NaN where none was."""
+
+    def enough(images: np.ndarray) -> np.ndarray:
+        return np.all([np.asarray(d.rejects(images)) for d in judge.detectors], axis=0)
+
+    high, low, images, queries = batch.bounds.epsilon.copy(), np.zeros(len(found.images)), found.images, found.queries
+    never = ~enough(images)
+    for _ in range(BISECTIONS):
+        middle = ((low + high) / 2).astype(np.float32)
+        tried = attack(middle)
+        queries = queries + tried.queries
+        fell = enough(tried.images)
+        images = np.where(fell[:, None, None, None], tried.images, images)
+        high, low = np.where(fell, middle, high), np.where(fell, low, middle)
+        never &= ~fell
+    strange = before.rejected.all(axis=1)  # without any attack
+    images = np.where(strange[:, None, None, None], batch.bounds.clean, images)
+    high = np.where(strange, 0.0, np.where(never, np.nan, high)).astype(np.float32)
+    return attacks.Found(images, queries, None), high
+
+
+# --- doubts -----------------------------------------------------------------------------------------------------------
+
+DOUBTS = {
+    "zero_gradient": "the gradient is zero on some images, so that nothing was attacked there",
+    "random_classifier": "the classifier answers the same image differently each time",
+    "probabilities_as_logits": 'its numbers are probabilities, and were taken as logits: give scores="probabilities"',
+    "noise_beats_gradient": "random noise of the same size lowers the confidence more than the attack did",
+    "rejected_before": "more than a tenth of the images were rejected before the attack: count them apart",
+}
+
+
+def _doubts(judge, goal, batch, norm, before, after, *, by_gradient: bool) -> tuple[str, ...]:
+    """The names of what is doubtful; gradients, noise and a second look are taken on the first hundred images."""
+    few = jax.tree.map(lambda x: x[:100], batch._replace(generator=None))
+    clean, found = few.bounds.clean, []
+    if by_gradient:
+        slope = jax.grad(lambda x: goal(x, jnp.asarray(few.labels)).sum())(jnp.asarray(clean))
+        if (np.abs(slope).max(axis=(1, 2, 3)) == 0).any():
+            found.append("zero_gradient")
+    again = judge.look(clean)
+    if any(np.abs(a - b[:100]).max() > 1e-3 * max(1.0, np.abs(a).max())
+           for a, b in zip(again.numbers, before.numbers, strict=True)):  # fmt: skip
+        found.append("random_classifier")
+    for numbers, kind in zip(before.numbers, judge.kinds, strict=True):
+        if kind == "logits" and numbers.min() >= 0 and np.abs(numbers.sum(axis=1) - 1).max() < 1e-3:
+            found.append("probabilities_as_logits")
+            break
+    if by_gradient and (few.bounds.epsilon > 0).any():
+        noisy = np.asarray(norms.random_start(few.keys, norm, few.bounds))
+        if judge.look(noisy).confidence.mean() < after.confidence[:100].mean():
+            found.append("noise_beats_gradient")
+    if judge.detectors and before.rejected.all(axis=1).mean() > 0.1:
+        found.append("rejected_before")
+    return tuple(found)
+
+
+# --- checks -----------------------------------------------------------------------------------------------------------
+
+
+def _sizes(epsilon: Any, clean: np.ndarray, norm: str) -> np.ndarray:
+    """Epsilon as float32 [N]."""
+    if norm not in NORMS:
+        raise ValueError(f"unknown norm {norm!r}: known are {', '.join(NORMS)}")
+    largest = 1.0 if norm == "linf" else float(np.sqrt(clean[0].size))
+    sizes = np.asarray(epsilon, np.float32)
+    if sizes.shape not in ((), (len(clean),)):
+        raise ValueError(f"epsilon has shape {sizes.shape}: expected one number, or {len(clean)}, one an image")
+    if not ((sizes >= 0) & (sizes <= largest)).all():
+        raise ValueError(f"epsilon is {epsilon}: expected 0 to {largest:g}, in pixels of [0, 1] and norm {norm}")
+    return np.broadcast_to(sizes, (len(clean),))
+
+
+def _check_traceable(classifiers: Sequence[Callable], shape: tuple[int, ...], method: str) -> None:
+    for m, classifier in enumerate(classifiers):
+        error = scores_of.trace_error(classifier, shape)
+        if error is not None:
+            reason = (str(error).strip().splitlines() or [""])[0][:120]
+            by_queries = ", ".join(name for name, line in attacks.METHODS.items() if not line.gradient)
+            raise TypeError(
+                f"classifier {m} cannot be traced by JAX ({type(error).__name__}: {reason}), and method {method} needs "
+                f"its gradient: take a method of queries, {by_queries}"
+            )
+
+
+def _latents(line: attacks.Method, method: str, generator, z, labels, clean: np.ndarray, sizes: np.ndarray):
+    """Latents and classes of a method that moves latents, or None twice."""
+    if not line.latent:
+        if generator is not None or z is not None:
+            raise ValueError(f"generator or z was given, and method {method} moves no latent: leave them out")
+        if labels is not None and len(labels) != len(clean):
+            raise ValueError(f"{len(clean)} images and {len(labels)} labels were given: expected as many of each")
+        return None, None
+    if generator is None or z is None or labels is None:
+        raise ValueError(f"method {method} moves latents: give generator=, z= and labels=")
+    z, labels = jnp.asarray(z, jnp.float32), jnp.asarray(labels)
+    if len(z) != len(clean) or len(labels) != len(clean):
+        raise ValueError(f"{len(clean)} images, {len(z)} latents and {len(labels)} labels were given: expected as many")
+    if method == "latent" and sizes.any():
+        raise ValueError("method latent adds no pixel noise: give epsilon=0, or take latent+pixel")
+    if np.abs(np.asarray(generator(z, labels)) - clean).max() > 1e-3:
+        raise ValueError("the images are not generator(z, labels): give the latents and labels that they came from")
+    return z, labels

@@ -1,0 +1,217 @@
+"""Out-of-distribution detectors: a score that is larger for stranger images, and a threshold from real ones.
+
+`calibrate` makes one; `DETECTORS` is the table of them. What a detector is told of real images besides its threshold it
+learns from every second of them, and takes the threshold from the others.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cganjax import pixels
+from cganjax import scores as scores_of
+
+Score = Callable[[jax.Array], jax.Array]  # images [N, H, W, C] -> [N], larger is more out-of-distribution
+
+
+class Detector(NamedTuple):
+    """A calibrated detector; make one with `cganjax.calibrate`."""
+
+    name: str
+    score: Score  # images [N, H, W, C] in [0, 1] -> [N], larger is more out-of-distribution; pure where its model is
+    threshold: float  # images that score above it are rejected
+
+    def rejects(self, images: Any) -> jax.Array:
+        """Images [N, H, W, C] in [0, 1] -> bool [N]."""
+        return self.score(images) > self.threshold
+
+
+# --- scores of numbers ------------------------------------------------------------------------------------------------
+
+
+def msp(classifier: Callable, kind: str) -> Score:
+    """1 - the highest softmax probability. Hendrycks and Gimpel (arXiv 1610.02136), section 2."""
+    return lambda images: scores_of.doubt(scores_of.numbers(classifier, images), kind)
+
+
+def max_logit(classifier: Callable, kind: str) -> Score:
+    """-(the highest logit). Hendrycks et al. (arXiv 1911.11132), section 3."""
+    return lambda images: -jnp.max(scores_of.numbers(classifier, images), axis=-1)
+
+
+def energy(classifier: Callable, kind: str, *, temperature: float = 1.0) -> Score:
+    """-T log sum exp(logits / T), Liu et al. (arXiv 2010.03759), eq. 4.
+
+    Of one sigmoid a class the joint energy, -sum log(1 + exp(logit)): Wang et al. (arXiv 2111.12797), eq. 6.
+    """
+
+    def score(images):
+        numbers = scores_of.numbers(classifier, images)
+        if kind == "sigmoid":
+            return -jnp.sum(jax.nn.softplus(numbers), axis=-1)
+        return -temperature * jax.nn.logsumexp(numbers / temperature, axis=-1)
+
+    return score
+
+
+def odin(classifier: Callable, kind: str, *, temperature: float = 1000.0, magnitude: float = 0.0014) -> Score:
+    """1 - the highest softmax probability at temperature T, after a small step that raises it.
+
+    Liang et al., "Enhancing the reliability of out-of-distribution image detection" (arXiv 1706.02690), eq. 1 and 2.
+    """
+
+    def log_odds(images):
+        return scores_of.log_odds(scores_of.numbers(classifier, images) / temperature, kind)
+
+    def score(images):
+        slope = jax.grad(lambda x: log_odds(x).sum())(jnp.asarray(images))
+        return jax.nn.sigmoid(-log_odds(jnp.clip(images + magnitude * jnp.sign(slope), 0.0, 1.0)))
+
+    return score
+
+
+# --- scores of features -----------------------------------------------------------------------------------------------
+
+
+def mahalanobis(classifier: Callable, kind: str, real: np.ndarray, labels: np.ndarray | None) -> Score:
+    """The squared Mahalanobis distance to the nearest class mean, with one covariance for all, of the last features.
+
+    Lee et al., "A simple unified framework for detecting out-of-distribution samples" (arXiv 1807.03888), eq. 1 and 2.
+    Classes are the labels where they are given, else the classifier's answers.
+    """
+    features = np.asarray(scores_of.in_chunks(classifier.features, real), np.float64)  # [N, D]
+    answers = np.asarray(scores_of.in_chunks(classifier, real)).argmax(axis=1) if labels is None else np.asarray(labels)
+    classes = np.unique(answers)
+    means = np.stack([features[answers == k].mean(axis=0) for k in classes])  # [K, D]
+    centred = features - means[np.searchsorted(classes, answers)]
+    covariance = centred.T @ centred / len(features)
+    # Features that never move (a ReLU that is never on) have no variance; a part in 10^6 of the mean one stands for it.
+    covariance += 1e-6 * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+    whiten = np.linalg.cholesky(np.linalg.inv(covariance))  # x S^-1 x = |x whiten|^2
+    whiten, means = jnp.asarray(whiten, jnp.float32), jnp.asarray(means @ whiten, jnp.float32)
+
+    def score(images):
+        x = classifier.features(images) @ whiten  # [N, D]
+        return jnp.min(_squared_distances(x, means), axis=1)
+
+    return score
+
+
+def knn(classifier: Callable, kind: str, real: np.ndarray, labels: np.ndarray | None, *, k: int = 10) -> Score:
+    """The distance to the k-th nearest real image, of the last features at length 1.
+
+    Sun et al., "Out-of-distribution detection with deep nearest neighbors" (arXiv 2204.06507), section 3.
+    """
+    del labels
+    if len(real) < k:
+        raise ValueError(f"knn takes neighbour number {k}, and learns from {len(real)} images: give more images")
+
+    def unit(images):
+        x = classifier.features(images)
+        return x / jnp.maximum(jnp.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+
+    bank = jnp.asarray(scores_of.in_chunks(unit, real))  # [M, D]
+
+    def score(images):
+        nearest, _ = jax.lax.top_k(-_squared_distances(unit(images), bank), k)
+        return jnp.sqrt(jnp.maximum(-nearest[:, -1], 0.0))
+
+    return score
+
+
+def _squared_distances(x: jax.Array, y: jax.Array) -> jax.Array:
+    """[N, D] and [M, D] -> [N, M]."""
+    return jnp.sum(x**2, axis=1)[:, None] - 2.0 * x @ y.T + jnp.sum(y**2, axis=1)[None]
+
+
+# --- the table --------------------------------------------------------------------------------------------------------
+
+
+class Kind(NamedTuple):
+    """A detector before it is calibrated."""
+
+    make: Callable[..., Score]
+    scores: tuple[str, ...]  # the kinds of numbers that it takes
+    learns: bool  # it learns from real images, by the classifier's features
+
+
+DETECTORS: Mapping[str, Kind] = {
+    "energy": Kind(energy, ("logits", "sigmoid"), False),
+    "knn": Kind(knn, scores_of.KINDS, True),
+    "mahalanobis": Kind(mahalanobis, scores_of.KINDS, True),
+    "max_logit": Kind(max_logit, ("logits", "sigmoid"), False),
+    "max_sigmoid": Kind(msp, ("sigmoid",), False),  # the same complement, of the highest sigmoid
+    "msp": Kind(msp, ("logits", "probabilities"), False),
+    "odin": Kind(odin, ("logits",), False),
+}
+
+
+def calibrate(
+    name: str, classifier: Callable, real_images: Any, accept: float = 0.95, *,
+    scores: str | None = None, labels: Any = None, **settings: Any,
+) -> Detector:  # fmt: skip
+    """Make a detector that accepts the share `accept` of real images.
+
+    Args:
+      name: a key of `detectors.DETECTORS`: "msp", "max_sigmoid", "max_logit", "energy", "odin", "mahalanobis", "knn".
+      classifier: images [N, H, W, C] -> numbers [N, K]; where the detector works on features, with `.features`.
+      real_images: float [N, H, W, C] in [0, 1], in-distribution and not trained on.
+      accept: share of them in (0, 1) that scores at most the threshold.
+      scores: what the numbers are, where the classifier does not say so by its own `.scores`.
+      labels: int [N] of the real images, for "mahalanobis"; without them the classifier's answers are taken.
+      **settings: the detector's own, such as `temperature` or `k`.
+
+    Raises:
+      ValueError: unknown detector (the known ones are listed), one that does not fit the numbers, images out of [0, 1],
+        labels of another length, accept out of range, scores that are not finite.
+      TypeError: a detector of features and a classifier that has none, or an unknown setting.
+    """
+    if name not in DETECTORS:
+        raise ValueError(f"unknown detector {name!r}: known are {', '.join(DETECTORS)}")
+    if not 0 < accept < 1:
+        raise ValueError(f"accept is {accept}: expected a share between 0 and 1, such as 0.95")
+    kind, (make, kinds, learns) = scores_of.kind_of(classifier, scores), DETECTORS[name]
+    if kind not in kinds:
+        fitting = ", ".join(n for n, d in DETECTORS.items() if kind in d.scores)
+        raise ValueError(f"detector {name} takes {' or '.join(kinds)}, and the classifier gives {kind}: take {fitting}")
+    real = pixels.check_unit(real_images)
+    if len(real) < 2:
+        raise ValueError(f"{len(real)} real images were given: a threshold needs many, such as 5,000")
+    if labels is not None and len(labels) != len(real):
+        raise ValueError(f"{len(real)} real images and {len(labels)} labels were given: expected as many of each")
+    if learns and not hasattr(classifier, "features"):
+        raise TypeError(f"detector {name} works on features, and this classifier has no .features(images): take msp")
+    inputs = (real[::2], None if labels is None else np.asarray(labels)[::2]) if learns else ()
+    score = make(classifier, kind, *inputs, **settings)
+    if scores_of.trace_error(score, real.shape[1:]) is None:
+        score = jax.jit(score)
+    values = scores_of.in_chunks(score, real[1::2] if learns else real)
+    if not np.isfinite(values).all():
+        bad = np.flatnonzero(~np.isfinite(values))
+        raise ValueError(f"{len(bad)} of {len(values)} {name} scores of real images are NaN or infinite: "
+                         "check the classifier's numbers")  # fmt: skip
+    threshold = float(np.quantile(values, accept, method="higher"))
+    return Detector(name, functools.partial(scores_of.in_chunks, score), threshold)
+
+
+def figures(inliers: np.ndarray, outliers: np.ndarray) -> dict[str, float]:
+    """How well scores [N] of real and [M] of strange images are told apart.
+
+    Returns:
+      auroc; aupr with outliers as the positive class; fpr95, the share of outliers accepted where 95 % of the
+      inliers are (Hendrycks and Gimpel 2016; Liang et al. 2017, section 4.3).
+    """
+    from sklearn import metrics
+
+    values = np.concatenate([inliers, outliers])
+    strange = np.arange(len(values)) >= len(inliers)
+    threshold = np.quantile(inliers, 0.95, method="higher")
+    return {
+        "auroc": float(metrics.roc_auc_score(strange, values)),
+        "aupr": float(metrics.average_precision_score(strange, values)),
+        "fpr95": float(np.mean(outliers <= threshold)),
+    }
