@@ -170,14 +170,10 @@ def calibrate(
         labels of another length, accept out of range, scores that are not finite.
       TypeError: a detector of features and a classifier that has none, or an unknown setting.
     """
-    if name not in DETECTORS:
-        raise ValueError(f"unknown detector {name!r}: known are {', '.join(DETECTORS)}")
     if not 0 < accept < 1:
         raise ValueError(f"accept is {accept}: expected a share between 0 and 1, such as 0.95")
-    kind, (make, kinds, learns) = scores_of.kind_of(classifier, scores), DETECTORS[name]
-    if kind not in kinds:
-        fitting = ", ".join(n for n, d in DETECTORS.items() if kind in d.scores)
-        raise ValueError(f"detector {name} takes {' or '.join(kinds)}, and the classifier gives {kind}: take {fitting}")
+    kind = scores_of.kind_of(classifier, scores)
+    make, _, learns = _fitting(name, kind)
     real = pixels.check_unit(real_images)
     if len(real) < 2:
         raise ValueError(f"{len(real)} real images were given: a threshold needs many, such as 5,000")
@@ -196,6 +192,33 @@ def calibrate(
                          "check the classifier's numbers")  # fmt: skip
     threshold = float(np.quantile(values, accept, method="higher"))
     return Detector(name, functools.partial(scores_of.in_chunks, score), threshold)
+
+
+def from_card(name: str, classifier: Callable) -> Detector:
+    """The detector of a shipped classifier, with the threshold of its card; no data are needed.
+
+    Raises:
+      ValueError: the card has none for it; those that it has are listed.
+    """
+    line = _fitting(name, classifier.scores)
+    known = classifier.card.get("thresholds", {})
+    if name not in known:
+        have = f"has thresholds for {', '.join(known)}" if known else "has no thresholds"
+        raise ValueError(f"the card of {classifier.card['name']} {have}, and detector {name} was asked for: calibrate "
+                         "it on real images (--data-dir)")  # fmt: skip
+    score = jax.jit(line.make(classifier, classifier.scores))
+    return Detector(name, functools.partial(scores_of.in_chunks, score), known[name]["threshold"])
+
+
+def _fitting(name: str, kind: str) -> Kind:
+    """The line of the table, for numbers of a kind."""
+    if name not in DETECTORS:
+        raise ValueError(f"unknown detector {name!r}: known are {', '.join(DETECTORS)}")
+    kinds = DETECTORS[name].scores
+    if kind not in kinds:
+        fitting = ", ".join(n for n, d in DETECTORS.items() if kind in d.scores)
+        raise ValueError(f"detector {name} takes {' or '.join(kinds)}, and the classifier gives {kind}: take {fitting}")
+    return DETECTORS[name]
 
 
 def figures(inliers: np.ndarray, outliers: np.ndarray) -> dict[str, float]:

@@ -130,6 +130,65 @@ def save_sheet(path: Path, images: np.ndarray, titles: Sequence[Sequence[str]], 
     _save_figure(path, figure)
 
 
+def save_decoys(
+    path: Path, clean: np.ndarray, decoys: np.ndarray, before: np.ndarray, after: np.ndarray, rejected: np.ndarray
+) -> None:
+    """Draw clean images [N, H, W, 1] in [0, 1], their decoys, the difference, and every class's confidence.
+
+    `before` and `after` are confidences [N, K] of the two, `rejected` [N] of the decoys; ten images a row.
+    """
+    from matplotlib.figure import Figure
+
+    columns, parts = min(len(clean), 10), ("clean", "decoy", "difference", "confidence")
+    bands = -(-len(clean) // columns)
+    figure = Figure(figsize=(1.25 * columns + 0.9, 5.2 * bands), layout="constrained")
+    grid = figure.subplots(4 * bands, columns, squeeze=False)
+    largest = max(float(np.abs(decoys - clean).max()), 1e-3)
+    for axes in grid.ravel():
+        axes.set_axis_off()
+    for i in range(len(clean)):
+        band, column = divmod(i, columns)
+        change = decoys[i] - clean[i]
+        pictures = ((clean[i], 0, 1, "gray_r"), (decoys[i], 0, 1, "gray_r"), (change, -largest, largest, "bwr"))
+        for part, (image, low, high, colours) in enumerate(pictures):
+            axes = grid[4 * band + part, column]
+            axes.set_axis_on()
+            axes.set(xticks=[], yticks=[])
+            axes.imshow(image[..., 0], cmap=colours, vmin=low, vmax=high)
+        grid[4 * band, column].set_title(f"{before[i].max():.3f}", fontsize=9)
+        grid[4 * band + 1, column].set_title(
+            f"{after[i].max():.3f}{' rejected' if rejected[i] else ''}", fontsize=8, color="C3" if rejected[i] else "k"
+        )
+        axes, classes = grid[4 * band + 3, column], np.arange(before.shape[1])
+        axes.set_axis_on()
+        axes.bar(classes - 0.2, before[i], 0.4, color="0.6", label="clean")
+        axes.bar(classes + 0.2, after[i], 0.4, color="C3", label="decoy")
+        axes.set(ylim=(0, 1), xticks=classes, yticks=[0, 1] if column == 0 else [])
+        axes.tick_params(labelsize=6)
+        if column == 0:
+            for part, name in enumerate(parts):
+                grid[4 * band + part, 0].set_ylabel(name, fontsize=9)
+    grid[3, 0].legend(fontsize=6)
+    _save_figure(path, figure)
+
+
+def save_heat_map(
+    path: Path, values: np.ndarray, rows: Sequence[str], columns: Sequence[str], *, title: str, x: str, y: str
+) -> None:
+    """Draw shares [R, C] in percent as a map with their numbers; NaN stays empty."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(0.75 * len(columns) + 3.5, 0.4 * len(rows) + 2.2), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(values, cmap="viridis", vmin=0, vmax=100, aspect="auto")
+    for (r, c), value in np.ndenumerate(values):
+        if not np.isnan(value):
+            axes.text(c, r, f"{value:.0f}", ha="center", va="center", color="w" if value < 60 else "k", fontsize=8)
+    axes.set(title=title, xlabel=x, ylabel=y, yticks=range(len(rows)), yticklabels=rows, xticks=range(len(columns)))
+    axes.set_xticklabels(columns, rotation=40, ha="right", fontsize=8)
+    _save_figure(path, figure)
+
+
 def _save_figure(path: Path, figure) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)

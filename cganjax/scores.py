@@ -74,3 +74,9 @@ def in_chunks(function: Callable, images: Any) -> Any:
         return function(images)
     parts = [function(images[i : i + CHUNK]) for i in range(0, len(images), CHUNK)]
     return np.concatenate([np.asarray(part) for part in parts])
+
+
+def confidences_of(classifier: Callable, images: Any, scores: str | None = None) -> np.ndarray:
+    """The confidence of each class for any number of images: float32 [N, K]."""
+    kind = kind_of(classifier, scores)
+    return np.asarray(in_chunks(lambda x: confidences(numbers(classifier, x), kind), images))

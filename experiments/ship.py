@@ -1,7 +1,8 @@
 """Make a shipped checkpoint from a run: `python -m experiments.ship runs/mnist-s0 --name mnist`.
 
 Writes checkpoints/NAME/: weights.npz (plain arrays: the generator, the discriminator where it serves as a classifier,
-or the classifier), card.json, and of a generator grid.png.
+or the classifier), card.json, and of a generator grid.png. With --data-dir a classifier's card has the thresholds of
+its detectors: they accept 95 % of the first 5,000 test images, and beside each is the share of the others accepted.
 """
 
 import re
@@ -19,6 +20,9 @@ def main(argv=None) -> int:
     p.add_argument("--name", required=True, help="the name to ship it under")
     p.add_argument("--out", type=Path, default=Path("checkpoints"), help="the shelf (default: checkpoints)")
     p.add_argument("--quality", type=Path, metavar="JSON", help="figures for the card, from benchmarks.quality --json")
+    p.add_argument("--role", choices=("surrogate", "target", "onlooker"), action="append", default=[],
+                   help="what a classifier serves as among decoys, besides")  # fmt: skip
+    p.add_argument("--data-dir", metavar="DIR", help="where MNIST lies, for a classifier's thresholds")
     p.add_argument("--overwrite", action="store_true", help="replace a checkpoint of that name")
     cli.add_backend(p)
     args = p.parse_args(argv)
@@ -38,13 +42,36 @@ def main(argv=None) -> int:
     if "classifier" not in card["roles"]:
         parts.pop("discriminator", None)  # of use to its own training only
     roles = [role for role in card["roles"] if role in parts or role == "classifier"]
+    if args.role and "classifier" not in roles:
+        raise cli.UserError(f"{args.run} is no classifier, and --role {args.role[0]} was given: leave it out")
+    thresholds = {}
+    if args.data_dir and "classifier" in roles:
+        thresholds = {"thresholds": _thresholds(args.run, args.data_dir)}
     quality = files.read_json(args.quality) if args.quality else {}
     files.writable_folder(folder)
-    ckpt.write_shipped(folder, {**card, "name": folder.name, "roles": roles, "quality": quality}, parts)
+    card |= {"name": folder.name, "roles": roles + args.role, "quality": quality, **thresholds}
+    ckpt.write_shipped(folder, card, parts)
     size = (folder / ckpt.WEIGHTS).stat().st_size
     grid = f", grid {_write_grid(folder)}" if "generator" in roles else ""
     print(f"{folder}: {size / 2**20:.2f} MiB of weights ({', '.join(roles)}), step {card['steps']}{grid}")
     return cli.DONE
+
+
+def _thresholds(run: Path, data_dir: str) -> dict:
+    """For each detector that needs no more than a threshold."""
+    import numpy as np
+
+    from cganjax import data, detectors, pixels, sampling
+
+    classifier = sampling.load_classifier(run)
+    test = data.load("mnist", "test", data_dir)
+    images, found = pixels.rest_to_unit(test.images), {}
+    for name, line in detectors.DETECTORS.items():
+        if not line.learns and classifier.scores in line.scores:
+            detector = detectors.calibrate(name, classifier, images[:5000])
+            accepted = float(1 - np.mean(np.asarray(detector.rejects(images[5000:]))))
+            found[name] = {"threshold": detector.threshold, "accepted": accepted}
+    return found
 
 
 def _write_grid(folder: Path) -> Path:

@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # In order; files on one line may not import each other. A folder stands for all its files.
 ROOMS = (
     ("types",),
-    ("rng", "config", "files", "pixels", "scores"),
-    ("attacks", "augment", "data", "detectors", "losses", "models", "robustness", "state"),
+    ("augment", "rng", "config", "files", "pixels", "scores"),
+    ("attacks", "data", "detectors", "losses", "models", "robustness", "state"),
     ("decoys", "steps"),
     ("loop", "checkpoint"),
     ("sampling", "report"),

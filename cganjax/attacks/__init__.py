@@ -81,16 +81,14 @@ def ti(
 
 
 def ensemble(
-    keys: jax.Array, task: Task, *, steps: int = 20, share: float = 0.125, momentum: float = 1.0,
-    diversity: float = 0.7, translation: int = 0,
-) -> Found:  # fmt: skip
-    """What transfers best of ours: `di` against classifiers of several kinds, the last image and not the best.
+    keys: jax.Array, task: Task, *, steps: int = 30, share: float = 0.1, momentum: float = 1.0, views: int = 2
+) -> Found:
+    """What transfers best of ours: `mi` over several classifiers and views, the last image and not the best.
 
-    Dong et al. (arXiv 1710.06081), section 3.3; which settings, and against which classifiers they were chosen, is in
-    docs/decoys.md.
+    Several classifiers: Liu et al. (arXiv 1611.02770), section 5. Views: Athalye et al. (arXiv 1707.07397), eq. 3.
+    docs/decoys.md says against which classifiers these settings were chosen.
     """
-    settings = {"momentum": momentum, "diversity": diversity, "translation": translation}
-    return _descend(keys, task, steps=steps, share=share, best=False, **settings)
+    return _descend(keys, task, steps=steps, share=share, momentum=momentum, views=views, best=False)
 
 
 def coordinate(

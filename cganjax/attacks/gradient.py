@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cganjax import augment
 from cganjax.attacks import norms
 from cganjax.attacks.norms import Bounds
 
@@ -22,8 +23,9 @@ class Descent(NamedTuple):
     random_start: bool = False  # begin anywhere within the bounds, not at the clean image
     momentum: float = 0.0  # decay of the sum of the gradients so far
     diversity: float = 0.0  # probability that a step sees an image shrunk by up to an eighth and laid down elsewhere
+    views: int = 0  # gradients are averaged over so many views of an image: turned, shifted and noisy, see `view`
     translation: int = 0  # gradients are averaged over shifts of up to so many pixels
-    best: bool = True  # return the best image seen, not the last
+    best: bool = True  # return the best image seen, the clean one among them, not the last
 
 
 class _Walk(NamedTuple):
@@ -50,18 +52,19 @@ def descend(
     References:
       FGSM: Goodfellow et al. (arXiv 1412.6572), section 4. BIM: Kurakin et al. (1607.02533), section 2.2. PGD: Madry
       et al. (1706.06083), section 2.1. MI-FGSM: Dong et al. (1710.06081), eq. 6 and 7. DI-FGSM: Xie et al.
-      (1803.06978), eq. 4. TI-FGSM: Dong et al. (1904.02884), eq. 8.
+      (1803.06978), eq. 4. TI-FGSM: Dong et al. (1904.02884), eq. 8. Views: Athalye et al. (1707.07397), eq. 3.
     """
     images = bounds.clean
     if settings.random_start:
         images = norms.random_start(_folded(keys, settings.steps), norm, bounds)
-    walk = _Walk(images, jnp.zeros_like(images), images, jnp.full(len(images), jnp.inf))
+    walk = _Walk(images, jnp.zeros_like(images), bounds.clean, jnp.full(len(images), jnp.inf))
+    shown = settings.steps + settings.best
+    if settings.best and settings.random_start:
+        walk, shown = walk._replace(lowest=_value(objective, bounds.clean, labels)), shown + 1
     # A loop of Python, not of XLA: its CPU backend has its fast convolutions outside of loops only.
     for i in range(settings.steps):
         walk = _step(objective, norm, settings, _folded(keys, i), bounds, labels, walk)
-    if not settings.best:
-        return walk.images, settings.steps
-    return _last(objective, walk, labels), settings.steps + 1
+    return (_last(objective, walk, labels) if settings.best else walk.images), shown
 
 
 def _folded(keys: jax.Array, i: int) -> jax.Array:
@@ -71,12 +74,14 @@ def _folded(keys: jax.Array, i: int) -> jax.Array:
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _step(objective, norm, settings, keys, bounds, labels, walk):
     def seen(images):
+        if settings.views:
+            return sum(objective(view(_folded(keys, v), images), labels) for v in range(settings.views))
         return objective(diverse(keys, images, settings.diversity) if settings.diversity else images, labels)
 
     values, pullback = jax.vjp(seen, walk.images)
     (slope,) = pullback(jnp.ones_like(values))
     best, lowest = walk.best, walk.lowest
-    if settings.best and not settings.diversity:
+    if settings.best and not (settings.diversity or settings.views):
         best, lowest = _better(walk, values)
     if settings.translation:
         slope = smooth(slope, settings.translation)
@@ -85,6 +90,11 @@ def _step(objective, norm, settings, keys, bounds, labels, walk):
         slope = settings.momentum * walk.velocity + slope / jnp.maximum(size, jnp.finfo(size.dtype).tiny)
     images = norms.move(norm, bounds, walk.images, -slope, settings.share)
     return _Walk(images, slope, best, lowest)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _value(objective, images, labels):
+    return objective(images, labels)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -109,6 +119,17 @@ def diverse(keys: jax.Array, images: jax.Array, probability: float) -> jax.Array
             image, image.shape, (0, 1), jnp.stack([scale, scale]), place, "linear", antialias=False
         )
         return jnp.where(jax.random.bernoulli(key_whether, probability), small, image)
+
+    return jax.vmap(one)(keys, images)
+
+
+def view(keys: jax.Array, images: jax.Array) -> jax.Array:
+    """Each image turned by up to 15 degrees, shifted by up to 1.5 pixels, and with normal noise of std 0.1."""
+
+    def one(key: jax.Array, image: jax.Array) -> jax.Array:
+        key_move, key_noise = jax.random.split(key)
+        moved = augment.moved(key_move, image[None], shift=1.5, degrees=15.0)[0]
+        return moved + 0.1 * jax.random.normal(key_noise, image.shape)
 
     return jax.vmap(one)(keys, images)
 

@@ -128,7 +128,7 @@ def _ask(args, generator) -> int:
         turn_key = jax.random.fold_in(key, turn)
         images = np.asarray(sampling.sample_from(generator, turn_key, labels, truncation=args.truncation))
         for i, (image, label) in enumerate(zip(images, labels, strict=True)):
-            path = _unused(folder / f"{label}-s{args.seed}-{turn}-{i}.png", args.overwrite)
+            path = unused(folder / f"{label}-s{args.seed}-{turn}-{i}.png", args.overwrite)
             report.save_png(path, report.grid(image[None], 1), scale=4)
             says = ""
             if discriminator:
@@ -160,13 +160,13 @@ def parse_digits(text: str, num_classes: int):
 def _out_file(args, name: str) -> Path:
     if args.out is None or args.out.is_dir() or (not args.out.suffix and not args.out.is_file()):
         folder = files.writable_folder(args.out or Path("samples"))
-        return _unused(folder / f"{name}-s{args.seed}.png", args.overwrite)
+        return unused(folder / f"{name}-s{args.seed}.png", args.overwrite)
     if args.out.suffix.lower() not in (".png", ".npz"):
         raise cli.UserError(f"--out is {args.out}: give a name that ends in .png or .npz, or a folder")
     return files.new_file(args.out, args.overwrite)
 
 
-def _unused(path: Path, overwrite: bool) -> Path:
+def unused(path: Path, overwrite: bool) -> Path:
     """The path, or where it is taken the first of its name with a number that is not."""
     if overwrite:
         return path

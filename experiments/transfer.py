@@ -1,0 +1,266 @@
+"""Do decoys deceive classifiers that took no part? `python -m experiments.transfer --data-dir DIR`.
+
+Generated digits are attacked through the shipped surrogates, each alone and all together, and shown to the targets,
+which no attack has seen: the share that each detector rejects, and the share still read as the digit. Counted are the
+digits that the target read right and its detector accepted before. Beside them: random noise of the same size, real
+KMNIST characters, the attack on the target itself (white box), and onlookers, who took no part either and have seen
+noise: what do they read?
+
+Thresholds accept 95 % of the first 5,000 test images. Writes into --out: table.csv, heat-map.png, curve.png, sheet.png,
+and decoys/, from which an interrupted run goes on.
+"""
+
+import csv
+import dataclasses
+import io
+import re
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from cganjax import checkpoint, cli, data, files, pixels, report
+
+EPSILONS = (0.05, 0.1, 0.15, 0.2)
+ALL, NOISE, WHITE = "all surrogates", "random noise", "white box"
+
+
+def parser() -> cli.Parser:
+    """The command's flags."""
+    p = cli.Parser(prog="python -m experiments.transfer", description=__doc__)
+    p.add_argument("--n", type=int, default=1200, help="generated digits (default: 1200)")
+    p.add_argument("--epsilons", type=float, nargs="+", default=EPSILONS, metavar="E",
+                   help="largest changes of a pixel (default: .05 .1 .15 .2)")  # fmt: skip
+    for role in ("surrogate", "target", "onlooker"):
+        p.add_argument(f"--{role}s", nargs="+", metavar="CLASSIFIER",
+                       help=f"shipped names or runs (default: all shipped whose role is {role})")  # fmt: skip
+    p.add_argument("--quick", action="store_true", help="200 digits, epsilon .1 and .2, all surrogates alone, msp")
+    p.add_argument("--outside", action="store_true", help="also scikit-learn's classifiers as targets")
+    p.add_argument("--seed", type=int, default=0, help="of the digits and the attacks (default: 0)")
+    p.add_argument("--out", type=Path, default=Path("runs/transfer"), help="a folder (default: runs/transfer)")
+    cli.add_overwrite(p)
+    cli.add_backend(p)
+    p.add_argument("--data-dir", metavar="DIR", help="where mnist/ and kmnist/ lie (default: as for train)")
+    return p
+
+
+@dataclasses.dataclass
+class Judge:
+    """A target or onlooker with its detectors, and what it says of the clean digits."""
+
+    name: str
+    classifier: object
+    detectors: dict
+    read: np.ndarray  # bool [N], clean digits that are read as asked
+    accepted: dict  # bool [N] for each detector
+
+    def row(self, images: np.ndarray, labels: np.ndarray) -> dict:
+        """(rejected, read, counted) for each detector: shares of those that were usable before the attack."""
+        from cganjax import scores
+
+        kept = scores.confidences_of(self.classifier, images).argmax(axis=1) == labels
+        found = {}
+        for name, detector in self.detectors.items():
+            usable = self.read & self.accepted[name]
+            rejected = np.asarray(detector.rejects(images))
+            found[name] = (rejected[usable].mean(), kept[usable].mean(), int(usable.sum()))
+        return found
+
+
+def main(argv=None) -> int:
+    """Calibrate, attack, judge, draw."""
+    args = parser().parse_args(argv)
+    cli.check_seed(args.seed)
+    if args.quick:
+        args.n, args.epsilons = 200, (0.1, 0.2)
+    if args.n < 10 or not all(0 <= e <= 1 for e in args.epsilons):
+        raise cli.UserError(f"--n {args.n} and --epsilons {args.epsilons}: give at least 10, and sizes within 0 and 1")
+    names = {role: getattr(args, f"{role}s") or _of_role(role) for role in ("surrogate", "target", "onlooker")}
+    both = {*names["surrogate"]} & {*names["target"], *names["onlooker"]}
+    if both:
+        raise cli.UserError(f"{', '.join(sorted(both))}: given as surrogate and as target or onlooker; keep them apart")
+    cli.choose_backend(args.backend)
+    from cganjax import rng, sampling
+
+    test = data.load("mnist", "test", args.data_dir)
+    real = pixels.rest_to_unit(test.images)
+    labels = np.arange(args.n) % 10
+    key = rng.root(args.seed)
+    clean = np.asarray(sampling.sample(rng.stream(key, "digits"), labels))
+    loaded = {name: sampling.load_classifier(name) for group in names.values() for name in group}
+    targets = {name: loaded[name] for name in names["target"]}
+    if args.outside:
+        from experiments import outside
+
+        train = data.load("mnist", "train", args.data_dir)
+        targets |= outside.scikit_learn(pixels.rest_to_unit(train.images[:10000]), train.labels[:10000])
+    pictures = ("table.csv", "heat-map.png", "curve.png", "sheet.png")
+    written = {name: files.new_file(args.out / name, args.overwrite) for name in pictures}
+    store = files.writable_folder(args.out / "decoys")
+
+    judges = [_judge(name, c, real, test.labels, clean, labels, args.quick) for name, c in targets.items()]
+    onlookers = [_judge(name, loaded[name], real, test.labels, clean, labels, True) for name in names["onlooker"]]
+    rows = _of_real_images(judges, real, args.data_dir) + _of_clean_digits(judges, onlookers)
+    surrogates = {name: loaded[name] for name in names["surrogate"]}
+    plan = _plan(surrogates, targets, args.quick)
+    shown, began = {}, time.perf_counter()
+    for i, (attack, (classifiers, on)) in enumerate(plan.items()):
+        for epsilon in args.epsilons:
+            images = _decoys(store, key, clean, attack, classifiers, epsilon, args)
+            shown[attack, epsilon] = images
+            for judge in judges:
+                if on is None or judge.name == on:
+                    rows += [_line(attack, epsilon, judge.name, d, *f) for d, f in judge.row(images, labels).items()]
+            if on is None:
+                rows += [_line(attack, epsilon, o.name, "reads", np.nan, *o.row(images, labels)["msp"][1:])
+                         for o in onlookers]  # fmt: skip
+        left = (time.perf_counter() - began) / (i + 1) * (len(plan) - i - 1)
+        print(f"{attack}: {len(args.epsilons)} sizes, {left / 60:.1f} min left", flush=True)
+
+    _print_table(rows, args.epsilons, judges, onlookers)
+    _write_csv(written["table.csv"], rows)
+    _heat_map(written["heat-map.png"], rows, max(args.epsilons), plan, judges)
+    _curve(written["curve.png"], rows, args.epsilons, judges, onlookers)
+    rows_of_sheet = [clean, *(shown[ALL, e] for e in args.epsilons), shown[NOISE, max(args.epsilons)]]
+    sheet = np.concatenate([images[:20] for images in rows_of_sheet])
+    report.save_png(written["sheet.png"], report.grid(sheet, 20))
+    print("\n".join(map(str, written.values())))
+    return cli.DONE
+
+
+def _of_role(role: str) -> list[str]:
+    names = [name for name, card in checkpoint.checkpoints().items() if role in card["roles"]]
+    if not names:
+        raise cli.UserError(f"no shipped checkpoint has the role {role}: give --{role}s")
+    return names
+
+
+def _judge(name, classifier, real, real_labels, clean, labels, msp_alone) -> Judge:
+    from cganjax import detectors, scores
+
+    kind = scores.kind_of(classifier)
+    first = "max_sigmoid" if kind == "sigmoid" else "msp"
+    fitting = [d for d, line in detectors.DETECTORS.items()
+               if kind in line.scores and d != first and (hasattr(classifier, "features") or not line.learns)
+               and (d != "odin" or hasattr(classifier, "params"))]  # fmt: skip
+    made = {"msp" if d == first else d: detectors.calibrate(d, classifier, real[:5000], labels=real_labels[:5000])
+            for d in [first] + ([] if msp_alone else fitting)}  # fmt: skip
+    read = scores.confidences_of(classifier, clean).argmax(axis=1) == labels
+    return Judge(name, classifier, made, read, {d: ~np.asarray(x.rejects(clean)) for d, x in made.items()})
+
+
+def _line(attack, epsilon, judge, detector, rejected, read, counted) -> dict:
+    return {"attack": attack, "epsilon": epsilon, "judge": judge, "detector": detector,
+            "rejected": 100 * rejected, "read": 100 * read, "counted": counted}  # fmt: skip
+
+
+def _of_real_images(judges, real, data_dir) -> list[dict]:
+    """Real test images that no threshold was made from, and real characters that are no digits."""
+    try:
+        strange = pixels.rest_to_unit(data.load("kmnist", "test", data_dir).images[:5000])
+    except cli.UserError as error:
+        print(f"note: no row of KMNIST ({error})", file=sys.stderr)
+        strange = None
+    rows = []
+    for judge in judges:
+        for name, detector in judge.detectors.items():
+            for what, images in (("real digits", real[5000:]), ("real KMNIST", strange)):
+                if images is not None:
+                    rejected = np.asarray(detector.rejects(images)).mean()
+                    rows.append(_line(what, 0.0, judge.name, name, rejected, np.nan, len(images)))
+    return rows
+
+
+def _of_clean_digits(judges, onlookers) -> list[dict]:
+    """Generated digits before any attack: those rejected or misread are left out of all that follows."""
+    rows = []
+    for judge in judges:
+        rows += [_line("generated, no attack", 0.0, judge.name, name, 1 - ok.mean(), judge.read.mean(), len(ok))
+                 for name, ok in judge.accepted.items()]  # fmt: skip
+    return rows + [_line("generated, no attack", 0.0, o.name, "reads", np.nan, o.read.mean(), len(o.read))
+                   for o in onlookers]  # fmt: skip
+
+
+def _plan(surrogates, targets, quick) -> dict:
+    """Attack -> (what is attacked, the only target that it is shown to or None)."""
+    plan = {NOISE: (None, None), ALL: ([*surrogates.values()], None)}
+    if not quick:
+        plan |= {name: ([classifier], None) for name, classifier in surrogates.items()}
+        plan |= {f"{WHITE}: {name}": (c, name) for name, c in targets.items() if hasattr(c, "params")}
+    return plan
+
+
+def _decoys(store, key, clean, attack, classifiers, epsilon, args) -> np.ndarray:
+    """The decoys of one attack and size, made now or before."""
+    from cganjax import decoys, rng
+    from cganjax.attacks import norms
+
+    path = store / f"{re.sub('[^a-z0-9_]+', '-', attack)}-{epsilon:g}-n{args.n}-s{args.seed}.npz"
+    if path.exists():
+        with np.load(path) as kept:
+            return kept["images"]
+    attack_key = rng.stream(key, attack)
+    if classifiers is None:
+        bounds = norms.Bounds(clean, np.full(len(clean), epsilon, np.float32), np.ones_like(clean))
+        images = np.asarray(norms.random_start(rng.items(attack_key, len(clean)), "linf", bounds))
+    else:
+        images = decoys.decoy(attack_key, clean, classifiers, epsilon=epsilon).images
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, images=images)
+    files.write_file(path, buffer.getvalue())
+    return images
+
+
+def _print_table(rows, epsilons, judges, onlookers) -> None:
+    """By msp: rejected / still read, in percent."""
+    found = {(r["attack"], r["epsilon"], r["judge"]): r for r in rows if r["detector"] in ("msp", "reads")}
+    names = [j.name for j in (*judges, *onlookers)]
+    print(f"\n{'rejected / read, %, by msp':32}" + "".join(f"{n[:15]:>16}" for n in names))
+    for attack, epsilon in dict.fromkeys((r["attack"], r["epsilon"]) for r in rows):
+        cells = []
+        for name in names:
+            row = found.get((attack, epsilon, name))
+            parts = () if row is None else ("-" if np.isnan(row[k]) else f"{row[k]:.1f}" for k in ("rejected", "read"))
+            cells.append(f"{' / '.join(parts):>16}")
+        print(f"{attack + (f' {epsilon:g}' if epsilon else ''):32}" + "".join(cells))
+
+
+def _write_csv(path: Path, rows) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(rows[0])
+    writer.writerows([f"{v:.3f}" if isinstance(v, (float, np.floating)) else v for v in row.values()] for row in rows)
+    files.write_file(path, text.getvalue().encode())
+
+
+def _heat_map(path: Path, rows, epsilon, plan, judges) -> None:
+    columns = [(j.name, d) for j in judges for d in j.detectors]
+    attacks = ["real KMNIST", *(a for a in plan if not a.startswith(WHITE))]
+    found = {(r["attack"], r["judge"], r["detector"]): r["rejected"] for r in rows if r["epsilon"] in (0.0, epsilon)}
+    values = np.array([[found.get((a, *c), np.nan) for c in columns] for a in attacks])
+    report.save_heat_map(
+        path, values, attacks, [f"{j}, {d}" for j, d in columns], x="target, detector", y="attack",
+        title=f"rejected, %, at epsilon {epsilon:g}",
+    )  # fmt: skip
+
+
+def _curve(path: Path, rows, epsilons, judges, onlookers) -> None:
+    def values(attack, judge, what):
+        found = {r["epsilon"]: r[what] for r in rows
+                 if (r["attack"], r["judge"]) == (attack, judge) and r["detector"] in ("msp", "reads")}  # fmt: skip
+        return [found[e] for e in epsilons]
+
+    lines = []
+    for i, judge in enumerate(judges):
+        lines.append((judge.name, values(ALL, judge.name, "rejected"), {"color": f"C{i}"}))
+        lines.append((f"_{judge.name}", values(NOISE, judge.name, "rejected"), {"color": f"C{i}", "linestyle": ":"}))
+    lines += [(f"{o.name} reads", values(ALL, o.name, "read"), {"color": "k", "linestyle": "--"}) for o in onlookers]
+    report.save_lines(
+        path, epsilons, lines, x="epsilon (pixels in [0, 1])", y="rejected by msp (dotted: random noise), %",
+        title="decoys made through all surrogates, shown to targets that took no part",
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(cli.execute(main))
