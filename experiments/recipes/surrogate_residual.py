@@ -1,0 +1,29 @@
+"""surrogate_residual: a tiny residual CNN with batch norm, one of the classifiers that transferable decoys are made against.
+
+Source      ours
+Command     python -m experiments.train --recipe surrogate_residual --backend cpu --data-dir DIR
+"""
+
+from cganjax.config import AugmentedClassification
+
+CONFIG = AugmentedClassification(
+    recipe="surrogate_residual",
+    dataset="mnist",
+    split="train",
+    seed=0,
+    steps=468 * 6,  # 6 epochs
+    batch_size=128,
+    family="residual",
+    classifier={"width": 8, "blocks": 1},
+    learning_rate=2e-3,
+    weight_decay=0.01,
+    epoch_steps=468,
+    shift=1.0,
+    rotation=10.0,
+    noise=0.2,
+    adversary_epsilon=0.0,
+    adversary_steps=1,
+    log_every=117,
+    checkpoint_every=468,
+    keep=1,
+)
