@@ -113,7 +113,7 @@ def square(keys: jax.Array, task: Task, *, queries: int = 1000, share: float = 0
 
 
 def latent_only(
-    keys: jax.Array, task: Task, *, steps: int = 40, radius: float = 1.0, rate: float = 0.05, decay: float = 0.75
+    keys: jax.Array, task: Task, *, steps: int = 40, radius: float = 0.25, rate: float = 0.05, decay: float = 0.75
 ) -> Found:
     """The generator's latent moves, no pixel does by itself. Song et al. (arXiv 1805.07894), eq. 3."""
     del keys
@@ -123,7 +123,7 @@ def latent_only(
 
 
 def latent_and_pixel(
-    keys: jax.Array, task: Task, *, steps: int = 40, radius: float = 1.0, rate: float = 0.05, decay: float = 0.75,
+    keys: jax.Array, task: Task, *, steps: int = 40, radius: float = 0.25, rate: float = 0.05, decay: float = 0.75,
     pixel_steps: int = 20, share: float = 0.125,
 ) -> Found:  # fmt: skip
     """`latent`, and then `pgd` within epsilon of the image that it found."""

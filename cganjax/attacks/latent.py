@@ -14,7 +14,7 @@ class LatentDescent(NamedTuple):
     """How a latent moves."""
 
     steps: int = 40
-    radius: float = 1.0  # the largest distance from where it began, as a share of the length of the latent
+    radius: float = 0.25  # the largest distance from where it began, in lengths of the latent; then back to its sphere
     rate: float = 0.05  # length of a step, in the same measure
     decay: float = 0.75  # of the sum of the gradients so far
 

@@ -1,4 +1,4 @@
-"""surrogate_residual: a tiny residual CNN with batch norm, one of the classifiers that transferable decoys are made against.
+"""surrogate_residual: a tiny residual CNN with batch norm, one that transferable decoys are made against.
 
 Source      ours
 Command     python -m experiments.train --recipe surrogate_residual --backend cpu --data-dir DIR
