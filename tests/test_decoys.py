@@ -1,0 +1,266 @@
+"""`decoy`: what it checks, judges again and doubts; and its commands, on real classifiers."""
+
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import cganjax
+from cganjax import decoys, detectors, sampling
+from cganjax import scores as scores_of
+from cganjax.commands import decoy as decoy_command
+from experiments import outside, transfer, white_box
+
+KEY = jax.random.key(3)
+LABELS = np.arange(20) % 10
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return np.asarray(cganjax.sample(jax.random.key(5), LABELS))
+
+
+@pytest.fixture(scope="module")
+def lenet5():
+    classifier = sampling.load_classifier("lenet5")
+    return classifier, detectors.from_card("msp", classifier)
+
+
+def test_lenet5_rejects_what_it_still_reads(lenet5, digits):
+    classifier, detector = lenet5
+    result = cganjax.decoy(KEY, digits, classifier, epsilon=0.2, detector=detector)
+    assert not result.doubts
+    assert result.clean_rejected.mean() < 0.2 and result.rejected.mean() > 0.9 and result.label_kept.mean() > 0.9
+    assert_array_equal(result.rejected, np.asarray(detector.rejects(result.images)))
+    assert_allclose(result.confidence, scores_of.confidences_of(classifier, result.images).max(axis=1), rtol=1e-5)
+    assert np.abs(result.images - digits).max() <= 0.2 + 1e-6
+    both = cganjax.decoy(KEY, digits[:4], classifier, epsilon=0.1, detector=[detector, detector])
+    assert both.rejected.shape == both.clean_rejected.shape == (4, 2)
+
+
+def test_minimal_finds_the_smallest_epsilon(lenet5, digits):
+    classifier, detector = lenet5
+    result = cganjax.decoy(KEY, digits, classifier, epsilon=0.3, detector=detector, minimal=True, method="bim")
+    found = np.isfinite(result.epsilon)
+    assert found.mean() > 0.9 and np.all(result.rejected[found])
+    assert np.all(np.abs(result.images - digits).max(axis=(1, 2, 3))[found] <= result.epsilon[found] + 1e-6)
+    moved = found & (result.epsilon > 0.01)
+    less = cganjax.decoy(KEY, digits[moved], classifier, epsilon=0.8 * result.epsilon[moved], detector=detector,
+                         method="bim")  # fmt: skip
+    assert less.rejected.mean() < 0.2
+    assert result.queries.min() > 21 * 8
+    none = cganjax.decoy(KEY, digits, classifier, epsilon=0.001, detector=detector, minimal=True)
+    assert np.isnan(none.epsilon[~none.clean_rejected]).mean() > 0.8
+
+
+def test_label_scores_own_discriminator_is_a_classifier_of_sigmoids(digits):
+    classifier = sampling.load_classifier("label-score")
+    result = cganjax.decoy(KEY, digits, classifier, epsilon=0.1)
+    usable = result.clean_confidence > 0.5
+    assert usable.sum() >= 10 and np.all(result.confidence[usable] < 0.5)
+    features = classifier.features(digits)
+    last = classifier.params["Dense_1"]
+    assert_allclose(features @ last["kernel"] + last["bias"], classifier(digits), atol=1e-4)
+
+
+def test_an_ensemble_of_mixed_kinds_is_attacked_together(lenet5, digits):
+    other = sampling.load_classifier("label-score")
+    result = cganjax.decoy(KEY, digits[:6], [lenet5[0], other], epsilon=0.2, steps=10)
+    assert result.confidence.shape == result.clean_confidence.shape == result.label_kept.shape == (6, 2)
+    assert np.all(result.confidence.mean(axis=0) < result.clean_confidence.mean(axis=0) - 0.05)
+
+
+def test_other_libraries_models_are_attacked_by_queries(digits):
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(max_iter=300).fit(digits.reshape(20, -1), LABELS)
+    for method in ("square", "spsa", "coordinate"):
+        settings = {"square": {"queries": 60}, "spsa": {"steps": 5, "samples": 10}, "coordinate": {"rounds": 1}}[method]
+        result = cganjax.decoy(
+            KEY, digits[:5], lambda x: model.predict_proba(np.asarray(x).reshape(len(x), -1)), epsilon=0.1,
+            scores="probabilities", method=method, **settings,
+        )  # fmt: skip
+        assert result.confidence.mean() < result.clean_confidence.mean() - 0.01, method
+    with pytest.raises(TypeError, match=r"cannot be traced by JAX.*take a method of queries, coordinate, spsa, square"):
+        cganjax.decoy(KEY, digits, lambda x: model.predict_proba(np.asarray(x).reshape(len(x), -1)), epsilon=0.1)
+
+
+def test_pytorch_models_are_attacked_unmodified(digits):
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    made = outside.pytorch(digits.repeat(20, axis=0), LABELS.repeat(20), epochs=8)
+    result = cganjax.decoy(KEY, digits[:5], made, epsilon=0.2, method="square", queries=100)
+    assert result.confidence.mean() < result.clean_confidence.mean()
+
+
+# --- doubts and errors ------------------------------------------------------------------------------------------------
+
+
+class Flat:
+    """A classifier whose numbers jump: no gradient anywhere."""
+
+    def __call__(self, images):
+        return jnp.round(20 * jnp.asarray(images).mean(axis=(1, 2, 3)))[:, None] * jnp.array([[1.0, 0.0, -1.0]])
+
+
+def test_each_doubt_is_raised_where_it_should_be_and_explained(lenet5, digits):
+    classifier, detector = lenet5
+    random = np.random.default_rng(0)
+
+    def dice(images):
+        return random.normal(size=(len(images), 10))
+
+    def softmax(images):
+        return jax.nn.softmax(classifier(images))
+
+    strict = detector._replace(threshold=0.0)
+    cases = {
+        "zero_gradient": (Flat(), {}),
+        "random_classifier": (dice, {"method": "square", "queries": 5}),
+        "probabilities_as_logits": (softmax, {"steps": 2}),
+        "rejected_before": (classifier, {"detector": strict, "steps": 2}),
+        # A step up in disguise: the sign of the gradient is turned.
+        "noise_beats_gradient": (jax.custom_vjp(classifier.__call__), {"method": "fgsm", "keep_label": False}),
+    }
+    cases["noise_beats_gradient"][0].defvjp(
+        lambda x: (classifier(x), x), lambda x, g: (-jax.vjp(classifier.__call__, x)[1](g)[0],)
+    )
+    assert set(cases) == set(decoys.DOUBTS)
+    for name, (victim, settings) in cases.items():
+        with pytest.warns(decoys.Doubt, match=name):
+            result = cganjax.decoy(KEY, digits, victim, epsilon=0.1, **settings)
+        assert name in result.doubts
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert cganjax.decoy(KEY, digits, classifier, epsilon=0.1, detector=detector).doubts == ()
+    from pathlib import Path
+
+    page = (Path(__file__).parents[1] / "docs" / "doubts.md").read_text()
+    assert all(f"## {name}" in page for name in decoys.DOUBTS)
+
+
+BAD = {
+    "range": ({"images": np.full((2, 28, 28, 1), 255.0)}, ValueError, "look like 0..255: divide by 255"),
+    "signed": ({"images": np.full((2, 28, 28, 1), -1.0)}, ValueError, r"look like \[-1, 1\]"),
+    "shape": ({"images": np.zeros((2, 28, 28))}, ValueError, r"expected \[N, H, W, C\]"),
+    "empty": ({"images": np.zeros((0, 28, 28, 1))}, ValueError, "at least one"),
+    "negative": ({"epsilon": -0.1}, ValueError, "epsilon is -0.1: expected 0 to 1"),
+    "absurd": ({"epsilon": 25.5}, ValueError, "epsilon is 25.5: expected 0 to 1"),
+    "absurd l2": ({"epsilon": 99, "norm": "l2"}, ValueError, "expected 0 to 28"),
+    "nan": ({"epsilon": np.nan}, ValueError, "epsilon is nan"),
+    "epsilons": ({"epsilon": [0.1] * 3}, ValueError, r"shape \(3,\): expected one number, or 20"),
+    "method": ({"method": "pdg"}, ValueError, "unknown method 'pdg': known are auto, bim, coordinate, di"),
+    "objective": ({"objective": "low"}, ValueError, "unknown objective 'low': known are auto, confidence"),
+    "norm": ({"norm": "l1"}, ValueError, "unknown norm 'l1': known are linf, l2"),
+    "setting": ({"stpes": 3}, TypeError, "method pgd has no setting 'stpes': it has steps, share"),
+    "detector": ({"detector": "msp"}, TypeError, r"detector is 'msp', which is not calibrated: make one by cganjax"),
+    "labels": ({"labels": [1]}, ValueError, "20 images and 1 labels"),
+    "square l2": ({"method": "square", "norm": "l2"}, ValueError, "works in norm linf"),
+    "latent": ({"method": "latent"}, ValueError, "moves latents: give generator=, z= and labels="),
+    "minimal": ({"minimal": True}, ValueError, "without a detector"),
+    "output": ({"classifier": lambda x: jnp.sum(x, (1, 2, 3))}, ValueError, r"gives shape \(20,\) for 20 images"),
+    "one class": ({"classifier": lambda x: jnp.sum(x, (1, 2))}, ValueError, r"gives shape \(20, 1\)"),
+    "NaN": ({"classifier": lambda x: jnp.full((len(x), 3), jnp.nan)}, ValueError, "gives NaN or infinity for 20 of 20"),
+    "no classifier": ({"classifier": []}, TypeError, "expected a callable of images, or a list"),
+    "scores": ({"scores": "odds"}, ValueError, "expected one of logits, sigmoid, probabilities"),
+    "reference": ({"method": "coordinate", "reference": "old"}, ValueError, "expected current or clean"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_sentence(case, lenet5, digits):
+    changed, error, message = BAD[case]
+    given = {"images": digits, "classifier": lenet5[0], "epsilon": 0.1} | changed
+    with pytest.raises(error, match=message):
+        cganjax.decoy(KEY, given.pop("images"), given.pop("classifier"), **given)
+
+
+def test_latents_must_be_those_of_the_images(digits):
+    generator, classifier = cganjax.load("mnist"), sampling.load_classifier("lenet5")
+    z = jax.random.normal(KEY, (20, generator.latent_size))
+    given = {"generator": generator, "z": z, "labels": LABELS, "method": "latent"}
+    with pytest.raises(ValueError, match="images are not generator"):
+        cganjax.decoy(KEY, digits, classifier, epsilon=0, **given)
+    with pytest.raises(ValueError, match="method latent adds no pixel noise"):
+        cganjax.decoy(KEY, np.asarray(generator(z, LABELS)), classifier, epsilon=0.1, **given)
+    with pytest.raises(ValueError, match="moves no latent"):
+        cganjax.decoy(KEY, digits, classifier, epsilon=0.1, **(given | {"method": "pgd"}))
+
+
+# --- commands ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_decoy_command_prints_each_digit_and_writes_a_sheet(command, tmp_path):
+    code, out, err = command(decoy_command, "314", "--seed", 1)
+    assert code == 0, err
+    lines = out.splitlines()
+    assert [line.split(":")[0] for line in lines[:3]] == ["3", "1", "4"]
+    assert all("->" in line and ("rejected" in line or "accepted" in line) for line in lines[:3])
+    assert (tmp_path / lines[-1]).stat().st_size > 5000
+    again = command(decoy_command, "314", "--seed", 1)[1].splitlines()
+    assert again[:3] == lines[:3] and again[-1] != lines[-1]  # the same decoys, and no file lost
+    code, out, _ = command(decoy_command, "31", "--target", "lenet5", "--surrogates", "surrogate-mlp", "surrogate-cnn",
+                           "--epsilon", 0.2, "--set", "steps=3", "--out", "mine.png")  # fmt: skip
+    assert code == 0 and "of surrogate-mlp, surrogate-cnn" in out and (tmp_path / "mine.png").exists()
+    code, out, _ = command(decoy_command, "7", "--target", "lenet5", "--method", "latent", "--set", "steps=2")
+    assert code == 0
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["3", "--method", "pdg"], "unknown method 'pdg': known are auto"),
+    (["3", "--epsilon", "-1"], "epsilon is -1.0: expected 0 to 1"),
+    (["3x"], "'x' at position 1 is no label"),
+    (["3", "--target", "mnist"], "holds no classifier"),
+    (["3", "--target", "nothing"], "no checkpoint 'nothing'"),
+    (["3", "--detector", "knn"], "has thresholds for energy, max_logit, max_sigmoid"),
+    (["3", "--detector", "mps"], "unknown detector 'mps'"),
+    (["3", "--set", "steps"], "give it as key=value"),
+    (["3", "--set", "stpes=3"], "has no setting 'stpes'"),
+    (["3", "--surrogates", "label-score"], "is the target and among the surrogates"),
+    (["3", "--out", "a.jpg"], "ends in .png"),
+    (["3", "--checkpoint", "lenet5"], "holds no generator"),
+])  # fmt: skip
+def test_the_decoy_command_refuses_in_one_sentence(arguments, message, command):
+    code, out, err = command(decoy_command, *arguments)
+    assert code == 2 and message in err and err.count("\n") == 1 and not out
+
+
+def test_transfer_makes_its_table_and_goes_on_from_kept_decoys(command, data_dir, tmp_path):
+    flags = ["--n", 20, "--epsilons", 0.2, "--quick", "--surrogates", "surrogate-mlp", "--targets", "lenet5",
+             "--onlookers", "onlooker", "--data-dir", data_dir, "--out", "t"]  # fmt: skip
+    code, out, err = command(transfer, *[f for f in flags if f != "--quick"])
+    assert code == 0, err
+    assert {p.suffix for p in (tmp_path / "t").iterdir()} == {".csv", ".png", ""}
+    table = (tmp_path / "t/table.csv").read_text().splitlines()
+    assert table[0] == "attack,epsilon,judge,detector,rejected,read,counted"
+    found = {line.split(",")[0] for line in table[1:]}
+    assert {"random noise", "all surrogates", "surrogate-mlp", "white box: lenet5", "generated, no attack"} <= found
+    detector_rows = {line.split(",")[3] for line in table if line.startswith("all surrogates,0.2")}
+    assert detector_rows == {"msp", "energy", "knn", "mahalanobis", "max_logit", "odin", "reads"}
+    kept = sorted((tmp_path / "t/decoys").iterdir())
+    stamps = [p.stat().st_mtime_ns for p in kept]
+    assert command(transfer, *[f for f in flags if f != "--quick"])[0] == 2  # the table is not lost unasked
+    code, again, err = command(transfer, *[f for f in flags if f != "--quick"], "--overwrite")
+    assert code == 0, err
+    assert [p.stat().st_mtime_ns for p in kept] == stamps
+    assert (tmp_path / "t/table.csv").read_text().splitlines() == table
+    code, _, err = command(transfer, "--surrogates", "lenet5", "--targets", "lenet5", "--data-dir", data_dir)
+    assert code == 2 and "lenet5: given as surrogate and as target" in err
+
+
+def test_white_box_goes_on_with_its_table(command, data_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(white_box, "ROWS", {"lenet5": [("fgsm", 0.1, {}), ("latent", 0.0, {"steps": 2})]})
+    code, out, err = command(white_box, "--n", 10, "--out", "w.csv", "--data-dir", data_dir, "--targets", "lenet5")
+    assert code == 0, err
+    before = (tmp_path / "w.csv").read_text()
+    assert before.count("\n") == 3 and before.splitlines()[1].startswith("lenet5,fgsm,0.1,10,")
+    assert command(white_box, "--n", 10, "--out", "w.csv", "--data-dir", data_dir, "--targets", "lenet5")[0] == 0
+    assert (tmp_path / "w.csv").read_text() == before
+
+
+def test_outside_tabulates(command, data_dir):
+    code, out, err = command(outside, "--n", 10, "--queries", 20, "--data-dir", data_dir)
+    assert code == 0, err
+    assert "random forest" in out and "SVM" in out and "square" in out
