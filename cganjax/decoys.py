@@ -208,7 +208,7 @@ class _Judge(NamedTuple):
 
 
 def _judge(classifier, scores, detector) -> _Judge:
-    several = isinstance(classifier, (list, tuple))
+    several = isinstance(classifier, (list, tuple)) and not callable(classifier)  # a record may be callable
     classifiers = tuple(classifier) if several else (classifier,)
     if not classifiers or not all(callable(c) for c in classifiers):
         raise TypeError(f"classifier is {classifier!r}: expected a callable of images, or a list of them")

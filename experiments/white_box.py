@@ -51,7 +51,7 @@ def main(argv=None) -> int:
     from cganjax import decoys, detectors, rng, sampling, scores
 
     files.writable_folder(args.out.parent)
-    done = [] if args.overwrite or not args.out.exists() else list(csv.DictReader(args.out.open()))
+    done = [] if args.overwrite or not args.out.exists() else list(csv.DictReader(args.out.read_text().splitlines()))
     test = data.load("mnist", "test", args.data_dir)
     real = pixels.rest_to_unit(test.images[:5000])
     key, labels, generator = rng.root(args.seed), np.arange(args.n) % 10, sampling.load("mnist")

@@ -217,7 +217,8 @@ def test_coordinate_is_the_published_loop(reference):
 # Every method with every setting of its own, away from the default.
 SETTINGS = {
     "bim": {"steps": 5, "share": 0.3},
-    "coordinate": {"step": 0.05, "rounds": 2, "stop": 0.1, "reference": "clean"},
+    # A second round against the clean image's value would raise every pixel: the first has lowered it.
+    "coordinate": {"step": 0.05, "rounds": 1, "stop": 0.1, "reference": "clean"},
     "di": {"steps": 5, "share": 0.3, "momentum": 0.5, "diversity": 0.9},
     "ensemble": {"steps": 5, "share": 0.3, "momentum": 0.5, "views": 1},
     "fgsm": {},
