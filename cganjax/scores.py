@@ -62,7 +62,8 @@ def numbers(classifier: Callable, images: Any) -> jax.Array:
 def trace_error(function: Callable, shape: tuple[int, ...]) -> Exception | None:
     """What JAX says when it traces a function of images [N, H, W, C] of this shape [H, W, C]; None where it can."""
     try:
-        jax.eval_shape(function, jax.ShapeDtypeStruct((2, *shape), jnp.float32))
+        # Through a function of ours: JAX refers weakly to what it traces, and some callables cannot be referred to so.
+        jax.eval_shape(lambda images: function(images), jax.ShapeDtypeStruct((2, *shape), jnp.float32))
     except Exception as error:  # of any kind: it is someone's own code that was run
         return error
     return None

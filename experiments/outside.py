@@ -4,17 +4,18 @@ A random forest and a support vector machine of scikit-learn, and a small networ
 are trained on 10,000 images of MNIST; methods `square` and `spsa` then ask for their scores and see nothing else.
 """
 
+import dataclasses
 import sys
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
 from cganjax import cli, data, pixels
 
 
-class Outside(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Outside:
     """A model of another library as `cganjax.decoy` takes it."""
 
     answer: Callable[[np.ndarray], np.ndarray]

@@ -2,6 +2,9 @@
 
 Source      ours
 Command     python -m experiments.train --recipe surrogate_mlp --backend cpu --data-dir DIR
+Hardware    one core of an AMD EPYC (AVX-512), shared with other work for a part of the time
+Time        22 s for 9,360 steps
+Result      seed 0: 98.26 % of test images; shipped as `surrogate-mlp`; what decoys do to it: docs/decoys.md
 """
 
 from cganjax.config import AugmentedClassification

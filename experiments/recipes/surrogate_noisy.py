@@ -2,6 +2,9 @@
 
 Source      ours
 Command     python -m experiments.train --recipe surrogate_noisy --backend cpu --data-dir DIR
+Hardware    one core of an AMD EPYC (AVX-512), shared with other work for a part of the time
+Time        163 s for 4,680 steps
+Result      seed 0: 99.51 % of test images; shipped as `surrogate-noisy`; what decoys do to it: docs/decoys.md
 """
 
 from cganjax.config import AugmentedClassification

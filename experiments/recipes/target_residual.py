@@ -2,6 +2,9 @@
 
 Source      ours
 Command     python -m experiments.train --recipe target_residual --backend cpu --data-dir DIR
+Hardware    one core of an AMD EPYC (AVX-512), shared with other work for a part of the time
+Time        338 s for 2,808 steps
+Result      seed 0: 99.44 % of test images; shipped as `target-residual`; what decoys do to it: docs/decoys.md
 """
 
 from cganjax.config import AugmentedClassification
