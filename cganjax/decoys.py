@@ -71,8 +71,9 @@ def decoy(
     Args:
       key: one `jax.random.key`.
       images: float [N, H, W, C] in [0, 1], ink = 1.
-      classifier: images -> numbers [N, K], or a list of such, attacked together. JAX must be able to trace it, unless
-        the method works by queries ("coordinate", "spsa", "square"): then any callable on NumPy arrays will do.
+      classifier: images -> numbers [N, K], or a list of such, attacked together; pure: the same object is the same
+        function. JAX must be able to trace it, unless the method works by queries ("coordinate", "spsa", "square"):
+        then any callable on NumPy arrays will do.
       epsilon: the largest change, in the norm; a number, or one an image [N].
       method: a key of `attacks.METHODS`; "auto" is "pgd" for one classifier and `TRANSFER` for a list.
       detector: calibrated, or a list of them: `rejected` is by their thresholds.
@@ -107,6 +108,10 @@ def decoy(
     sizes = _sizes(epsilon, clean, norm)
     name = method if method != "auto" else TRANSFER if judge.several else "pgd"
     line = attacks.check(name, settings)
+    if chunk < 1:
+        raise ValueError(f"chunk is {chunk}: expected at least 1 image at once")
+    if name == "coordinate" and objective != "auto":
+        raise ValueError(f"objective is {objective}: method coordinate lowers the highest confidence, leave it out")
     if minimal and not judge.detectors:
         raise ValueError("minimal was asked for without a detector: give one from cganjax.calibrate")
     if minimal and line.latent:
@@ -116,7 +121,7 @@ def decoy(
     if line.gradient:
         _check_traceable(judge.classifiers, clean.shape[1:], name)
     goal = objectives.Goal(
-        judge.classifiers,
+        tuple(map(objectives.Held, judge.classifiers)),
         judge.kinds,
         tuple(objectives.choose(objective, kind, several=judge.several) for kind in judge.kinds),
         keep=KEEP if keep_label else 0.0,
@@ -138,6 +143,8 @@ def decoy(
     if minimal:
         found, sizes = _smallest(attack, found, batch, judge, before)
     after = judge.look(found.images)
+    within = np.where(np.isnan(sizes), batch.bounds.epsilon, sizes)
+    batch = batch._replace(bounds=batch.bounds._replace(epsilon=within))
     doubts = _doubts(judge, goal, batch, norm, before, after, by_gradient=line.gradient and not line.latent)
     for doubt in doubts:
         warnings.warn(f"{doubt}: {DOUBTS[doubt]} (docs/doubts.md)", Doubt, stacklevel=2)
@@ -186,6 +193,9 @@ class _Judge(NamedTuple):
             if not np.isfinite(found).all():
                 raise ValueError(f"{which} gives NaN or infinity for {(~np.isfinite(found)).any(axis=1).sum()} of "
                                  f"{len(images)} images: expected finite numbers")  # fmt: skip
+            if self.kinds[m] == "probabilities" and not (found.min() >= 0 and found.max() <= 1 + 1e-3):
+                raise ValueError(f"{which} gives numbers in [{found.min():g}, {found.max():g}], and was said to give "
+                                 'probabilities: expected [0, 1], or scores="logits"')  # fmt: skip
             numbers.append(found)
         confidence = [
             np.asarray(scores_of.confidences(n, k).max(axis=1)) for n, k in zip(numbers, self.kinds, strict=True)
@@ -274,7 +284,9 @@ def _attack(line: attacks.Method, goal: Goal, norm: str, settings: Mapping[str, 
     bounds = batch.bounds
     if found.z is not None:
         bounds = bounds._replace(clean=task.generator(found.z, task.classes))
-    return found._replace(images=norms.project(norm, bounds, jnp.asarray(found.images)))
+    images = jnp.asarray(found.images)
+    images = jnp.where(jnp.isnan(images), bounds.clean, images)  # of a gradient that is not finite, a doubt says
+    return found._replace(images=norms.project(norm, bounds, images))
 
 
 def _value(goal: Goal, images, labels):
@@ -315,7 +327,7 @@ def _smallest(attack: Callable, found: attacks.Found, batch: _Batch, judge: _Jud
 # --- doubts -----------------------------------------------------------------------------------------------------------
 
 DOUBTS = {
-    "zero_gradient": "the gradient is zero on some images, so that nothing was attacked there",
+    "zero_gradient": "the gradient is zero or not finite on some images, so that nothing was attacked there",
     "random_classifier": "the classifier answers the same image differently each time",
     "probabilities_as_logits": 'its numbers are probabilities, and were taken as logits: give scores="probabilities"',
     "noise_beats_gradient": "random noise of the same size lowers the confidence more than the attack did",
@@ -329,7 +341,8 @@ def _doubts(judge, goal, batch, norm, before, after, *, by_gradient: bool) -> tu
     clean, found = few.bounds.clean, []
     if by_gradient:
         slope = jax.grad(lambda x: goal(x, jnp.asarray(few.labels)).sum())(jnp.asarray(clean))
-        if (np.abs(slope).max(axis=(1, 2, 3)) == 0).any():
+        steepest = np.abs(slope).max(axis=(1, 2, 3))
+        if not (np.isfinite(steepest) & (steepest > 0)).all():
             found.append("zero_gradient")
     again = judge.look(clean)
     if any(np.abs(a - b[:100]).max() > 1e-3 * max(1.0, np.abs(a).max())

@@ -181,6 +181,8 @@ def calibrate(
         raise ValueError(f"{len(real)} real images and {len(labels)} labels were given: expected as many of each")
     if learns and not hasattr(classifier, "features"):
         raise TypeError(f"detector {name} works on features, and this classifier has no .features(images): take msp")
+    if name == "odin" and scores_of.trace_error(classifier, real.shape[1:]) is not None:
+        raise TypeError("detector odin needs the classifier's gradient, and JAX cannot trace it: take msp or energy")
     inputs = (real[::2], None if labels is None else np.asarray(labels)[::2]) if learns else ()
     score = make(classifier, kind, *inputs, **settings)
     if scores_of.trace_error(score, real.shape[1:]) is None:

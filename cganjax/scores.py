@@ -39,9 +39,7 @@ def log_odds(numbers: jax.Array, scores: str) -> jax.Array:
     if scores == "sigmoid":
         return jnp.max(numbers, axis=-1)
     if scores == "probabilities":
-        limit = jnp.finfo(numbers.dtype).eps / 2
-        p = jnp.clip(jnp.max(numbers, axis=-1), limit, 1.0 - limit)
-        return jnp.log(p) - jnp.log1p(-p)
+        numbers = jnp.log(jnp.maximum(numbers, jnp.finfo(numbers.dtype).tiny))
     top = jax.nn.one_hot(jnp.argmax(numbers, axis=-1), numbers.shape[-1], dtype=bool)
     return jnp.max(numbers, axis=-1) - jax.nn.logsumexp(jnp.where(top, -jnp.inf, numbers), axis=-1)
 

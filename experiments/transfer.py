@@ -16,6 +16,7 @@ import io
 import re
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def parser() -> cli.Parser:
     p.add_argument("--quick", action="store_true", help="200 digits, epsilon .1 and .2, all surrogates alone, msp")
     p.add_argument("--outside", action="store_true", help="also scikit-learn's classifiers as targets")
     p.add_argument("--seed", type=int, default=0, help="of the digits and the attacks (default: 0)")
-    p.add_argument("--out", type=Path, default=Path("runs/transfer"), help="a folder (default: runs/transfer)")
+    p.add_argument("--out", type=Path, help="a folder (default: runs/transfer, or runs/transfer-quick)")
     cli.add_overwrite(p)
     cli.add_backend(p)
     p.add_argument("--data-dir", metavar="DIR", help="where mnist/ and kmnist/ lie (default: as for train)")
@@ -54,6 +55,13 @@ class Judge:
     detectors: dict
     read: np.ndarray  # bool [N], clean digits that are read as asked
     accepted: dict  # bool [N] for each detector
+
+    def reads(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
+        """The share still read as asked, of all digits that were before the attack, and their number."""
+        from cganjax import scores
+
+        kept = scores.confidences_of(self.classifier, images).argmax(axis=1) == labels
+        return kept[self.read].mean(), int(self.read.sum())
 
     def row(self, images: np.ndarray, labels: np.ndarray) -> dict:
         """(rejected, read, counted) for each detector: shares of those that were usable before the attack."""
@@ -74,6 +82,7 @@ def main(argv=None) -> int:
     cli.check_seed(args.seed)
     if args.quick:
         args.n, args.epsilons = 200, (0.1, 0.2)
+    args.out = args.out or Path("runs/transfer-quick" if args.quick else "runs/transfer")
     if args.n < 10 or not all(0 <= e <= 1 for e in args.epsilons):
         raise cli.UserError(f"--n {args.n} and --epsilons {args.epsilons}: give at least 10, and sizes within 0 and 1")
     names = {role: getattr(args, f"{role}s") or _of_role(role) for role in ("surrogate", "target", "onlooker")}
@@ -113,8 +122,7 @@ def main(argv=None) -> int:
                 if on is None or judge.name == on:
                     rows += [_line(attack, epsilon, judge.name, d, *f) for d, f in judge.row(images, labels).items()]
             if on is None:
-                rows += [_line(attack, epsilon, o.name, "reads", np.nan, *o.row(images, labels)["msp"][1:])
-                         for o in onlookers]  # fmt: skip
+                rows += [_line(attack, epsilon, o.name, "reads", np.nan, *o.reads(images, labels)) for o in onlookers]
         left = (time.perf_counter() - began) / (i + 1) * (len(plan) - i - 1)
         print(f"{attack}: {len(args.epsilons)} sizes, {left / 60:.1f} min left", flush=True)
 
@@ -193,10 +201,15 @@ def _plan(surrogates, targets, quick) -> dict:
 
 def _decoys(store, key, clean, attack, classifiers, epsilon, args) -> np.ndarray:
     """The decoys of one attack and size, made now or before."""
+    import jax
+
     from cganjax import decoys, rng
     from cganjax.attacks import norms
 
-    path = store / f"{re.sub('[^a-z0-9_]+', '-', attack)}-{epsilon:g}-n{args.n}-s{args.seed}.npz"
+    # Decoys of other weights or other classifiers are others.
+    victims = [] if classifiers is None else classifiers if isinstance(classifiers, list) else [classifiers]
+    stamp = zlib.crc32(b"".join(np.asarray(x).tobytes() for c in victims for x in jax.tree.leaves(c.params)))
+    path = store / f"{re.sub('[^A-Za-z0-9_]+', '-', attack)}-{epsilon:g}-n{args.n}-s{args.seed}-{stamp:08x}.npz"
     if path.exists():
         with np.load(path) as kept:
             return kept["images"]

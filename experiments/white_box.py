@@ -29,8 +29,8 @@ ROWS = {
         ("coordinate", 0.2, {}),
     ],
 }  # fmt: skip
-COLUMNS = ("target", "method", "epsilon", "digits", "counted", "below_half", "rejected", "kept", "both", "onlooker",
-           "queries", "seconds")  # fmt: skip
+COLUMNS = ("target", "method", "epsilon", "seed", "digits", "counted", "below_half", "rejected", "kept", "both",
+           "onlooker", "queries", "seconds")  # fmt: skip
 
 
 def main(argv=None) -> int:
@@ -70,7 +70,7 @@ def main(argv=None) -> int:
             usable = before.max(axis=1) > 0.5
         for method, epsilon, settings in ROWS[target]:
             same = [r for r in done if (r["target"], r["method"], float(r["epsilon"])) == (target, method, epsilon)
-                    and int(r["digits"]) == args.n]  # fmt: skip
+                    and (int(r["digits"]), int(r["seed"])) == (args.n, args.seed)]  # fmt: skip
             if same:
                 print("  ".join(f"{v:>10}" for v in same[0].values()))
                 continue
@@ -84,7 +84,7 @@ def main(argv=None) -> int:
             seconds = time.perf_counter() - began
             read = scores.confidences_of(onlooker, result.images).argmax(axis=1) == labels[usable]
             share = lambda x: f"{100 * np.mean(x):.2f}"  # noqa: E731
-            row = (target, method, epsilon, args.n, int(usable.sum()), share(result.confidence < 0.5),
+            row = (target, method, epsilon, args.seed, args.n, int(usable.sum()), share(result.confidence < 0.5),
                    share(result.rejected), share(result.label_kept), share(result.rejected & result.label_kept),
                    share(read), int(result.queries.mean()), f"{seconds:.1f}")  # fmt: skip
             done.append(dict(zip(COLUMNS, map(str, row), strict=True)))

@@ -129,7 +129,7 @@ def test_verbs(command):
     code, out, _ = command(package, "--help")
     assert code == 0 and "sample" in out
     code, _, err = command(package, "smaple")
-    assert code == 2 and "known are classify, doctor, sample" in err
+    assert code == 2 and "known are classify, decoy, doctor, sample" in err
 
 
 def test_blocks_show_two_rows_a_line():

@@ -95,6 +95,21 @@ def test_pytorch_models_are_attacked_unmodified(digits):
     assert result.confidence.mean() < result.clean_confidence.mean()
 
 
+def test_classifiers_without_a_hash_and_probabilities_of_one_are_attacked(lenet5, digits):
+    class Record(dict):  # a dict has no hash
+        def __call__(self, images):
+            return jax.nn.softmax(3.0 * lenet5[0](images))
+
+    result = cganjax.decoy(KEY, digits, Record(), epsilon=0.2, scores="probabilities", keep_label=False)
+    assert not result.doubts and (np.abs(result.images - digits).max(axis=(1, 2, 3)) > 0.05).all()
+    assert result.confidence.mean() < result.clean_confidence.mean() - 0.1
+
+
+def test_minimal_raises_no_doubt_of_its_own(lenet5, digits):
+    result = cganjax.decoy(KEY, digits[:6], lenet5[0], epsilon=0.3, detector=lenet5[1], minimal=True, steps=5)
+    assert result.doubts == ()
+
+
 # --- doubts and errors ------------------------------------------------------------------------------------------------
 
 
@@ -165,6 +180,11 @@ BAD = {
     "NaN": ({"classifier": lambda x: jnp.full((len(x), 3), jnp.nan)}, ValueError, "gives NaN or infinity for 20 of 20"),
     "no classifier": ({"classifier": []}, TypeError, "expected a callable of images, or a list"),
     "scores": ({"scores": "odds"}, ValueError, "expected one of logits, sigmoid, probabilities"),
+    "chunk": ({"chunk": 0}, ValueError, "chunk is 0"),
+    "steps": ({"steps": 0}, ValueError, "steps is 0: expected a whole number of at least 1"),
+    "steps of 40.0": ({"steps": 40.0}, ValueError, "steps is 40.0"),
+    "coordinate": ({"method": "coordinate", "objective": "uniform"}, ValueError, "lowers the highest confidence"),
+    "probabilities": ({"scores": "probabilities"}, ValueError, "was said to give probabilities: expected"),
     "reference": ({"method": "coordinate", "reference": "old"}, ValueError, "expected current or clean"),
 }
 
@@ -255,7 +275,7 @@ def test_white_box_goes_on_with_its_table(command, data_dir, tmp_path, monkeypat
     code, out, err = command(white_box, "--n", 10, "--out", "w.csv", "--data-dir", data_dir, "--targets", "lenet5")
     assert code == 0, err
     before = (tmp_path / "w.csv").read_text()
-    assert before.count("\n") == 3 and before.splitlines()[1].startswith("lenet5,fgsm,0.1,10,")
+    assert before.count("\n") == 3 and before.splitlines()[1].startswith("lenet5,fgsm,0.1,0,10,")
     assert command(white_box, "--n", 10, "--out", "w.csv", "--data-dir", data_dir, "--targets", "lenet5")[0] == 0
     assert (tmp_path / "w.csv").read_text() == before
 

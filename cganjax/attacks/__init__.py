@@ -70,7 +70,7 @@ def di(
     diversity: float = 0.5,
 ) -> Found:  # fmt: skip
     """`mi` on images shrunk and laid down anew at each step. Xie et al. (arXiv 1803.06978), eq. 4, M-DI2-FGSM."""
-    return _descend(keys, task, steps=steps, share=share, momentum=momentum, diversity=diversity)
+    return _descend(keys, task, steps=steps, share=share, momentum=momentum, diversity=diversity, best=False)
 
 
 def ti(
@@ -169,4 +169,7 @@ def check(name: str, settings: Mapping[str, Any]) -> Method:
     for setting in settings:
         if setting not in known:
             raise TypeError(f"method {name} has no setting {setting!r}: it has {', '.join(known) or 'none'}")
+        if setting in ("steps", "pixel_steps", "queries", "samples", "rounds", "views"):
+            if isinstance(settings[setting], bool) or not isinstance(settings[setting], int) or settings[setting] < 1:
+                raise ValueError(f"{setting} is {settings[setting]!r}: expected a whole number of at least 1")
     return METHODS[name]

@@ -25,7 +25,7 @@ class Descent(NamedTuple):
     diversity: float = 0.0  # probability that a step sees an image shrunk by up to an eighth and laid down elsewhere
     views: int = 0  # gradients are averaged over so many views of an image: turned, shifted and noisy, see `view`
     translation: int = 0  # gradients are averaged over shifts of up to so many pixels
-    best: bool = True  # return the best image seen, the clean one among them, not the last
+    best: bool = True  # return the best image seen, the clean one among them, not the last; not with random views
 
 
 class _Walk(NamedTuple):
@@ -58,7 +58,7 @@ def descend(
     if settings.random_start:
         images = norms.random_start(_folded(keys, settings.steps), norm, bounds)
     walk = _Walk(images, jnp.zeros_like(images), bounds.clean, jnp.full(len(images), jnp.inf))
-    shown = settings.steps + settings.best
+    shown = settings.steps * max(settings.views, 1) + settings.best
     if settings.best and settings.random_start:
         walk, shown = walk._replace(lowest=_value(objective, bounds.clean, labels)), shown + 1
     # A loop of Python, not of XLA: its CPU backend has its fast convolutions outside of loops only.
@@ -81,7 +81,7 @@ def _step(objective, norm, settings, keys, bounds, labels, walk):
     values, pullback = jax.vjp(seen, walk.images)
     (slope,) = pullback(jnp.ones_like(values))
     best, lowest = walk.best, walk.lowest
-    if settings.best and not (settings.diversity or settings.views):
+    if settings.best:
         best, lowest = _better(walk, values)
     if settings.translation:
         slope = smooth(slope, settings.translation)

@@ -31,7 +31,7 @@ def parser(prog: str) -> cli.Parser:
                    help="auto (pgd, or ensemble for surrogates), bim, coordinate, di, ensemble, fgsm, latent, "
                         "latent+pixel, mi, pgd, spsa, square, ti")  # fmt: skip
     p.add_argument("--objective", default="auto", metavar="NAME",
-                   help="what is lowered: auto, confidence, margin, softplus, uniform")  # fmt: skip
+                   help="what is lowered: auto, confidence, margin, softplus, surest, uniform")  # fmt: skip
     p.add_argument("--norm", default="linf", metavar="NAME", help="linf or l2 (default: linf)")
     p.add_argument("--keep-label", action=argparse.BooleanOptionalAction, default=True,
                    help="hold the arg max of what is attacked (default: yes)")  # fmt: skip
@@ -54,6 +54,8 @@ def main(argv=None, prog: str = "python -m cganjax decoy") -> int:
     """Draw, attack, judge, print."""
     args = parser(prog).parse_args(argv)
     cli.check_seed(args.seed)
+    if args.surrogates and args.minimal:
+        raise cli.UserError("--minimal asks the target's detector, --surrogates leaves the target out: give one")
     settings = _settings(args.set)
     cli.choose_backend(args.backend)
     import jax
@@ -89,7 +91,8 @@ def main(argv=None, prog: str = "python -m cganjax decoy") -> int:
     rejected = np.asarray(result.rejected)
     before, after = (np.asarray(scores.confidences_of(target, images)) for images in (clean, result.images))
     for i, label in enumerate(labels):
-        size = f"  epsilon {result.epsilon[i]:.3f}" if args.minimal else ""
+        enough = f"{result.epsilon[i]:.3f}" if np.isfinite(result.epsilon[i]) else "not enough"
+        size = f"  epsilon {enough}" if args.minimal else ""
         print(f"{label}: confidence {before[i].max():.4f} (class {before[i].argmax()}) -> {after[i].max():.4f} "
               f"(class {after[i].argmax()})  {'rejected' if rejected[i] else 'accepted'}"
               f"{', rejected before the attack too' if result.clean_rejected[i] else ''}{size}")  # fmt: skip

@@ -37,6 +37,8 @@ def _try(sampling, name: str, role: str) -> str:
         asked = {"n": 1} if generator.num_classes is None else {"labels": [0]}
         images = sampling.sample_from(generator, jax.random.key(0), **asked)
         return f"generator, image {tuple(images.shape[1:])}, mean ink {float(images.mean()):.3f}"
+    if role not in ("classifier", "discriminator"):
+        return role  # what a classifier serves as among decoys
     network = (sampling.load_classifier if role == "classifier" else sampling.load_discriminator)(name)
     inputs = [jnp.zeros((1, *network.image_shape))]
     if getattr(network, "needs_labels", False):
