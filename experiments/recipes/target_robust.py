@@ -4,7 +4,8 @@ Source      ours
 Command     python -m experiments.train --recipe target_robust --backend cpu --data-dir DIR
 Hardware    one core of an AMD EPYC (AVX-512), shared with other work for a part of the time
 Time        2,296 s for 7,020 steps
-Result      seed 0: 98.90 % of test images; shipped as `target-robust`; what decoys do to it: docs/decoys.md
+Result      seed 0: 98.90 % of test images; shipped as `target-robust`; what decoys do to it: docs/decoys.md.
+            FGSM (python -m experiments.robustness target-robust) at epsilon .1, .2, .3: 97.77, 96.02, 94.12 %
 """
 
 from cganjax.config import AugmentedClassification
