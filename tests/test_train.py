@@ -265,7 +265,7 @@ def test_dry_run_prints_everything_and_writes_nothing(command, tmp_path):
         (["--steps", "0"], "steps is 0"),
         (["--stop-after", "0"], "--stop-after is 0"),
         (["--recipe", "digits", "--set", "generator.width_7=7"], "generator.width_7 is 7: it must be even"),
-        (["--set", "family=resnet"], "unknown network family 'resnet': known are depth_to_space"),
+        (["--set", "family=resnet"], "unknown network family 'resnet': known are cnn, depth_to_space"),
         (["--set", "recipe=x"], "a recipe is chosen by --recipe"),
         (["--set", "split=valid"], "split is valid: it must be one of train, test, all"),
         (["--set", "learning_rate=inf"], "learning_rate is inf"),

@@ -54,7 +54,7 @@ def idx(path, images):
 
 def test_lenet5_is_shipped_and_reads_digits():
     lenet5 = cganjax.load_classifier("lenet5")
-    assert (lenet5.num_classes, lenet5.scores, lenet5.card["roles"]) == (10, "logits", ["classifier"])
+    assert (lenet5.num_classes, lenet5.scores, lenet5.card["roles"]) == (10, "logits", ["classifier", "target"])
     assert sum(leaf.size for leaf in jax.tree.leaves(lenet5.params)) == 61_706
     images = cganjax.sample(KEY, jnp.arange(100) % 10)
     logits = lenet5(images)
