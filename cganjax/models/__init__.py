@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from cganjax.config import Config
 from cganjax.models import (
+    all_cnn,
     cnn,
     depth_to_space,
     label_map,
@@ -50,6 +51,7 @@ class Networks(NamedTuple):
 
 
 FAMILIES = {
+    "all_cnn": all_cnn,
     "cnn": cnn,
     "depth_to_space": depth_to_space,
     "label_map": label_map,
