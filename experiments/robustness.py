@@ -1,7 +1,8 @@
 """The FGSM robustness curve of classifiers: `python -m experiments.robustness lenet5 --data-dir DIR`.
 
 Every test image at every epsilon, by both losses: cross-entropy, and logits handed to a negative log-likelihood (as
-the tutorial lists it). Writes into --out: curve.csv, curve.png, and a sheet of five examples an epsilon for each loss,
+the tutorial lists it). With --pgd also after projected gradient steps, which no FGSM-trained classifier escapes by
+flattening its loss. Writes into --out: curve.csv, curve.png, and a sheet of five examples an epsilon for each loss,
 of the first classifier, titled "original -> adversarial". Give several checkpoints (seeds) for their mean.
 """
 
@@ -29,6 +30,8 @@ def parser() -> cli.Parser:
                    help="shipped names or runs of classifiers (default: lenet5)")  # fmt: skip
     p.add_argument("--epsilons", type=float, nargs="+", metavar="E",
                    help="sizes of the attack in pixels of [0, 1] (default: 0 .05 .1 .15 .2 .25 .3)")  # fmt: skip
+    p.add_argument("--pgd", type=int, metavar="STEPS", help="also PGD of so many steps, from a random start by --seed")
+    p.add_argument("--seed", type=int, default=0, help="of PGD's starts (default: 0)")
     p.add_argument("--images", type=int, metavar="N", help="the first N test images alone (default: all)")
     p.add_argument(
         "--out",
@@ -50,8 +53,11 @@ def main(argv=None) -> int:
             raise cli.UserError(f"--epsilons has {epsilon}: give sizes within 0 and 1")
     if args.images is not None and args.images < 1:
         raise cli.UserError(f"--images is {args.images}: give at least 1")
+    if args.pgd is not None and args.pgd < 1:
+        raise cli.UserError(f"--pgd is {args.pgd}: give at least 1 step")
+    cli.check_seed(args.seed)
     cli.choose_backend(args.backend)
-    from cganjax import robustness, sampling
+    from cganjax import rng, robustness, sampling
 
     epsilons = tuple(args.epsilons or robustness.EPSILONS)
     classifiers = {name: sampling.load_classifier(name) for name in dict.fromkeys(args.checkpoints)}
@@ -81,6 +87,11 @@ def main(argv=None) -> int:
             of_seeds = np.stack([100 * curves[loss_name, name].accuracy for name in classifiers])
             rows[f"mean of {len(classifiers)}, {loss_name}"] = of_seeds.mean(axis=0)
             rows[f"std of {len(classifiers)}, {loss_name}"] = of_seeds.std(axis=0, ddof=1)
+    for name, classifier in classifiers.items() if args.pgd else ():
+        began, key = time.perf_counter(), rng.stream(rng.root(args.seed), "pgd")
+        found = robustness.pgd_accuracy(key, classifier, images, labels, epsilons, steps=args.pgd)
+        rows[f"{name}, PGD-{args.pgd}"] = 100 * found
+        print(f"{name}, PGD-{args.pgd}: {time.perf_counter() - began:.1f} s", flush=True)
     if epsilons == robustness.EPSILONS and dataset.name == "mnist":
         rows |= {name: np.array(values) for name, values in PUBLISHED.items()}
 
@@ -88,7 +99,7 @@ def main(argv=None) -> int:
     _write_csv(written["curve.csv"], epsilons, rows)
     report.save_lines(
         written["curve.png"], epsilons, _lines(rows, classifiers), x="epsilon (pixels in [0, 1])", y="accuracy, %",
-        title=f"FGSM, {len(images)} test images of {dataset.name}",
+        title=f"{'FGSM and PGD' if args.pgd else 'FGSM'}, {len(images)} test images of {dataset.name}",
     )  # fmt: skip
     first = next(iter(classifiers))
     for loss_name, loss in robustness.LOSSES.items():
@@ -111,6 +122,7 @@ def _lines(rows, classifiers):
             yield name, row, {"color": colours[loss], "linewidth": 2}
         elif not name.startswith("std of "):
             several = len(classifiers) > 1  # a label that begins with an underscore is left out of the legend
+            colours.setdefault(loss, "C2")
             yield "_" * several + name, row, {"color": colours[loss], "alpha": 0.35 if several else 1.0}
 
 

@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = (
     ("types",),
     ("augment", "rng", "config", "files", "pixels", "scores"),
-    ("attacks", "data", "detectors", "losses", "models", "robustness", "state"),
-    ("decoys", "steps"),
+    ("attacks", "data", "detectors", "losses", "models", "state"),
+    ("decoys", "robustness", "steps"),
     ("loop", "checkpoint"),
     ("sampling", "report"),
     ("cli", "compat", "runs"),

@@ -286,6 +286,23 @@ def test_the_curve_keeps_wrong_images_wrong():
         robustness.curve(linear, images, labels[:3])
 
 
+def test_pgd_reaches_what_no_single_step_can():
+    images = np.float32([0.9, 0.55, 0.2, 0.55]).reshape(4, 1, 1, 1) * np.ones((1, 2, 2, 1), np.float32)
+    labels, epsilons = np.array([1, 1, 0, 0]), (0.0, 0.1, 0.2, 0.45)
+    # Of a linear classifier the two are the same.
+    for chunk in (3, 500):
+        found = robustness.pgd_accuracy(KEY, linear, images, labels, epsilons, steps=10, chunk=chunk)
+        assert_allclose(found, [0.75, 0.5, 0.5, 0.0])
+
+    def narrow(images):  # wrong close to 0.6 alone, which a single long step leaps over
+        x = images.mean(axis=(1, 2, 3))
+        return jnp.stack([jnp.zeros_like(x), jnp.abs(x - 0.6) - 0.05], axis=1)
+
+    image = np.full((8, 1, 1, 1), 0.5, np.float32)
+    assert robustness.curve(narrow, image, np.ones(8, int), (0.4,)).accuracy == 1.0
+    assert robustness.pgd_accuracy(KEY, narrow, image, np.ones(8, int), (0.4,), steps=40) == 0.0
+
+
 def test_the_two_losses_against_their_definitions():
     logits, labels = jax.random.normal(KEY, (5, 3)), jnp.array([0, 1, 2, 1, 0])
     assert_allclose(robustness.nll_of_logits(logits, labels), [-logits[i, k] for i, k in enumerate(labels)])
@@ -295,13 +312,15 @@ def test_the_two_losses_against_their_definitions():
 
 
 def test_the_robustness_command(command, data_dir):
-    code, out, _ = command(robustness_command, "lenet5", "--images", "200", "--data-dir", data_dir, "--out", "rob")
+    code, out, _ = command(robustness_command, "lenet5", "--images", "200", "--data-dir", data_dir, "--out", "rob",
+                           "--pgd", "5")  # fmt: skip
     assert code == 0 and "PyTorch's FGSM tutorial" in out
     with open("rob/curve.csv") as file:
         table = {row[0]: [float(v) for v in row[1:]] for row in list(csv.reader(file))[1:]}
     ours = table["lenet5, cross_entropy"]
     assert ours[0] > 97 and ours[-1] < 50 and all(a >= b - 2 for a, b in zip(ours, ours[1:], strict=False))
     assert table["lenet5, published"][-1] == 15.96
+    assert table["lenet5, PGD-5"][0] == ours[0] and table["lenet5, PGD-5"][-1] < ours[-1]
     for name in ("curve", "examples-cross_entropy", "examples-nll_of_logits"):
         with Image.open(f"rob/{name}.png") as picture:
             assert picture.size[0] > 300
