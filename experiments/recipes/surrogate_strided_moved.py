@@ -4,7 +4,7 @@ Source      ours
 Command     python -m experiments.train --recipe surrogate_strided_moved --backend cpu --data-dir DIR
 Hardware    one core of an AMD EPYC (AVX-512), shared with other work for a part of the time
 Time        44 s for 1,872 steps
-Result      seed 2: 98.39 % of test images; shipped as `surrogate-strided-moved`; decoys made against it: docs/decoys.md
+Result      seed 2: 98.39 % of test images; shipped as `surrogate-strided-moved`; see docs/decoys.md
 """
 
 from cganjax.config import AugmentedClassification
