@@ -37,7 +37,7 @@ def parser() -> cli.Parser:
         p.add_argument(f"--{role}s", nargs="+", metavar="CLASSIFIER",
                        help=f"shipped names or runs (default: all shipped whose role is {role})")  # fmt: skip
     p.add_argument("--quick", action="store_true", help="200 digits, epsilon .1 and .2, all surrogates alone, msp")
-    p.add_argument("--outside", action="store_true", help="also scikit-learn's classifiers as targets")
+    p.add_argument("--outside", action="store_true", help="also targets of scikit-learn, ONNX Runtime and PyTorch")
     p.add_argument("--seed", type=int, default=0, help="of the digits and the attacks (default: 0)")
     p.add_argument("--out", type=Path, help="a folder (default: runs/transfer, or runs/transfer-quick)")
     cli.add_overwrite(p)
@@ -99,14 +99,15 @@ def main(argv=None) -> int:
     clean = np.asarray(sampling.sample(rng.stream(key, "digits"), labels))
     loaded = {name: sampling.load_classifier(name) for group in names.values() for name in group}
     targets = {name: loaded[name] for name in names["target"]}
-    if args.outside:
-        from experiments import outside
-
-        train = data.load("mnist", "train", args.data_dir)
-        targets |= outside.scikit_learn(pixels.rest_to_unit(train.images[:10000]), train.labels[:10000])
     pictures = ("table.csv", "heat-map.png", "curve.png", "sheet.png")
     written = {name: files.new_file(args.out / name, args.overwrite) for name in pictures}
     store = files.writable_folder(args.out / "decoys")
+    if args.outside:
+        from experiments import other_libraries
+
+        train = data.load("mnist", "train", args.data_dir)
+        images, digits = pixels.rest_to_unit(train.images[:10000]), train.labels[:10000]
+        targets |= {name: train_model(images, digits) for name, train_model in other_libraries.installed().items()}
 
     judges = [_judge(name, c, real, test.labels, clean, labels, args.quick) for name, c in targets.items()]
     onlookers = [_judge(name, loaded[name], real, test.labels, clean, labels, True) for name in names["onlooker"]]

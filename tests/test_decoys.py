@@ -1,5 +1,6 @@
 """`decoy`: what it checks, judges again and doubts; and its commands, on real classifiers."""
 
+import csv
 import warnings
 
 import jax
@@ -12,7 +13,7 @@ import cganjax
 from cganjax import decoys, detectors, sampling
 from cganjax import scores as scores_of
 from cganjax.commands import decoy as decoy_command
-from experiments import outside, transfer, white_box
+from experiments import other_libraries, transfer, white_box
 
 KEY = jax.random.key(3)
 LABELS = np.arange(20) % 10
@@ -86,13 +87,6 @@ def test_other_libraries_models_are_attacked_by_queries(digits):
         assert result.confidence.mean() < result.clean_confidence.mean() - 0.01, method
     with pytest.raises(TypeError, match=r"cannot be traced by JAX.*take a method of queries, coordinate, spsa, square"):
         cganjax.decoy(KEY, digits, lambda x: model.predict_proba(np.asarray(x).reshape(len(x), -1)), epsilon=0.1)
-
-
-def test_pytorch_models_are_attacked_unmodified(digits):
-    pytest.importorskip("torch", reason="PyTorch is not installed")
-    made = outside.pytorch(digits.repeat(20, axis=0), LABELS.repeat(20), epochs=8)
-    result = cganjax.decoy(KEY, digits[:5], made, epsilon=0.2, method="square", queries=100)
-    assert result.confidence.mean() < result.clean_confidence.mean()
 
 
 def test_classifiers_without_a_hash_and_probabilities_of_one_are_attacked(lenet5, digits):
@@ -247,9 +241,12 @@ def test_the_decoy_command_refuses_in_one_sentence(arguments, message, command):
     assert code == 2 and message in err and err.count("\n") == 1 and not out
 
 
-def test_transfer_makes_its_table_and_goes_on_from_kept_decoys(command, data_dir, tmp_path):
+def test_transfer_makes_its_table_and_goes_on_from_kept_decoys(command, data_dir, tmp_path, monkeypatch):
+    in_onnx = other_libraries.Line(lambda images, labels: other_libraries.mlp_in_onnx(images[:1000], labels[:1000]))
+    absent = other_libraries.Line(None, ("no_such_library",), "pip install it")
+    monkeypatch.setattr(other_libraries, "MODELS", {"MLP in ONNX": in_onnx, "other": absent})
     flags = ["--n", 20, "--epsilons", 0.2, "--quick", "--surrogates", "surrogate-mlp", "--targets", "lenet5",
-             "--onlookers", "onlooker", "--data-dir", data_dir, "--out", "t"]  # fmt: skip
+             "--onlookers", "onlooker", "--outside", "--data-dir", data_dir, "--out", "t"]  # fmt: skip
     code, out, err = command(transfer, *[f for f in flags if f != "--quick"])
     assert code == 0, err
     assert {p.suffix for p in (tmp_path / "t").iterdir()} == {".csv", ".png", ""}
@@ -257,6 +254,10 @@ def test_transfer_makes_its_table_and_goes_on_from_kept_decoys(command, data_dir
     assert table[0] == "attack,epsilon,judge,detector,rejected,read,counted"
     found = {line.split(",")[0] for line in table[1:]}
     assert {"random noise", "all surrogates", "surrogate-mlp", "white box: lenet5", "real digits"} <= found
+    assert "other is left out: no_such_library not installed (pip install it)" in out
+    judged = {(row["attack"], row["epsilon"]): float(row["rejected"]) for row in csv.DictReader(table)
+              if (row["judge"], row["detector"]) == ("MLP in ONNX", "msp")}  # fmt: skip
+    assert judged["all surrogates", "0.200"] > judged["random noise", "0.200"]
     detector_rows = {line.split(",")[3] for line in table if line.startswith("all surrogates,0.2")}
     assert detector_rows == {"msp", "energy", "knn", "mahalanobis", "max_logit", "odin", "reads"}
     kept = sorted((tmp_path / "t/decoys").iterdir())
@@ -278,9 +279,3 @@ def test_white_box_goes_on_with_its_table(command, data_dir, tmp_path, monkeypat
     assert before.count("\n") == 3 and before.splitlines()[1].startswith("lenet5,fgsm,0.1,0,10,")
     assert command(white_box, "--n", 10, "--out", "w.csv", "--data-dir", data_dir, "--targets", "lenet5")[0] == 0
     assert (tmp_path / "w.csv").read_text() == before
-
-
-def test_outside_tabulates(command, data_dir):
-    code, out, err = command(outside, "--n", 10, "--queries", 20, "--data-dir", data_dir)
-    assert code == 0, err
-    assert "random forest" in out and "SVM" in out and "square" in out
