@@ -91,8 +91,8 @@ def decoy(
 
     Raises:
       ValueError: images out of [0, 1] or of another shape, epsilon negative or larger than any image, an unknown
-        method, objective or norm (the known are listed), labels of another length, numbers that are not [N, K] or not
-        finite.
+        method, objective or norm (the known are listed), labels of another length, numbers that are not [N, K], not
+        finite, or not what they were said to be.
       TypeError: a classifier that JAX cannot trace with a method of gradients, an uncalibrated detector, an unknown
         setting of the method.
 
@@ -182,20 +182,12 @@ class _Judge(NamedTuple):
     detector_list: bool  # a list of detectors was given
 
     def look(self, images: np.ndarray) -> _Seen:
-        """Show images to all; ValueError where a classifier's numbers are not [N, K] or not finite."""
+        """Show images to all; ValueError where a classifier's numbers cannot be what they were said to be."""
         numbers = []
         for m, classifier in enumerate(self.classifiers):
             which = f"classifier {m}" if self.several else "the classifier"
             found = np.asarray(scores_of.in_chunks(functools.partial(scores_of.numbers, classifier), images))
-            if found.ndim != 2 or len(found) != len(images) or found.shape[1] < 2:
-                raise ValueError(f"{which} gives shape {found.shape} for {len(images)} images: expected [N, K], one "
-                                 "number for each class")  # fmt: skip
-            if not np.isfinite(found).all():
-                raise ValueError(f"{which} gives NaN or infinity for {(~np.isfinite(found)).any(axis=1).sum()} of "
-                                 f"{len(images)} images: expected finite numbers")  # fmt: skip
-            if self.kinds[m] == "probabilities" and not (found.min() >= 0 and found.max() <= 1 + 1e-3):
-                raise ValueError(f"{which} gives numbers in [{found.min():g}, {found.max():g}], and was said to give "
-                                 'probabilities: expected [0, 1], or scores="logits"')  # fmt: skip
+            scores_of.check(found, len(images), self.kinds[m], which)
             numbers.append(found)
         confidence = [
             np.asarray(scores_of.confidences(n, k).max(axis=1)) for n, k in zip(numbers, self.kinds, strict=True)
@@ -349,7 +341,7 @@ def _doubts(judge, goal, batch, norm, before, after, *, by_gradient: bool) -> tu
            for a, b in zip(again.numbers, before.numbers, strict=True)):  # fmt: skip
         found.append("random_classifier")
     for numbers, kind in zip(before.numbers, judge.kinds, strict=True):
-        if kind == "logits" and numbers.min() >= 0 and np.abs(numbers.sum(axis=1) - 1).max() < 1e-3:
+        if kind == "logits" and scores_of.look_like_probabilities(numbers):
             found.append("probabilities_as_logits")
             break
     if by_gradient and (few.bounds.epsilon > 0).any():

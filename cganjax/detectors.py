@@ -77,13 +77,22 @@ def odin(classifier: Callable, kind: str, *, temperature: float = 1000.0, magnit
 # --- scores of features -----------------------------------------------------------------------------------------------
 
 
-def mahalanobis(classifier: Callable, kind: str, real: np.ndarray, labels: np.ndarray | None) -> Score:
+def mahalanobis(
+    classifier: Callable, kind: str, real: np.ndarray, labels: np.ndarray | None, *, unit: bool = False
+) -> Score:
     """The squared Mahalanobis distance to the nearest class mean, with one covariance for all, of the last features.
 
     Lee et al., "A simple unified framework for detecting out-of-distribution samples" (arXiv 1807.03888), eq. 1 and 2.
-    Classes are the labels where they are given, else the classifier's answers.
+    Classes are the labels where they are given, else the classifier's answers. With `unit` features are taken at
+    length 1: Mueller and Hein, "Mahalanobis++: feature normalization as the missing ingredient for reliable OOD
+    detection" (ICML 2025).
     """
-    features = np.asarray(scores_of.in_chunks(classifier.features, real), np.float64)  # [N, D]
+
+    def look(images):
+        x = classifier.features(images)
+        return _unit(x) if unit else x
+
+    features = np.asarray(scores_of.in_chunks(look, real), np.float64)  # [N, D]
     answers = np.asarray(scores_of.in_chunks(classifier, real)).argmax(axis=1) if labels is None else np.asarray(labels)
     classes = np.unique(answers)
     means = np.stack([features[answers == k].mean(axis=0) for k in classes])  # [K, D]
@@ -95,8 +104,7 @@ def mahalanobis(classifier: Callable, kind: str, real: np.ndarray, labels: np.nd
     whiten, means = jnp.asarray(whiten, jnp.float32), jnp.asarray(means @ whiten, jnp.float32)
 
     def score(images):
-        x = classifier.features(images) @ whiten  # [N, D]
-        return jnp.min(_squared_distances(x, means), axis=1)
+        return jnp.min(_squared_distances(look(images) @ whiten, means), axis=1)
 
     return score
 
@@ -110,17 +118,21 @@ def knn(classifier: Callable, kind: str, real: np.ndarray, labels: np.ndarray | 
     if len(real) < k:
         raise ValueError(f"knn takes neighbour number {k}, and learns from {len(real)} images: give more images")
 
-    def unit(images):
-        x = classifier.features(images)
-        return x / jnp.maximum(jnp.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    def look(images):
+        return _unit(classifier.features(images))
 
-    bank = jnp.asarray(scores_of.in_chunks(unit, real))  # [M, D]
+    bank = jnp.asarray(scores_of.in_chunks(look, real))  # [M, D]
 
     def score(images):
-        nearest, _ = jax.lax.top_k(-_squared_distances(unit(images), bank), k)
+        nearest, _ = jax.lax.top_k(-_squared_distances(look(images), bank), k)
         return jnp.sqrt(jnp.maximum(-nearest[:, -1], 0.0))
 
     return score
+
+
+def _unit(x: jax.Array) -> jax.Array:
+    """Rows [N, D] at length 1."""
+    return x / jnp.maximum(jnp.linalg.norm(x, axis=1, keepdims=True), 1e-12)
 
 
 def _squared_distances(x: jax.Array, y: jax.Array) -> jax.Array:
@@ -136,18 +148,40 @@ class Kind(NamedTuple):
 
     make: Callable[..., Score]
     scores: tuple[str, ...]  # the kinds of numbers that it takes
-    learns: bool  # it learns from real images, by the classifier's features
+    learns: bool = False  # it learns from real images, by the classifier's features
+    gradient: bool = False  # it needs the classifier's gradient
 
 
 DETECTORS: Mapping[str, Kind] = {
-    "energy": Kind(energy, ("logits", "sigmoid"), False),
-    "knn": Kind(knn, scores_of.KINDS, True),
-    "mahalanobis": Kind(mahalanobis, scores_of.KINDS, True),
-    "max_logit": Kind(max_logit, ("logits", "sigmoid"), False),
-    "max_sigmoid": Kind(msp, ("sigmoid",), False),  # the same complement, of the highest sigmoid
-    "msp": Kind(msp, ("logits", "probabilities"), False),
-    "odin": Kind(odin, ("logits",), False),
+    "energy": Kind(energy, ("logits", "sigmoid")),
+    "knn": Kind(knn, scores_of.KINDS, learns=True),
+    "mahalanobis": Kind(mahalanobis, scores_of.KINDS, learns=True),
+    "max_logit": Kind(max_logit, ("logits", "sigmoid")),
+    "max_sigmoid": Kind(msp, ("sigmoid",)),  # the same complement, of the highest sigmoid
+    "msp": Kind(msp, ("logits", "probabilities")),
+    "odin": Kind(odin, ("logits",), gradient=True),
 }
+CONFIDENCE = {"logits": "msp", "sigmoid": "max_sigmoid", "probabilities": "msp"}  # what reads the confidence itself
+
+
+def fitting(classifier: Callable, scores: str | None = None, *, shape: tuple[int, ...] | None = None) -> list[str]:
+    """The detectors that `calibrate` can make for a classifier; the first one reads the confidence itself.
+
+    Args:
+      classifier: images [N, H, W, C] -> numbers [N, K]; those of features need its `.features`.
+      scores: what the numbers are, where the classifier does not say so by its own `.scores`.
+      shape: [H, W, C] of its images, where it does not say so by its own `.image_shape`; without it those that need a
+        gradient are left out, as they are where JAX cannot trace the classifier.
+    """
+    kind = scores_of.kind_of(classifier, scores)
+    shape = shape or getattr(classifier, "image_shape", None)
+    traced = shape is not None and scores_of.trace_error(classifier, shape) is None
+    first = CONFIDENCE[kind]
+    return [first] + [
+        name for name, line in DETECTORS.items()
+        if name != first and kind in line.scores
+        and (hasattr(classifier, "features") or not line.learns) and (traced or not line.gradient)
+    ]  # fmt: skip
 
 
 def calibrate(
@@ -167,33 +201,48 @@ def calibrate(
 
     Raises:
       ValueError: unknown detector (the known ones are listed), one that does not fit the numbers, images out of [0, 1],
-        labels of another length, accept out of range, scores that are not finite.
+        labels of another length, accept out of range, numbers that cannot be what `scores` says (those of the first 500
+        images are looked at), scores that are not finite.
       TypeError: a detector of features and a classifier that has none, or an unknown setting.
     """
     if not 0 < accept < 1:
         raise ValueError(f"accept is {accept}: expected a share between 0 and 1, such as 0.95")
     kind = scores_of.kind_of(classifier, scores)
-    make, _, learns = _fitting(name, kind)
+    line = _fitting(name, kind)
     real = pixels.check_unit(real_images)
     if len(real) < 2:
         raise ValueError(f"{len(real)} real images were given: a threshold needs many, such as 5,000")
     if labels is not None and len(labels) != len(real):
         raise ValueError(f"{len(real)} real images and {len(labels)} labels were given: expected as many of each")
-    if learns and not hasattr(classifier, "features"):
+    if line.learns and not hasattr(classifier, "features"):
         raise TypeError(f"detector {name} works on features, and this classifier has no .features(images): take msp")
-    if name == "odin" and scores_of.trace_error(classifier, real.shape[1:]) is not None:
-        raise TypeError("detector odin needs the classifier's gradient, and JAX cannot trace it: take msp or energy")
-    inputs = (real[::2], None if labels is None else np.asarray(labels)[::2]) if learns else ()
-    score = make(classifier, kind, *inputs, **settings)
+    if line.gradient and scores_of.trace_error(classifier, real.shape[1:]) is not None:
+        raise TypeError(f"detector {name} needs the classifier's gradient, and JAX cannot trace it: take msp or energy")
+    inputs = (real[::2], None if labels is None else np.asarray(labels)[::2]) if line.learns else ()
+    _check_numbers(classifier, kind, real[: scores_of.CHUNK])
+    score = line.make(classifier, kind, *inputs, **settings)
     if scores_of.trace_error(score, real.shape[1:]) is None:
         score = jax.jit(score)
-    values = scores_of.in_chunks(score, real[1::2] if learns else real)
+    values = scores_of.in_chunks(score, real[1::2] if line.learns else real)
     if not np.isfinite(values).all():
         bad = np.flatnonzero(~np.isfinite(values))
         raise ValueError(f"{len(bad)} of {len(values)} {name} scores of real images are NaN or infinite: "
                          "check the classifier's numbers")  # fmt: skip
     threshold = float(np.quantile(values, accept, method="higher"))
     return Detector(name, functools.partial(scores_of.in_chunks, score), threshold)
+
+
+def _check_numbers(classifier: Callable, kind: str, real: Any) -> None:
+    """ValueError where the numbers of real images cannot be of their kind: a threshold on them would mean nothing."""
+    numbers = np.asarray(scores_of.numbers(classifier, real))
+    scores_of.check(numbers, len(real), kind)
+    if kind == "logits" and scores_of.look_like_probabilities(numbers):
+        raise ValueError("the classifier's numbers are never negative and sum to 1 for each image, and were said to be "
+                         'logits: give scores="probabilities"')  # fmt: skip
+    # A logit within [0, 1] is a confidence of 0.5 to 0.73: no classifier has that in every class of every image.
+    if kind == "sigmoid" and numbers.min() >= 0 and numbers.max() <= 1:
+        raise ValueError("the classifier's numbers all lie in [0, 1], and were said to be logits of one sigmoid a "
+                         "class: give them before the sigmoid, log(p / (1 - p))")  # fmt: skip
 
 
 def from_card(name: str, classifier: Callable) -> Detector:

@@ -57,6 +57,36 @@ def numbers(classifier: Callable, images: Any) -> jax.Array:
     return found if jnp.issubdtype(found.dtype, jnp.floating) else found.astype(jnp.float32)
 
 
+def look_like_probabilities(numbers: np.ndarray) -> bool:
+    """Whether none of the numbers [N, K] is negative and each row sums to 1, to a part in 1,000."""
+    return bool(numbers.min() >= 0 and np.abs(numbers.sum(axis=1) - 1).max() < 1e-3)
+
+
+def check(numbers: np.ndarray, n: int, kind: str, which: str = "the classifier") -> None:
+    """Numbers of n images that can be what they were said to be.
+
+    Raises:
+      ValueError: they are not [n, K], not finite, or said to be probabilities and out of [0, 1] or rows of them do not
+        sum to 1 (to 0.01, for half precision).
+    """
+    if numbers.ndim != 2 or len(numbers) != n or numbers.shape[1] < 2:
+        raise ValueError(f"{which} gives shape {numbers.shape} for {n} images: expected [N, K], one number for each "
+                         "class")  # fmt: skip
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{which} gives NaN or infinity for {(~np.isfinite(numbers)).any(axis=1).sum()} of {n} "
+                         "images: expected finite numbers")  # fmt: skip
+    if kind != "probabilities":
+        return
+    if not (numbers.min() >= 0 and numbers.max() <= 1 + 1e-3):
+        raise ValueError(f"{which} gives numbers in [{numbers.min():g}, {numbers.max():g}], and was said to give "
+                         'probabilities: expected [0, 1], or scores="logits"')  # fmt: skip
+    sums = numbers.sum(axis=1, dtype=np.float64)
+    if np.abs(sums - 1).max() > 1e-2:
+        raise ValueError(f"{which} gives numbers that sum to {sums[np.abs(sums - 1).argmax()]:.3g} over the classes of "
+                         "an image, and was said to give probabilities: expected 1; of one sigmoid a class give the "
+                         'logits, log(p / (1 - p)), and scores="sigmoid"')  # fmt: skip
+
+
 def trace_error(function: Callable, shape: tuple[int, ...]) -> Exception | None:
     """What JAX says when it traces a function of images [N, H, W, C] of this shape [H, W, C]; None where it can."""
     try:

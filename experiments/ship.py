@@ -66,8 +66,8 @@ def _thresholds(run: Path, data_dir: str) -> dict:
     classifier = sampling.load_classifier(run)
     test = data.load("mnist", "test", data_dir)
     images, found = pixels.rest_to_unit(test.images), {}
-    for name, line in detectors.DETECTORS.items():
-        if not line.learns and classifier.scores in line.scores:
+    for name in sorted(detectors.fitting(classifier)):
+        if not detectors.DETECTORS[name].learns:
             detector = detectors.calibrate(name, classifier, images[:5000])
             accepted = float(1 - np.mean(np.asarray(detector.rejects(images[5000:]))))
             found[name] = {"threshold": detector.threshold, "accepted": accepted}

@@ -36,7 +36,7 @@ def parser() -> cli.Parser:
     for role in ("surrogate", "target", "onlooker"):
         p.add_argument(f"--{role}s", nargs="+", metavar="CLASSIFIER",
                        help=f"shipped names or runs (default: all shipped whose role is {role})")  # fmt: skip
-    p.add_argument("--quick", action="store_true", help="200 digits, epsilon .1 and .2, all surrogates alone, msp")
+    p.add_argument("--quick", action="store_true", help="200 digits, epsilon .1 and .2, all surrogates, one detector")
     p.add_argument("--outside", action="store_true", help="also targets of scikit-learn, ONNX Runtime and PyTorch")
     p.add_argument("--seed", type=int, default=0, help="of the digits and the attacks (default: 0)")
     p.add_argument("--out", type=Path, help="a folder (default: runs/transfer, or runs/transfer-quick)")
@@ -52,9 +52,14 @@ class Judge:
 
     name: str
     classifier: object
-    detectors: dict
+    detectors: dict  # the first one reads the confidence itself
     read: np.ndarray  # bool [N], clean digits that are read as asked
     accepted: dict  # bool [N] for each detector
+
+    @property
+    def confidence(self) -> str:
+        """The detector by which targets are compared: msp, of sigmoids max_sigmoid."""
+        return next(iter(self.detectors))
 
     def reads(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
         """The share still read as asked, of all digits that were before the attack, and their number."""
@@ -145,16 +150,12 @@ def _of_role(role: str) -> list[str]:
     return names
 
 
-def _judge(name, classifier, real, real_labels, clean, labels, msp_alone) -> Judge:
+def _judge(name, classifier, real, real_labels, clean, labels, first_alone) -> Judge:
     from cganjax import detectors, scores
 
-    kind = scores.kind_of(classifier)
-    first = "max_sigmoid" if kind == "sigmoid" else "msp"
-    fitting = [d for d, line in detectors.DETECTORS.items()
-               if kind in line.scores and d != first and (hasattr(classifier, "features") or not line.learns)
-               and (d != "odin" or hasattr(classifier, "params"))]  # fmt: skip
-    made = {"msp" if d == first else d: detectors.calibrate(d, classifier, real[:5000], labels=real_labels[:5000])
-            for d in [first] + ([] if msp_alone else fitting)}  # fmt: skip
+    fitting = detectors.fitting(classifier)
+    made = {d: detectors.calibrate(d, classifier, real[:5000], labels=real_labels[:5000])
+            for d in (fitting[:1] if first_alone else fitting)}  # fmt: skip
     read = scores.confidences_of(classifier, clean).argmax(axis=1) == labels
     return Judge(name, classifier, made, read, {d: ~np.asarray(x.rejects(clean)) for d, x in made.items()})
 
@@ -226,11 +227,18 @@ def _decoys(store, key, clean, attack, classifiers, epsilon, args) -> np.ndarray
     return images
 
 
+def _by_confidence(rows, judges) -> list[dict]:
+    """The rows by which targets are compared, and those of the onlookers."""
+    first = {j.name: j.confidence for j in judges}
+    return [r for r in rows if r["detector"] in ("reads", first.get(r["judge"]))]
+
+
 def _print_table(rows, epsilons, judges, onlookers) -> None:
-    """By msp: rejected / still read, in percent."""
-    found = {(r["attack"], r["epsilon"], r["judge"]): r for r in rows if r["detector"] in ("msp", "reads")}
+    """By the detector of the confidence: rejected / still read, in percent."""
+    found = {(r["attack"], r["epsilon"], r["judge"]): r for r in _by_confidence(rows, judges)}
     names = [j.name for j in (*judges, *onlookers)]
-    print(f"\n{'rejected / read, %, by msp':32}" + "".join(f"{n[:15]:>16}" for n in names))
+    print("\nby each target's highest confidence (msp, of sigmoids max_sigmoid):")
+    print(f"{'rejected / read, %':32}" + "".join(f"{n[:15]:>16}" for n in names))
     for attack, epsilon in dict.fromkeys((r["attack"], r["epsilon"]) for r in rows):
         cells = []
         for name in names:
@@ -261,8 +269,8 @@ def _heat_map(path: Path, rows, epsilon, plan, judges) -> None:
 
 def _curve(path: Path, rows, epsilons, judges, onlookers) -> None:
     def values(attack, judge, what):
-        found = {r["epsilon"]: r[what] for r in rows
-                 if (r["attack"], r["judge"]) == (attack, judge) and r["detector"] in ("msp", "reads")}  # fmt: skip
+        found = {r["epsilon"]: r[what] for r in _by_confidence(rows, judges)
+                 if (r["attack"], r["judge"]) == (attack, judge)}  # fmt: skip
         return [found[e] for e in epsilons]
 
     lines = []
@@ -271,7 +279,7 @@ def _curve(path: Path, rows, epsilons, judges, onlookers) -> None:
         lines.append((f"_{judge.name}", values(NOISE, judge.name, "rejected"), {"color": f"C{i}", "linestyle": ":"}))
     lines += [(f"{o.name} reads", values(ALL, o.name, "read"), {"color": "k", "linestyle": "--"}) for o in onlookers]
     report.save_lines(
-        path, epsilons, lines, x="epsilon (pixels in [0, 1])", y="rejected by msp (dotted: random noise), %",
+        path, epsilons, lines, x="epsilon (pixels in [0, 1])", y="rejected by the confidence (dotted: random noise), %",
         title="decoys made through all surrogates, shown to targets that took no part",
     )  # fmt: skip
 

@@ -63,7 +63,7 @@ def main(argv=None) -> int:
     for target in args.targets:
         classifier = sampling.load_classifier(target)
         sigmoid = classifier.scores == "sigmoid"
-        detector = detectors.calibrate("max_sigmoid" if sigmoid else "msp", classifier, real)
+        detector = detectors.calibrate(detectors.fitting(classifier)[0], classifier, real)
         before = scores.confidences_of(classifier, clean)
         usable = (before.argmax(axis=1) == labels) & ~np.asarray(detector.rejects(clean))
         if sigmoid:

@@ -132,7 +132,7 @@ def _detector(args, target):
     """Calibrated on the first 5,000 test images, or with the threshold of the target's card."""
     from cganjax import data, detectors, pixels
 
-    name = args.detector or ("max_sigmoid" if target.scores == "sigmoid" else "msp")
+    name = args.detector or detectors.fitting(target)[0]
     try:
         if args.data_dir:
             test = data.load("mnist", "test", args.data_dir)
