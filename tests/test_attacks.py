@@ -125,7 +125,8 @@ def test_the_goal_is_a_mean_with_a_term_for_each_lost_label():
         z = images.reshape(7, -1) @ w
         others = np.delete(z, label, axis=1).max(axis=1)
         want += np.asarray(objectives.OBJECTIVES[name](z, "logits")) + 2 * (
-            np.maximum(others + 0.5 - z[:, label], 0) + 1e9 * (others > z[:, label]))
+            np.maximum(others + 0.5 - z[:, label], 0) + 1e9 * (others > z[:, label])
+        )
     assert_allclose(goal(images, labels), want / 2, rtol=1e-4)
 
 
