@@ -1,5 +1,7 @@
 """`decoy`: what it checks, judges again and doubts; and its commands, on real classifiers."""
 
+import subprocess
+import sys
 import warnings
 
 import jax
@@ -9,8 +11,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import cganjax
-from cganjax import decoys, detectors, sampling
+from cganjax import attacks, decoys, detectors, sampling
 from cganjax import scores as scores_of
+from cganjax.attacks import norms, objectives
 from cganjax.commands import decoy as decoy_command
 from experiments import outside, transfer, white_box
 
@@ -240,11 +243,29 @@ def test_the_decoy_command_prints_each_digit_and_writes_a_sheet(command, tmp_pat
     (["3", "--set", "stpes=3"], "has no setting 'stpes'"),
     (["3", "--surrogates", "label-score"], "is the target and among the surrogates"),
     (["3", "--out", "a.jpg"], "ends in .png"),
+    (["3", "--accept", "0.9"], "--accept needs real images"),
     (["3", "--checkpoint", "lenet5"], "holds no generator"),
 ])  # fmt: skip
 def test_the_decoy_command_refuses_in_one_sentence(arguments, message, command):
     code, out, err = command(decoy_command, *arguments)
     assert code == 2 and message in err and err.count("\n") == 1 and not out
+
+
+def test_the_help_of_decoy_names_every_method_objective_and_norm_and_starts_no_backend():
+    code = """
+import contextlib, io
+from cganjax.commands import decoy
+said = io.StringIO()
+with contextlib.suppress(SystemExit), contextlib.redirect_stdout(said):
+    decoy.main(['--help'])
+from jax._src import xla_bridge
+assert not xla_bridge.backends_are_initialized()
+print(said.getvalue())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    said = " ".join(done.stdout.split())
+    assert f"auto (pgd, or ensemble for surrogates), {', '.join(attacks.METHODS)}" in said
+    assert ", ".join(objectives.OBJECTIVES) in said and " or ".join(norms.NORMS) in said
 
 
 def test_transfer_makes_its_table_and_goes_on_from_kept_decoys(command, data_dir, tmp_path):
