@@ -1,5 +1,6 @@
 """Attacks and bounds: closed forms on linear classifiers, one table of contracts, and the original re-derived."""
 
+import doctest
 import warnings
 
 import jax
@@ -11,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import cganjax
 from cganjax import attacks, decoys, rng
 from cganjax import scores as scores_of
-from cganjax.attacks import gradient, norms, objectives, queries
+from cganjax.attacks import gradient, grid, norms, objectives, queries
 from cganjax.attacks.norms import NORMS, Bounds
 
 KEY = jax.random.key(3)
@@ -142,15 +143,28 @@ def test_fgsm_is_one_step_of_epsilon_against_the_sign():
         found = cganjax.decoy(KEY, images, classifier, epsilon=epsilon, method="fgsm", keep_label=False).images
         want = -epsilon * top[:, None] * np.sign(difference)
         assert_allclose((found - images).reshape(7, -1), want, atol=1e-6)
-    grid = jax.vmap(lambda e: _fgsm(classifier, images, e))(jnp.array([0.05, 0.1]))  # one compiled call for all sizes
-    assert_allclose(grid[1], found, atol=1e-6)
 
 
-def _fgsm(classifier, images, epsilon):
-    goal = objectives.Goal((classifier,), ("logits",), ("confidence",), 0.0)
-    bounds = Bounds(images, jnp.broadcast_to(epsilon, (len(images),)), jnp.ones_like(images))
-    labels = jnp.zeros((len(images), 1), jnp.int32)
-    return gradient.descend(rng.items(KEY, len(images)), goal, bounds, labels, "linf", gradient.Descent(best=False))[0]
+@pytest.mark.parametrize(("method", "settings"), [("fgsm", {}), ("pgd", {"steps": 3}), ("di", {"steps": 3})])
+def test_over_epsilons_is_decoy_at_each(method, settings):
+    classifier, _ = linear(seed=3)
+    images, sizes = some_images(), [0.0, 0.05, 0.1]
+    found = grid.over_epsilons(KEY, images, classifier, sizes, method=method, **settings)
+    assert found.shape == (3, *images.shape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", decoys.Doubt)
+        for epsilon, made in zip(sizes, found, strict=True):
+            want = cganjax.decoy(KEY, images, classifier, epsilon=epsilon, method=method, keep_label=False, **settings)
+            assert_allclose(made, want.images, atol=1e-6)
+    under_jit = jax.jit(lambda e: grid.over_epsilons(KEY, images, classifier, e, method=method, **settings))
+    assert_allclose(under_jit(jnp.array(sizes)), found, atol=1e-6)
+
+
+def test_over_epsilons_refuses_what_it_cannot_vectorise():
+    for method in ("square", "latent"):
+        with pytest.raises(ValueError, match=f"method {method} goes by queries or moves latents"):
+            grid.over_epsilons(KEY, some_images(), linear()[0], [0.1], method=method)
+    assert doctest.testmod(grid) == (0, 7)
 
 
 def test_l2_uses_all_of_epsilon_along_the_gradient():

@@ -46,7 +46,10 @@ def _descend(keys: jax.Array, task: Task, **settings: Any) -> Found:
 
 
 def fgsm(keys: jax.Array, task: Task) -> Found:
-    """One step of the whole epsilon along the sign of the gradient. Goodfellow et al. (arXiv 1412.6572), section 4."""
+    """One step of the whole epsilon along the sign of the gradient. Goodfellow et al. (arXiv 1412.6572), section 4.
+
+    For a curve, `attacks.grid.over_epsilons` makes the images of all epsilons in one call.
+    """
     return _descend(keys, task, steps=1, share=1.0, best=False)
 
 
