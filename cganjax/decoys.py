@@ -70,20 +70,22 @@ def decoy(
     Args:
       key: one `jax.random.key`.
       images: float [N, H, W, C] in [0, 1], ink = 1.
-      classifier: images -> numbers [N, K], or a list of such, attacked together; pure: the same object is the same
-        function. JAX must be able to trace it, unless the method works by queries ("coordinate", "spsa", "square"):
-        then any callable on NumPy arrays will do.
+      classifier: images -> numbers [N, K], or a list of such, attacked together; pure: the same object, with the same
+        arrays in its `.params` where it has them, is the same function. JAX must be able to trace it, unless the
+        method works by queries ("coordinate", "spsa", "square"): then any callable on NumPy arrays will do.
       epsilon: the largest change, in the norm; a number, or one an image [N].
       method: a key of `attacks.METHODS`; "auto" is "pgd" for one classifier and `TRANSFER` for a list.
       detector: calibrated, or a list of them: `rejected` is by their thresholds.
       scores: what the numbers are, "logits", "sigmoid" or "probabilities" (for a list one each), where a classifier
         does not say so by its own `.scores`; else "logits".
-      objective: what is lowered, a key of `objectives.OBJECTIVES`.
+      objective: what is lowered, a key of `objectives.OBJECTIVES`; "auto" is as in `objectives.AUTO`. Of a classifier
+        of sigmoids "uniform" is "softplus", and "margin" is "confidence". "coordinate" takes "auto" alone.
       norm: "linf" or "l2".
-      keep_label: hold each classifier's arg max, so that the decoy stays the same digit for any onlooker.
+      keep_label: hold each classifier's arg max, so that the decoy stays the same digit for any onlooker. "coordinate"
+        as it was published held none: it is `keep_label=False`.
       ink_only: change only pixels that have ink (above 0.1).
       minimal: find for each image the smallest epsilon, up to the given one, at which every detector rejects it.
-      generator, z, labels: for methods "latent" and "latent+pixel": images are generator(z [N, L], labels int [N]).
+      generator, z, labels: of "latent" and "latent+pixel" alone: images are generator(z [N, L], labels int [N]).
         "latent" adds no pixel noise: its epsilon is 0, and `radius` bounds the latent.
       chunk: images attacked at once.
       **settings: the method's own, such as `steps`.
@@ -117,8 +119,7 @@ def decoy(
         raise ValueError(f"minimal finds the smallest epsilon, and method {name} moves latents: take one of pixels")
     before = judge.look(clean)
     latents, classes = _latents(line, name, generator, z, labels, clean, sizes)
-    if line.gradient:
-        _check_traceable(judge.classifiers, clean.shape[1:], name)
+    traced = _traceable(judge.classifiers, clean.shape[1:], name, needed=line.gradient)
     goal = objectives.Goal(
         tuple(map(objectives.Held, judge.classifiers)),
         judge.kinds,
@@ -136,7 +137,7 @@ def decoy(
 
     def attack(sizes: np.ndarray) -> attacks.Found:
         there = batch._replace(bounds=batch.bounds._replace(epsilon=sizes))
-        return batches.by_parts(functools.partial(batches.attack, line, goal, norm, settings), there, chunk)
+        return batches.by_parts(functools.partial(batches.attack, line, goal, norm, settings, traced), there, chunk)
 
     found = attack(sizes)
     if minimal:
@@ -202,9 +203,12 @@ def _sizes(epsilon: Any, clean: np.ndarray, norm: str) -> np.ndarray:
     return np.broadcast_to(sizes, (len(clean),))
 
 
-def _check_traceable(classifiers: Sequence[Callable], shape: tuple[int, ...], method: str) -> None:
+def _traceable(classifiers: Sequence[Callable], shape: tuple[int, ...], method: str, *, needed: bool) -> bool:
+    """Whether JAX can trace every classifier; TypeError where it cannot and the method needs it."""
     for m, classifier in enumerate(classifiers):
         error = scores_of.trace_error(classifier, shape)
+        if error is not None and not needed:
+            return False
         if error is not None:
             reason = (str(error).strip().splitlines() or [""])[0][:120]
             by_queries = ", ".join(name for name, line in attacks.METHODS.items() if not line.gradient)
@@ -212,6 +216,7 @@ def _check_traceable(classifiers: Sequence[Callable], shape: tuple[int, ...], me
                 f"classifier {m} cannot be traced by JAX ({type(error).__name__}: {reason}), and method {method} needs "
                 f"its gradient: take a method of queries, {by_queries}"
             )
+    return True
 
 
 def _latents(line: attacks.Method, method: str, generator, z, labels, clean: np.ndarray, sizes: np.ndarray):

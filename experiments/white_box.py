@@ -26,7 +26,7 @@ ROWS = {
     "label-score": [
         *(("fgsm", e, {}) for e in (0.1, 0.2)),
         *(("pgd", e, {}) for e in (0.01, 0.02, 0.03, 0.04, 0.06, 0.1, 0.2)),
-        ("coordinate", 0.2, {}),
+        ("coordinate", 0.2, {"keep_label": False}),  # as published
     ],
 }  # fmt: skip
 COLUMNS = ("target", "method", "epsilon", "seed", "digits", "counted", "below_half", "rejected", "kept", "both",

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from cganjax import attacks
-from cganjax import scores as scores_of
 from cganjax.attacks import norms
 from cganjax.attacks.norms import Bounds
 from cganjax.attacks.objectives import Goal
@@ -40,15 +39,19 @@ def by_parts(attack: Callable[[Batch], attacks.Found], batch: Batch, size: int) 
     return attacks.Found(np.concatenate(images), np.concatenate(queries), None if z[0] is None else np.concatenate(z))
 
 
-def attack(line: attacks.Method, goal: Goal, norm: str, settings: Mapping[str, Any], batch: Batch) -> attacks.Found:
-    """One chunk, and its images laid back inside the bounds whatever the attack returned."""
-    shape = batch.bounds.clean.shape[1:]
-    traced = all(scores_of.trace_error(c, shape) is None for c in goal.classifiers)
+def attack(
+    line: attacks.Method, goal: Goal, norm: str, settings: Mapping[str, Any], traced: bool, batch: Batch
+) -> attacks.Found:
+    """One chunk, and its images laid back inside the bounds whatever the attack returned.
+
+    Args:
+      traced: JAX can trace every classifier: what is asked by queries is then compiled.
+    """
     value, confidence = (_jitted_value, _jitted_confidence) if traced else (_value, _confidence)
     task = attacks.Task(
         goal,
         value=lambda images, rows: value(goal, images, batch.labels[rows]),
-        confidence=lambda images, rows: confidence(goal, images),
+        confidence=lambda images, rows: confidence(goal, images, batch.labels[rows]),
         bounds=batch.bounds,
         labels=jnp.asarray(batch.labels),
         norm=norm,
@@ -69,10 +72,8 @@ def _value(goal: Goal, images, labels):
     return goal(images, labels)
 
 
-def _confidence(goal: Goal, images):
-    """The highest confidence: float [n], the mean over the classifiers."""
-    numbers = (scores_of.confidences(scores_of.numbers(c, images), k) for c, k in zip(*goal[:2], strict=True))
-    return sum(n.max(axis=-1) for n in numbers) / len(goal.classifiers)
+def _confidence(goal: Goal, images, labels):
+    return goal.confidence(images, labels)
 
 
 _jitted_value, _jitted_confidence = (jax.jit(f, static_argnums=0) for f in (_value, _confidence))
