@@ -92,10 +92,10 @@ def decoy(
 
     Raises:
       ValueError: images out of [0, 1] or of another shape, epsilon negative or larger than any image, an unknown
-        method, objective or norm (the known are listed), labels of another length, numbers that are not [N, K] or not
-        finite.
+        method, objective or norm (the known are listed), generator, z or labels for a method that does not use them or
+        of another length, numbers that are not [N, K] or not finite.
       TypeError: a classifier that JAX cannot trace with a method of gradients, an uncalibrated detector, an unknown
-        setting of the method.
+        setting of the method, labels that are not integers.
 
     Warns:
       Doubt: see docs/doubts.md; the same names are in `doubts`.
@@ -222,16 +222,19 @@ def _traceable(classifiers: Sequence[Callable], shape: tuple[int, ...], method: 
 def _latents(line: attacks.Method, method: str, generator, z, labels, clean: np.ndarray, sizes: np.ndarray):
     """Latents and classes of a method that moves latents, or None twice."""
     if not line.latent:
-        if generator is not None or z is not None:
-            raise ValueError(f"generator or z was given, and method {method} moves no latent: leave them out")
-        if labels is not None and len(labels) != len(clean):
-            raise ValueError(f"{len(clean)} images and {len(labels)} labels were given: expected as many of each")
+        given = {"generator": generator, "z": z, "labels": labels}
+        given = [f"{name}=" for name, value in given.items() if value is not None]
+        if given:
+            raise ValueError(f"method {method} moves no latent and does not use {', '.join(given)}: leave it out")
         return None, None
     if generator is None or z is None or labels is None:
         raise ValueError(f"method {method} moves latents: give generator=, z= and labels=")
     z, labels = jnp.asarray(z, jnp.float32), jnp.asarray(labels)
-    if len(z) != len(clean) or len(labels) != len(clean):
-        raise ValueError(f"{len(clean)} images, {len(z)} latents and {len(labels)} labels were given: expected as many")
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise TypeError(f"labels are {labels.dtype}: expected integers, the classes that the generator was asked for")
+    if z.ndim != 2 or len(z) != len(clean) or labels.shape != (len(clean),):
+        raise ValueError(f"z has shape {z.shape} and labels {labels.shape}, for {len(clean)} images: expected [N, L] "
+                         "and [N]")  # fmt: skip
     if method == "latent" and sizes.any():
         raise ValueError("method latent adds no pixel noise: give epsilon=0, or take latent+pixel")
     if np.abs(np.asarray(generator(z, labels)) - clean).max() > 1e-3:

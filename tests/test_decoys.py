@@ -174,7 +174,8 @@ BAD = {
     "norm": ({"norm": "l1"}, ValueError, "unknown norm 'l1': known are linf, l2"),
     "setting": ({"stpes": 3}, TypeError, "method pgd has no setting 'stpes': it has steps, share"),
     "detector": ({"detector": "msp"}, TypeError, r"detector is 'msp', which is not calibrated: make one by cganjax"),
-    "labels": ({"labels": [1]}, ValueError, "20 images and 1 labels"),
+    "labels": ({"labels": [1] * 20}, ValueError, "method pgd moves no latent and does not use labels=: leave it out"),
+    "z": ({"z": 0, "method": "fgsm"}, ValueError, "method fgsm moves no latent and does not use z="),
     "square l2": ({"method": "square", "norm": "l2"}, ValueError, "works in norm linf"),
     "latent": ({"method": "latent"}, ValueError, "moves latents: give generator=, z= and labels="),
     "minimal": ({"minimal": True}, ValueError, "without a detector"),
@@ -208,8 +209,16 @@ def test_latents_must_be_those_of_the_images(digits):
         cganjax.decoy(KEY, digits, classifier, epsilon=0, **given)
     with pytest.raises(ValueError, match="method latent adds no pixel noise"):
         cganjax.decoy(KEY, np.asarray(generator(z, LABELS)), classifier, epsilon=0.1, **given)
-    with pytest.raises(ValueError, match="moves no latent"):
+    with pytest.raises(ValueError, match="moves no latent and does not use generator=, z=, labels="):
         cganjax.decoy(KEY, digits, classifier, epsilon=0.1, **(given | {"method": "pgd"}))
+    for wrong, error, message in (
+        ({"labels": LABELS + 0.5}, TypeError, "labels are float.*: expected integers"),
+        ({"labels": LABELS + 1}, ValueError, "label 10 at position 9 is outside 0..9"),
+        ({"labels": LABELS[:3]}, ValueError, r"z has shape \(20, \d+\) and labels \(3,\), for 20 images"),
+        ({"z": z[0]}, ValueError, "for 20 images: expected"),
+    ):
+        with pytest.raises(error, match=message):
+            cganjax.decoy(KEY, digits, classifier, epsilon=0, **(given | wrong))
 
 
 # --- commands ---------------------------------------------------------------------------------------------------------
