@@ -1,32 +1,31 @@
 """`decoy`: attack images so that classifiers become unsure of them, and judge what came out.
 
-An attack proposes; here its images are projected, clipped and judged again. What looks wrong is said as a doubt.
+What is asked for is checked here and handed on: attacks/batches.py applies the method and lays its images back inside
+their bounds, judging.py judges them again, doubts.py says what looks wrong.
 """
 
 import functools
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cganjax import attacks, pixels, rng
+from cganjax import attacks, judging, pixels, rng
 from cganjax import scores as scores_of
-from cganjax.attacks import norms, objectives
+from cganjax.attacks import batches, objectives
+from cganjax.attacks.batches import Batch
 from cganjax.attacks.norms import NORMS, Bounds
-from cganjax.attacks.objectives import Goal
 from cganjax.detectors import Detector
+from cganjax.doubts import DOUBTS, Doubt, doubtful
+from cganjax.judging import Judge, Seen
 
 TRANSFER = "ensemble"  # the method for a list of classifiers
 KEEP = 10.0  # weight of the term that holds the arg max
 INK = 0.1  # a pixel above it has ink
 BISECTIONS = 8  # of `minimal`: the smallest epsilon is known to a part in 256 of the largest
-
-
-class Doubt(UserWarning):
-    """Something about an attack that its figures do not show; docs/doubts.md explains each."""
 
 
 class DecoyResult(NamedTuple):
@@ -71,30 +70,32 @@ def decoy(
     Args:
       key: one `jax.random.key`.
       images: float [N, H, W, C] in [0, 1], ink = 1.
-      classifier: images -> numbers [N, K], or a list of such, attacked together; pure: the same object is the same
-        function. JAX must be able to trace it, unless the method works by queries ("coordinate", "spsa", "square"):
-        then any callable on NumPy arrays will do.
+      classifier: images -> numbers [N, K], or a list of such, attacked together; pure: the same object, with the same
+        arrays in its `.params` where it has them, is the same function. JAX must be able to trace it, unless the
+        method works by queries ("coordinate", "spsa", "square"): then any callable on NumPy arrays will do.
       epsilon: the largest change, in the norm; a number, or one an image [N].
       method: a key of `attacks.METHODS`; "auto" is "pgd" for one classifier and `TRANSFER` for a list.
       detector: calibrated, or a list of them: `rejected` is by their thresholds.
       scores: what the numbers are, "logits", "sigmoid" or "probabilities" (for a list one each), where a classifier
         does not say so by its own `.scores`; else "logits".
-      objective: what is lowered, a key of `objectives.OBJECTIVES`.
+      objective: what is lowered, a key of `objectives.OBJECTIVES`; "auto" is as in `objectives.AUTO`. Of a classifier
+        of sigmoids "uniform" is "softplus", and "margin" is "confidence". "coordinate" takes "auto" alone.
       norm: "linf" or "l2".
-      keep_label: hold each classifier's arg max, so that the decoy stays the same digit for any onlooker.
+      keep_label: hold each classifier's arg max, so that the decoy stays the same digit for any onlooker. "coordinate"
+        as it was published held none: it is `keep_label=False`.
       ink_only: change only pixels that have ink (above 0.1).
       minimal: find for each image the smallest epsilon, up to the given one, at which every detector rejects it.
-      generator, z, labels: for methods "latent" and "latent+pixel": images are generator(z [N, L], labels int [N]).
+      generator, z, labels: of "latent" and "latent+pixel" alone: images are generator(z [N, L], labels int [N]).
         "latent" adds no pixel noise: its epsilon is 0, and `radius` bounds the latent.
       chunk: images attacked at once.
       **settings: the method's own, such as `steps`.
 
     Raises:
       ValueError: images out of [0, 1] or of another shape, epsilon negative or larger than any image, an unknown
-        method, objective or norm (the known are listed), labels of another length, numbers that are not [N, K], not
-        finite, or not what they were said to be.
+        method, objective or norm (the known are listed), generator, z or labels for a method that does not use them or
+        of another length, numbers that are not [N, K], not finite, or not what they were said to be.
       TypeError: a classifier that JAX cannot trace with a method of gradients, an uncalibrated detector, an unknown
-        setting of the method.
+        setting of the method, labels that are not integers.
 
     Warns:
       Doubt: see docs/doubts.md; the same names are in `doubts`.
@@ -103,7 +104,7 @@ def decoy(
       "False novelty" is the name of Enevoldsen et al. (arXiv 2311.05006); attacks that make inliers look like outliers
       are in Chen et al. (ALOE, arXiv 2003.09711). Each method cites its own.
     """
-    judge = _judge(classifier, scores, detector)
+    judge = judging.judge(classifier, scores, detector)
     clean = np.asarray(pixels.check_unit(images))
     sizes = _sizes(epsilon, clean, norm)
     name = method if method != "auto" else TRANSFER if judge.several else "pgd"
@@ -118,15 +119,14 @@ def decoy(
         raise ValueError(f"minimal finds the smallest epsilon, and method {name} moves latents: take one of pixels")
     before = judge.look(clean)
     latents, classes = _latents(line, name, generator, z, labels, clean, sizes)
-    if line.gradient:
-        _check_traceable(judge.classifiers, clean.shape[1:], name)
+    traced = _traceable(judge.classifiers, clean.shape[1:], name, needed=line.gradient)
     goal = objectives.Goal(
         tuple(map(objectives.Held, judge.classifiers)),
         judge.kinds,
         tuple(objectives.choose(objective, kind, several=judge.several) for kind in judge.kinds),
         keep=KEEP if keep_label else 0.0,
     )
-    batch = _Batch(
+    batch = Batch(
         keys=rng.items(key, len(clean)),
         bounds=Bounds(clean, sizes, (clean > INK if ink_only else np.ones_like(clean)).astype(np.float32)),
         labels=before.answers,
@@ -137,7 +137,7 @@ def decoy(
 
     def attack(sizes: np.ndarray) -> attacks.Found:
         there = batch._replace(bounds=batch.bounds._replace(epsilon=sizes))
-        return _by_parts(functools.partial(_attack, line, goal, norm, settings), there, chunk)
+        return batches.by_parts(functools.partial(batches.attack, line, goal, norm, settings, traced), there, chunk)
 
     found = attack(sizes)
     if minimal:
@@ -145,7 +145,7 @@ def decoy(
     after = judge.look(found.images)
     within = np.where(np.isnan(sizes), batch.bounds.epsilon, sizes)
     batch = batch._replace(bounds=batch.bounds._replace(epsilon=within))
-    doubts = _doubts(judge, goal, batch, norm, before, after, by_gradient=line.gradient and not line.latent)
+    doubts = doubtful(judge, goal, batch, norm, before, after, by_gradient=line.gradient and not line.latent)
     for doubt in doubts:
         warnings.warn(f"{doubt}: {DOUBTS[doubt]} (docs/doubts.md)", Doubt, stacklevel=2)
     return DecoyResult(
@@ -162,139 +162,10 @@ def decoy(
     )
 
 
-# --- judging ----------------------------------------------------------------------------------------------------------
+# --- the smallest epsilon ---------------------------------------------------------------------------------------------
 
 
-class _Seen(NamedTuple):
-    """What classifiers and detectors say of N images."""
-
-    numbers: list[np.ndarray]  # M of [N, K]
-    confidence: np.ndarray  # float32 [N, M], the highest
-    answers: np.ndarray  # int [N, M]
-    rejected: np.ndarray  # bool [N, D]
-
-
-class _Judge(NamedTuple):
-    classifiers: tuple[Callable, ...]
-    kinds: tuple[str, ...]
-    several: bool  # a list of classifiers was given
-    detectors: tuple[Detector, ...]
-    detector_list: bool  # a list of detectors was given
-
-    def look(self, images: np.ndarray) -> _Seen:
-        """Show images to all; ValueError where a classifier's numbers cannot be what they were said to be."""
-        numbers = []
-        for m, classifier in enumerate(self.classifiers):
-            which = f"classifier {m}" if self.several else "the classifier"
-            found = np.asarray(scores_of.in_chunks(functools.partial(scores_of.numbers, classifier), images))
-            scores_of.check(found, len(images), self.kinds[m], which)
-            numbers.append(found)
-        confidence = [
-            np.asarray(scores_of.confidences(n, k).max(axis=1)) for n, k in zip(numbers, self.kinds, strict=True)
-        ]
-        rejected = [np.asarray(detector.rejects(images)) for detector in self.detectors]
-        return _Seen(
-            numbers,
-            np.stack(confidence, axis=1),
-            np.stack([n.argmax(axis=1) for n in numbers], axis=1),
-            np.stack(rejected, axis=1) if rejected else np.zeros((len(images), 0), bool),
-        )
-
-    def shaped(self, values: np.ndarray) -> np.ndarray:
-        """[N, M], or [N] of one classifier."""
-        return values if self.several else values[:, 0]
-
-    def verdict(self, rejected: np.ndarray) -> np.ndarray | None:
-        """[N, D], or [N] of one detector; None of none."""
-        return (rejected if self.detector_list else rejected[:, 0]) if self.detectors else None
-
-
-def _judge(classifier, scores, detector) -> _Judge:
-    several = isinstance(classifier, (list, tuple)) and not callable(classifier)  # a record may be callable
-    classifiers = tuple(classifier) if several else (classifier,)
-    if not classifiers or not all(callable(c) for c in classifiers):
-        raise TypeError(f"classifier is {classifier!r}: expected a callable of images, or a list of them")
-    said = tuple(scores) if isinstance(scores, (list, tuple)) else (scores,) * len(classifiers)
-    if len(said) != len(classifiers):
-        raise ValueError(f"{len(classifiers)} classifiers and {len(said)} scores were given: expected as many of each")
-    kinds = tuple(scores_of.kind_of(c, s) for c, s in zip(classifiers, said, strict=True))
-    listed = isinstance(detector, (list, tuple)) and not isinstance(detector, Detector)
-    detectors = tuple(detector) if listed else () if detector is None else (detector,)
-    for one in detectors:
-        if not all(hasattr(one, name) for name in ("score", "threshold", "rejects")):
-            raise TypeError(f"detector is {one!r}, which is not calibrated: make one by "
-                            "cganjax.calibrate(name, classifier, real_images)")  # fmt: skip
-    return _Judge(classifiers, kinds, several, detectors, listed)
-
-
-# --- attacking --------------------------------------------------------------------------------------------------------
-
-
-class _Batch(NamedTuple):
-    """All that has one row an image."""
-
-    keys: jax.Array
-    bounds: Bounds
-    labels: np.ndarray  # int [N, M]
-    z: jax.Array | None  # float [N, L], of methods that move latents
-    classes: jax.Array | None  # int [N]
-    generator: Callable | None
-
-
-def _by_parts(attack: Callable[[_Batch], attacks.Found], batch: _Batch, size: int) -> attacks.Found:
-    """Attack `size` images at a time; the last part is filled up, so that one compiled program serves all."""
-    n, parts = len(batch.labels), []
-    size = min(size, n)
-    for start in range(0, n, size):
-        rows = np.minimum(np.arange(start, start + size), n - 1)
-        arrays = jax.tree.map(lambda x, rows=rows: x[rows], batch._replace(generator=None))
-        found = attack(arrays._replace(generator=batch.generator))
-        queries = np.broadcast_to(np.asarray(found.queries, np.int64), (size,))
-        left = min(size, n - start)
-        parts.append([None if x is None else np.asarray(x)[:left] for x in (found.images, queries, found.z)])
-    images, queries, z = zip(*parts, strict=True)
-    return attacks.Found(np.concatenate(images), np.concatenate(queries), None if z[0] is None else np.concatenate(z))
-
-
-def _attack(line: attacks.Method, goal: Goal, norm: str, settings: Mapping[str, Any], batch: _Batch) -> attacks.Found:
-    """One chunk, and its images laid back inside the bounds whatever the attack returned."""
-    shape = batch.bounds.clean.shape[1:]
-    traced = all(scores_of.trace_error(c, shape) is None for c in goal.classifiers)
-    value, confidence = (_jitted_value, _jitted_confidence) if traced else (_value, _confidence)
-    task = attacks.Task(
-        goal,
-        value=lambda images, rows: value(goal, images, batch.labels[rows]),
-        confidence=lambda images, rows: confidence(goal, images),
-        bounds=batch.bounds,
-        labels=jnp.asarray(batch.labels),
-        norm=norm,
-        generator=batch.generator,
-        z=batch.z,
-        classes=batch.classes,
-    )
-    found = line.attack(batch.keys, task, **settings)
-    bounds = batch.bounds
-    if found.z is not None:
-        bounds = bounds._replace(clean=task.generator(found.z, task.classes))
-    images = jnp.asarray(found.images)
-    images = jnp.where(jnp.isnan(images), bounds.clean, images)  # of a gradient that is not finite, a doubt says
-    return found._replace(images=norms.project(norm, bounds, images))
-
-
-def _value(goal: Goal, images, labels):
-    return goal(images, labels)
-
-
-def _confidence(goal: Goal, images):
-    """The highest confidence: float [n], the mean over the classifiers."""
-    numbers = (scores_of.confidences(scores_of.numbers(c, images), k) for c, k in zip(*goal[:2], strict=True))
-    return sum(n.max(axis=-1) for n in numbers) / len(goal.classifiers)
-
-
-_jitted_value, _jitted_confidence = (jax.jit(f, static_argnums=0) for f in (_value, _confidence))
-
-
-def _smallest(attack: Callable, found: attacks.Found, batch: _Batch, judge: _Judge, before: _Seen):
+def _smallest(attack: Callable, found: attacks.Found, batch: Batch, judge: Judge, before: Seen):
     """Bisect each image's epsilon: the decoys of the smallest that was enough, and that, or NaN where none was."""
 
     def enough(images: np.ndarray) -> np.ndarray:
@@ -316,43 +187,6 @@ def _smallest(attack: Callable, found: attacks.Found, batch: _Batch, judge: _Jud
     return attacks.Found(images, queries, None), high
 
 
-# --- doubts -----------------------------------------------------------------------------------------------------------
-
-DOUBTS = {
-    "zero_gradient": "the gradient is zero or not finite on some images, so that nothing was attacked there",
-    "random_classifier": "the classifier answers the same image differently each time",
-    "probabilities_as_logits": 'its numbers are probabilities, and were taken as logits: give scores="probabilities"',
-    "noise_beats_gradient": "random noise of the same size lowers the confidence more than the attack did",
-    "rejected_before": "more than a tenth of the images were rejected before the attack: count them apart",
-}
-
-
-def _doubts(judge, goal, batch, norm, before, after, *, by_gradient: bool) -> tuple[str, ...]:
-    """The names of what is doubtful; gradients, noise and a second look are taken on the first hundred images."""
-    few = jax.tree.map(lambda x: x[:100], batch._replace(generator=None))
-    clean, found = few.bounds.clean, []
-    if by_gradient:
-        slope = jax.grad(lambda x: goal(x, jnp.asarray(few.labels)).sum())(jnp.asarray(clean))
-        steepest = np.abs(slope).max(axis=(1, 2, 3))
-        if not (np.isfinite(steepest) & (steepest > 0)).all():
-            found.append("zero_gradient")
-    again = judge.look(clean)
-    if any(np.abs(a - b[:100]).max() > 1e-3 * max(1.0, np.abs(a).max())
-           for a, b in zip(again.numbers, before.numbers, strict=True)):  # fmt: skip
-        found.append("random_classifier")
-    for numbers, kind in zip(before.numbers, judge.kinds, strict=True):
-        if kind == "logits" and scores_of.look_like_probabilities(numbers):
-            found.append("probabilities_as_logits")
-            break
-    if by_gradient and (few.bounds.epsilon > 0).any():
-        noisy = np.asarray(norms.random_start(few.keys, norm, few.bounds))
-        if judge.look(noisy).confidence.mean() < after.confidence[:100].mean():
-            found.append("noise_beats_gradient")
-    if judge.detectors and before.rejected.all(axis=1).mean() > 0.1:
-        found.append("rejected_before")
-    return tuple(found)
-
-
 # --- checks -----------------------------------------------------------------------------------------------------------
 
 
@@ -369,9 +203,12 @@ def _sizes(epsilon: Any, clean: np.ndarray, norm: str) -> np.ndarray:
     return np.broadcast_to(sizes, (len(clean),))
 
 
-def _check_traceable(classifiers: Sequence[Callable], shape: tuple[int, ...], method: str) -> None:
+def _traceable(classifiers: Sequence[Callable], shape: tuple[int, ...], method: str, *, needed: bool) -> bool:
+    """Whether JAX can trace every classifier; TypeError where it cannot and the method needs it."""
     for m, classifier in enumerate(classifiers):
         error = scores_of.trace_error(classifier, shape)
+        if error is not None and not needed:
+            return False
         if error is not None:
             reason = (str(error).strip().splitlines() or [""])[0][:120]
             by_queries = ", ".join(name for name, line in attacks.METHODS.items() if not line.gradient)
@@ -379,21 +216,25 @@ def _check_traceable(classifiers: Sequence[Callable], shape: tuple[int, ...], me
                 f"classifier {m} cannot be traced by JAX ({type(error).__name__}: {reason}), and method {method} needs "
                 f"its gradient: take a method of queries, {by_queries}"
             )
+    return True
 
 
 def _latents(line: attacks.Method, method: str, generator, z, labels, clean: np.ndarray, sizes: np.ndarray):
     """Latents and classes of a method that moves latents, or None twice."""
     if not line.latent:
-        if generator is not None or z is not None:
-            raise ValueError(f"generator or z was given, and method {method} moves no latent: leave them out")
-        if labels is not None and len(labels) != len(clean):
-            raise ValueError(f"{len(clean)} images and {len(labels)} labels were given: expected as many of each")
+        given = {"generator": generator, "z": z, "labels": labels}
+        given = [f"{name}=" for name, value in given.items() if value is not None]
+        if given:
+            raise ValueError(f"method {method} moves no latent and does not use {', '.join(given)}: leave it out")
         return None, None
     if generator is None or z is None or labels is None:
         raise ValueError(f"method {method} moves latents: give generator=, z= and labels=")
     z, labels = jnp.asarray(z, jnp.float32), jnp.asarray(labels)
-    if len(z) != len(clean) or len(labels) != len(clean):
-        raise ValueError(f"{len(clean)} images, {len(z)} latents and {len(labels)} labels were given: expected as many")
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise TypeError(f"labels are {labels.dtype}: expected integers, the classes that the generator was asked for")
+    if z.ndim != 2 or len(z) != len(clean) or labels.shape != (len(clean),):
+        raise ValueError(f"z has shape {z.shape} and labels {labels.shape}, for {len(clean)} images: expected [N, L] "
+                         "and [N]")  # fmt: skip
     if method == "latent" and sizes.any():
         raise ValueError("method latent adds no pixel noise: give epsilon=0, or take latent+pixel")
     if np.abs(np.asarray(generator(z, labels)) - clean).max() > 1e-3:

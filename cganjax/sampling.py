@@ -335,10 +335,18 @@ def _draw(generator: Generator, key, labels, start, count: int, truncation) -> j
     return _sample(generator.apply, generator.latent_size, count, generator.weights, key, start, truncation, *inputs)
 
 
+def latents(key: jax.Array, n: int, latent_size: int, start: int | jax.Array = 0) -> jax.Array:
+    """The latents of images start..start+n-1 that `sample` draws from a key: float32 [n, latent_size] ~ N(0, I).
+
+    Image i of `sample(key, labels)` is `generator(latents(key, n, generator.latent_size), labels)[i]`, to rounding,
+    whatever n is.
+    """
+    return jax.vmap(lambda k: jax.random.normal(k, (latent_size,), jnp.float32))(rng.items(_typed_key(key), n, start))
+
+
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _sample(apply, latent_size, count, weights, key, start, truncation, *labels):
-    keys = rng.items(key, count, start)  # [count]
-    z = jax.vmap(lambda k: jax.random.normal(k, (latent_size,), jnp.float32))(keys)  # [count, L]
+    z = latents(key, count, latent_size, start)  # [count, L]
     return pixels.signed_to_unit(apply(weights, z * jnp.asarray(truncation, jnp.float32), *labels))
 
 

@@ -26,7 +26,7 @@ ROWS = {
     "label-score": [
         *(("fgsm", e, {}) for e in (0.1, 0.2)),
         *(("pgd", e, {}) for e in (0.01, 0.02, 0.03, 0.04, 0.06, 0.1, 0.2)),
-        ("coordinate", 0.2, {}),
+        ("coordinate", 0.2, {"keep_label": False}),  # as published
     ],
 }  # fmt: skip
 COLUMNS = ("target", "method", "epsilon", "seed", "digits", "counted", "below_half", "rejected", "kept", "both",
@@ -55,8 +55,7 @@ def main(argv=None) -> int:
     test = data.load("mnist", "test", args.data_dir)
     real = pixels.rest_to_unit(test.images[:5000])
     key, labels, generator = rng.root(args.seed), np.arange(args.n) % 10, sampling.load("mnist")
-    z = rng.items(rng.stream(key, "z"), args.n)
-    z = np.stack([np.asarray(_normal(k, generator.latent_size)) for k in z])
+    z = np.asarray(sampling.latents(rng.stream(key, "z"), args.n, generator.latent_size))
     clean = np.asarray(scores.in_chunks(lambda rows: generator(z[rows], labels[rows]), np.arange(args.n)))
     onlooker = sampling.load_classifier("onlooker")
     print("  ".join(f"{c:>10}" for c in COLUMNS))
@@ -92,12 +91,6 @@ def main(argv=None) -> int:
             print("  ".join(f"{v!s:>10}" for v in row), flush=True)
     print(args.out)
     return cli.DONE
-
-
-def _normal(key, size):
-    import jax
-
-    return jax.random.normal(key, (size,))
 
 
 def _csv(rows) -> bytes:

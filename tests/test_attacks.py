@@ -1,5 +1,6 @@
 """Attacks and bounds: closed forms on linear classifiers, one table of contracts, and the original re-derived."""
 
+import doctest
 import warnings
 
 import jax
@@ -11,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import cganjax
 from cganjax import attacks, decoys, rng
 from cganjax import scores as scores_of
-from cganjax.attacks import gradient, norms, objectives, queries
+from cganjax.attacks import gradient, grid, norms, objectives, queries
 from cganjax.attacks.norms import NORMS, Bounds
 
 KEY = jax.random.key(3)
@@ -116,6 +117,27 @@ def test_uniform_is_the_standard_deviation_and_margin_the_lead_over_the_mean():
     assert_allclose(objectives.softplus(numbers, "sigmoid"), np.log1p(np.exp(numbers)).sum(axis=1), rtol=1e-5)
 
 
+def test_what_objectives_are_of_sigmoids_is_said():
+    numbers = np.random.default_rng(0).normal(size=(5, 10)).astype(np.float32)
+    said = " ".join(cganjax.decoy.__doc__.split())
+    for name, other in (("uniform", "softplus"), ("margin", "confidence")):
+        assert_array_equal(*(objectives.OBJECTIVES[n](numbers, "sigmoid") for n in (name, other)))
+        assert f'"{name}" is "{other}"' in said
+
+
+def test_the_confidence_of_a_goal_is_the_mean_and_says_where_a_label_is_lost():
+    (one, w1), (two, w2) = linear(seed=0), linear(seed=1, kind="sigmoid")
+    images = some_images()
+    flat = images.reshape(7, -1)
+    want = (np.asarray(jax.nn.softmax(flat @ w1)).max(axis=1) + np.asarray(jax.nn.sigmoid(flat @ w2)).max(axis=1)) / 2
+    labels = np.stack([(flat @ w).argmax(axis=1) for w in (w1, w2)], axis=1)
+    labels[3, 1] = (labels[3, 1] + 1) % 4
+    goal = objectives.Goal((one, two), ("logits", "sigmoid"), ("confidence",) * 2, keep=0.0)
+    assert_allclose(goal.confidence(images, labels), want, rtol=1e-5)
+    want[3] = objectives.LOST
+    assert_allclose(goal._replace(keep=1.0).confidence(images, labels), want, rtol=1e-5)
+
+
 def test_the_goal_is_a_mean_with_a_term_for_each_lost_label():
     (one, w1), (two, w2) = linear(seed=0), linear(seed=1)
     images, labels = some_images(), np.array([[0, 1]] * 7)
@@ -142,15 +164,28 @@ def test_fgsm_is_one_step_of_epsilon_against_the_sign():
         found = cganjax.decoy(KEY, images, classifier, epsilon=epsilon, method="fgsm", keep_label=False).images
         want = -epsilon * top[:, None] * np.sign(difference)
         assert_allclose((found - images).reshape(7, -1), want, atol=1e-6)
-    grid = jax.vmap(lambda e: _fgsm(classifier, images, e))(jnp.array([0.05, 0.1]))  # one compiled call for all sizes
-    assert_allclose(grid[1], found, atol=1e-6)
 
 
-def _fgsm(classifier, images, epsilon):
-    goal = objectives.Goal((classifier,), ("logits",), ("confidence",), 0.0)
-    bounds = Bounds(images, jnp.broadcast_to(epsilon, (len(images),)), jnp.ones_like(images))
-    labels = jnp.zeros((len(images), 1), jnp.int32)
-    return gradient.descend(rng.items(KEY, len(images)), goal, bounds, labels, "linf", gradient.Descent(best=False))[0]
+@pytest.mark.parametrize(("method", "settings"), [("fgsm", {}), ("pgd", {"steps": 3}), ("di", {"steps": 3})])
+def test_over_epsilons_is_decoy_at_each(method, settings):
+    classifier, _ = linear(seed=3)
+    images, sizes = some_images(), [0.0, 0.05, 0.1]
+    found = grid.over_epsilons(KEY, images, classifier, sizes, method=method, **settings)
+    assert found.shape == (3, *images.shape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", decoys.Doubt)
+        for epsilon, made in zip(sizes, found, strict=True):
+            want = cganjax.decoy(KEY, images, classifier, epsilon=epsilon, method=method, keep_label=False, **settings)
+            assert_allclose(made, want.images, atol=1e-6)
+    under_jit = jax.jit(lambda e: grid.over_epsilons(KEY, images, classifier, e, method=method, **settings))
+    assert_allclose(under_jit(jnp.array(sizes)), found, atol=1e-6)
+
+
+def test_over_epsilons_refuses_what_it_cannot_vectorise():
+    for method in ("square", "latent"):
+        with pytest.raises(ValueError, match=f"method {method} goes by queries or moves latents"):
+            grid.over_epsilons(KEY, some_images(), linear()[0], [0.1], method=method)
+    assert doctest.testmod(grid) == (0, 7)
 
 
 def test_l2_uses_all_of_epsilon_along_the_gradient():
@@ -211,9 +246,25 @@ def test_coordinate_is_the_published_loop(reference):
                 change.flat[i] = 0.04 if loss(trial) <= before else -0.04
             x, rounds = np.clip(x + change, 0, 1), rounds + 1
         want.append(x)
-    found = cganjax.decoy(KEY, images, classifier, epsilon=0.2, method="coordinate", reference=reference)
+    found = cganjax.decoy(
+        KEY, images, classifier, epsilon=0.2, method="coordinate", reference=reference, keep_label=False
+    )
     assert_allclose(found.images, want, atol=2e-6)
     assert found.queries.max() > 31 and set((found.queries - 1) % 31) == {0}  # 30 pixels and one, a round
+
+
+def test_coordinate_keeps_the_label_where_asked():
+    classifier, _ = linear(scale=0.8, kind="sigmoid", seed=4)
+    images = some_images(40, seed=5)
+    given = {"epsilon": 0.2, "method": "coordinate", "stop": 0.3}
+    free, kept = (cganjax.decoy(KEY, images, classifier, keep_label=k, **given) for k in (False, True))
+    assert kept.label_kept.all() and 0 < free.label_kept.mean() < 1
+    assert kept.confidence.mean() < kept.clean_confidence.mean() - 0.1
+    assert np.all(kept.confidence <= kept.clean_confidence)
+    same = free.label_kept & (kept.queries == free.queries)
+    assert same.any() and (kept.images == free.images).all(axis=(1, 2, 3))[same].mean() > 0.9
+    both = [classifier, linear(scale=0.8, seed=9)[0]]
+    assert cganjax.decoy(KEY, images, both, **given).label_kept.all()
 
 
 # --- contracts --------------------------------------------------------------------------------------------------------
@@ -228,7 +279,7 @@ SETTINGS = {
     "fgsm": {},
     "mi": {"steps": 5, "share": 0.3, "momentum": 0.2},
     "pgd": {"steps": 5, "share": 0.3},
-    "spsa": {"steps": 3, "samples": 8, "reach": 0.02, "share": 0.5},
+    "spsa": {"steps": 3, "samples": 8, "reach": 0.02, "share": 0.5, "decay": 0.2},
     "square": {"queries": 60, "share": 0.1},
     "ti": {"steps": 5, "share": 0.3, "momentum": 0.5, "translation": 1},
 }
@@ -318,6 +369,89 @@ def test_queries_are_padded_and_counted():
     finally:
         queries.AT_ONCE = before
     assert seen == [3, 3, 3]
+
+
+def test_all_images_are_asked_together_and_in_one_size():
+    images = some_images(7)
+    bounds, keys = Bounds(images, np.full(7, 0.2, np.float32), np.ones_like(images)), rng.items(KEY, 7)
+    seen, w = [], np.random.default_rng(0).normal(size=30)
+
+    def value(images, rows):
+        assert len(images) == len(rows)
+        seen.append(len(images))
+        return 1 / (
+            1 + np.exp(2 - images.reshape(len(images), 30) @ w - rows)
+        )  # some are below 0.5 rounds before others
+
+    _, asked = queries.coordinate(keys, value, bounds, "linf")
+    assert len(set(asked)) > 2
+    rounds = (asked.max() - 1) // 31
+    assert seen == [7] + [210, 7] * rounds  # every pixel of all images in one call, whichever of them still go on
+    seen.clear()
+    queries.spsa(keys, value, bounds, "linf", steps=3, samples=4)
+    assert seen == [7] + [56, 7] * 3
+    seen.clear()
+    queries.spsa(keys, value, bounds, "linf", steps=1, samples=500)  # the pairs of two images fill a call
+    assert seen == [7] + [2000] * 4 + [7]
+    seen.clear()
+    queries.square(keys, value, bounds, "linf", queries=9)
+    assert seen == [7] * 9
+
+
+def test_images_that_stop_early_compile_nothing_anew():
+    linear_one, traces = linear(scale=0.8, kind="sigmoid", seed=4)[0], []
+
+    class Counted:
+        scores = "sigmoid"
+
+        def __call__(self, images):
+            traces.append(images.shape) if isinstance(images, jax.core.Tracer) else None
+            return linear_one(images)
+
+    result = cganjax.decoy(KEY, some_images(9), Counted(), epsilon=0.2, method="coordinate", keep_label=False, chunk=4)
+    assert len(set(result.queries)) > 1
+    # Looked at once for the whole call, then compiled for the trials and for the images of a chunk.
+    assert [shape[0] for shape in traces] == [2, 4, 120]
+    traces.clear()
+    cganjax.decoy(KEY, some_images(9), Counted(), epsilon=0.2, method="fgsm", chunk=4)
+    assert sum(shape[0] == 2 for shape in traces) == 1
+
+
+def test_squares_lie_where_they_are_drawn():
+    draws = np.array([[0.0], [0.5], [0.999]], np.float32)
+    for side in (1, 3, 6):
+        for row, (draw,) in zip(queries._covers(draws, 6, side), draws, strict=True):
+            want, begin = np.zeros(6, bool), int(draw * (6 - side + 1))
+            want[begin : begin + side] = True
+            assert_array_equal(row, want)
+
+
+def test_decay_of_spsa_reaches_it():
+    classifier, _ = linear(scale=2.0, seed=7)
+    given = {"epsilon": 0.1, "method": "spsa", "steps": 4, "samples": 8, "norm": "l2"}
+    found = [cganjax.decoy(KEY, some_images(), classifier, **given, **more).images for more in
+             ({}, {"decay": 0.75}, {"decay": 0.0})]  # fmt: skip
+    assert_array_equal(found[0], found[1])
+    assert np.abs(found[2] - found[0]).max() > 1e-3
+
+
+def test_a_classifier_that_learns_is_attacked_as_it_is_now():
+    class Learner:
+        def __init__(self, seed):
+            self.params = {"w": jnp.asarray(linear(scale=2.0, seed=seed)[1])}
+
+        def __call__(self, images):
+            return jnp.asarray(images).reshape(len(images), -1) @ self.params["w"]
+
+    one, other, images = Learner(0), Learner(1), some_images()
+    for method, settings in (("pgd", {"steps": 3}), ("square", {"queries": 20})):
+        first = cganjax.decoy(KEY, images, one, epsilon=0.1, method=method, **settings).images
+        before, one.params = one.params, other.params
+        found = cganjax.decoy(KEY, images, one, epsilon=0.1, method=method, **settings).images
+        assert_array_equal(found, cganjax.decoy(KEY, images, other, epsilon=0.1, method=method, **settings).images)
+        assert np.abs(found - first).max() > 1e-3
+        one.params = before
+    assert objectives.Held(one) == objectives.Held(one) != objectives.Held(other)
 
 
 def test_a_latent_moves_on_its_sphere_and_the_image_follows():

@@ -1,6 +1,8 @@
 """`decoy`: what it checks, judges again and doubts; and its commands, on real classifiers."""
 
 import csv
+import subprocess
+import sys
 import warnings
 
 import jax
@@ -10,8 +12,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import cganjax
-from cganjax import decoys, detectors, sampling
+from cganjax import attacks, decoys, detectors, sampling
 from cganjax import scores as scores_of
+from cganjax.attacks import norms, objectives
 from cganjax.commands import decoy as decoy_command
 from experiments import other_libraries, transfer, white_box
 
@@ -165,7 +168,8 @@ BAD = {
     "norm": ({"norm": "l1"}, ValueError, "unknown norm 'l1': known are linf, l2"),
     "setting": ({"stpes": 3}, TypeError, "method pgd has no setting 'stpes': it has steps, share"),
     "detector": ({"detector": "msp"}, TypeError, r"detector is 'msp', which is not calibrated: make one by cganjax"),
-    "labels": ({"labels": [1]}, ValueError, "20 images and 1 labels"),
+    "labels": ({"labels": [1] * 20}, ValueError, "method pgd moves no latent and does not use labels=: leave it out"),
+    "z": ({"z": 0, "method": "fgsm"}, ValueError, "method fgsm moves no latent and does not use z="),
     "square l2": ({"method": "square", "norm": "l2"}, ValueError, "works in norm linf"),
     "latent": ({"method": "latent"}, ValueError, "moves latents: give generator=, z= and labels="),
     "minimal": ({"minimal": True}, ValueError, "without a detector"),
@@ -199,8 +203,16 @@ def test_latents_must_be_those_of_the_images(digits):
         cganjax.decoy(KEY, digits, classifier, epsilon=0, **given)
     with pytest.raises(ValueError, match="method latent adds no pixel noise"):
         cganjax.decoy(KEY, np.asarray(generator(z, LABELS)), classifier, epsilon=0.1, **given)
-    with pytest.raises(ValueError, match="moves no latent"):
+    with pytest.raises(ValueError, match="moves no latent and does not use generator=, z=, labels="):
         cganjax.decoy(KEY, digits, classifier, epsilon=0.1, **(given | {"method": "pgd"}))
+    for wrong, error, message in (
+        ({"labels": LABELS + 0.5}, TypeError, "labels are float.*: expected integers"),
+        ({"labels": LABELS + 1}, ValueError, "label 10 at position 9 is outside 0..9"),
+        ({"labels": LABELS[:3]}, ValueError, r"z has shape \(20, \d+\) and labels \(3,\), for 20 images"),
+        ({"z": z[0]}, ValueError, "for 20 images: expected"),
+    ):
+        with pytest.raises(error, match=message):
+            cganjax.decoy(KEY, digits, classifier, epsilon=0, **(given | wrong))
 
 
 # --- commands ---------------------------------------------------------------------------------------------------------
@@ -234,11 +246,29 @@ def test_the_decoy_command_prints_each_digit_and_writes_a_sheet(command, tmp_pat
     (["3", "--set", "stpes=3"], "has no setting 'stpes'"),
     (["3", "--surrogates", "label-score"], "is the target and among the surrogates"),
     (["3", "--out", "a.jpg"], "ends in .png"),
+    (["3", "--accept", "0.9"], "--accept needs real images"),
     (["3", "--checkpoint", "lenet5"], "holds no generator"),
 ])  # fmt: skip
 def test_the_decoy_command_refuses_in_one_sentence(arguments, message, command):
     code, out, err = command(decoy_command, *arguments)
     assert code == 2 and message in err and err.count("\n") == 1 and not out
+
+
+def test_the_help_of_decoy_names_every_method_objective_and_norm_and_starts_no_backend():
+    code = """
+import contextlib, io
+from cganjax.commands import decoy
+said = io.StringIO()
+with contextlib.suppress(SystemExit), contextlib.redirect_stdout(said):
+    decoy.main(['--help'])
+from jax._src import xla_bridge
+assert not xla_bridge.backends_are_initialized()
+print(said.getvalue())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    said = " ".join(done.stdout.split())
+    assert f"auto (pgd, or ensemble for surrogates), {', '.join(attacks.METHODS)}" in said
+    assert ", ".join(objectives.OBJECTIVES) in said and " or ".join(norms.NORMS) in said
 
 
 def test_transfer_makes_its_table_and_goes_on_from_kept_decoys(command, data_dir, tmp_path, monkeypatch):

@@ -18,6 +18,8 @@ ROOMS = (
     ("types",),
     ("augment", "rng", "config", "files", "pixels", "scores"),
     ("attacks", "data", "detectors", "losses", "models", "state"),
+    ("judging",),
+    ("doubts",),
     ("decoys", "robustness", "steps"),
     ("loop", "checkpoint"),
     ("sampling", "report"),
@@ -83,6 +85,13 @@ heavy = {'orbax', 'matplotlib', 'PIL', 'sklearn', 'tensorflow_datasets'} & set(s
 assert not heavy, heavy
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_decoys_is_the_door_of_its_rooms():
+    from cganjax import decoys, doubts
+
+    assert decoys.Doubt is doubts.Doubt and decoys.DOUBTS is doubts.DOUBTS
+    assert decoys.decoy is cganjax.decoy and decoys.DecoyResult is cganjax.DecoyResult
 
 
 def test_public_functions_say_what_they_are():

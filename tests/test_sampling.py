@@ -38,6 +38,17 @@ def unconditional(mnist):
 # --- images -----------------------------------------------------------------------------------------------------------
 
 
+def test_latents_are_those_of_sample(mnist):
+    labels = np.arange(9) % 10
+    z = sampling.latents(KEY, 9, mnist.latent_size)
+    assert z.shape == (9, mnist.latent_size) and z.dtype == jnp.float32
+    assert_allclose(mnist(z, labels), cganjax.sample(KEY, labels), atol=1e-5)
+    one_by_one = [jax.random.normal(jax.random.fold_in(KEY, i), (mnist.latent_size,)) for i in range(9)]
+    assert_array_equal(z, one_by_one)
+    assert_array_equal(sampling.latents(KEY, 4, mnist.latent_size, start=3), z[3:7])
+    assert_array_equal(sampling.latents(jax.random.key_data(KEY), 9, mnist.latent_size), z)  # a legacy key
+
+
 def test_shape_range_and_repeatability():
     images = cganjax.sample(KEY, [3, 1, 4, 1, 5])
     assert isinstance(images, jax.Array)

@@ -23,8 +23,8 @@ class Task(NamedTuple):
     """What an attack is given, for N images and M classifiers."""
 
     goal: Goal  # (images, labels) -> [N], to be lowered; pure
-    value: by_queries.Value  # (images, rows of the batch) -> [n], the same by queries alone
-    confidence: by_queries.Value  # likewise the highest confidence, its mean over the classifiers
+    value: by_queries.Value | None  # (images, rows of the batch) -> [n], the same by queries alone
+    confidence: by_queries.Value | None  # likewise the goal's `confidence`, which says where a label to keep is lost
     bounds: Bounds
     labels: jax.Array  # int [N, M], the class that each classifier should keep
     norm: str  # of the bounds
@@ -46,7 +46,10 @@ def _descend(keys: jax.Array, task: Task, **settings: Any) -> Found:
 
 
 def fgsm(keys: jax.Array, task: Task) -> Found:
-    """One step of the whole epsilon along the sign of the gradient. Goodfellow et al. (arXiv 1412.6572), section 4."""
+    """One step of the whole epsilon along the sign of the gradient. Goodfellow et al. (arXiv 1412.6572), section 4.
+
+    For a curve, `attacks.grid.over_epsilons` makes the images of all epsilons in one call.
+    """
     return _descend(keys, task, steps=1, share=1.0, best=False)
 
 
@@ -94,16 +97,20 @@ def ensemble(
 def coordinate(
     keys: jax.Array, task: Task, *, step: float = 0.04, rounds: int = 5, stop: float = 0.5, reference: str = "current"
 ) -> Found:
-    """The original decoy: 784 queries a round, every pixel by itself. See `queries.coordinate`."""
+    """The original decoy: 784 queries a round, every pixel by itself. See `queries.coordinate`.
+
+    The original held no label: it is `keep_label=False`. Else a round in which an image would lose its label is undone.
+    """
     settings = {"step": step, "rounds": rounds, "stop": stop, "reference": reference}
     return Found(*by_queries.coordinate(keys, task.confidence, task.bounds, task.norm, **settings))
 
 
 def spsa(
-    keys: jax.Array, task: Task, *, steps: int = 20, samples: int = 64, reach: float = 0.05, share: float = 0.125
-) -> Found:
+    keys: jax.Array, task: Task, *, steps: int = 20, samples: int = 64, reach: float = 0.05, share: float = 0.125,
+    decay: float = 0.75,
+) -> Found:  # fmt: skip
     """Gradients estimated from queries. Uesato et al. (arXiv 1802.05666), algorithm 1."""
-    settings = {"steps": steps, "samples": samples, "reach": reach, "share": share}
+    settings = {"steps": steps, "samples": samples, "reach": reach, "share": share, "decay": decay}
     return Found(*by_queries.spsa(keys, task.value, task.bounds, task.norm, **settings))
 
 

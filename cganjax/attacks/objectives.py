@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from cganjax import scores
 
@@ -26,8 +27,8 @@ def uniform(numbers: jax.Array, kind: str) -> jax.Array:
     """The distance of the logits from equal ones, their standard deviation over the classes.
 
     Towards the uniform distribution, as in Chen et al., "Robust out-of-distribution detection for neural networks"
-    (ALOE, arXiv 2003.09711), eq. 4, with a distance in place of the cross-entropy. Equal sigmoids may all be high, so
-    of those it is `softplus`.
+    (ALOE, arXiv 2003.09711), eq. 4, with a distance in place of the cross-entropy. One sigmoid a class is no
+    distribution, and equal ones may all be high: of those it is `softplus`, which lowers every one.
     """
     if kind == "sigmoid":
         return softplus(numbers, kind)
@@ -60,10 +61,10 @@ def surest(numbers: jax.Array, kind: str) -> jax.Array:
 
 OBJECTIVES: Mapping[str, Callable[[jax.Array, str], jax.Array]] = {
     "confidence": confidence,
-    "margin": margin,
+    "margin": margin,  # of sigmoids the same as confidence
     "softplus": softplus,
     "surest": surest,
-    "uniform": uniform,
+    "uniform": uniform,  # of sigmoids the same as softplus
 }
 # What "auto" is, for one classifier and for an ensemble.
 AUTO = {"logits": ("confidence", "surest"), "sigmoid": ("softplus", "surest")}
@@ -73,10 +74,16 @@ LOST = 1e9  # it has no gradient, and ranks images that lost the label behind al
 
 
 class Held:
-    """A classifier as a key of compiled programs: by identity, of one that has no hash too."""
+    """A classifier as a key of compiled programs: by identity, of one that has no hash too.
+
+    One whose `.params` hold other arrays than before is another. What changes elsewhere, or within a NumPy array, is
+    not seen.
+    """
 
     def __init__(self, classifier: Callable):
         self._classifier = classifier
+        leaves = jax.tree.leaves(getattr(classifier, "params", None))
+        self._arrays = [x for x in leaves if isinstance(x, (jax.Array, np.ndarray))]
 
     def __call__(self, images: jax.Array) -> jax.Array:
         """What it answers."""
@@ -86,7 +93,10 @@ class Held:
         return id(self._classifier)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Held) and self._classifier is other._classifier
+        if not isinstance(other, Held) or self._classifier is not other._classifier:
+            return False
+        mine, others = self._arrays, other._arrays
+        return len(mine) == len(others) and all(a is b for a, b in zip(mine, others, strict=True))
 
 
 class Goal(NamedTuple):
@@ -110,6 +120,16 @@ class Goal(NamedTuple):
             if self.keep:
                 total += self.keep * _lost(_logits(numbers, kind), labels[:, m], self.lead)
         return total / len(self.classifiers)
+
+    def confidence(self, images: jax.Array, labels: jax.Array) -> jax.Array:
+        """The highest confidence, its mean over the classifiers; `LOST` where a label to keep is lost: float [N]."""
+        highest, lost = [], jnp.zeros(len(images), bool)
+        for m, (classifier, kind) in enumerate(zip(self.classifiers, self.kinds, strict=True)):
+            numbers = scores.numbers(classifier, images)
+            highest.append(scores.confidences(numbers, kind).max(axis=-1))
+            lost |= jnp.argmax(numbers, axis=-1) != labels[:, m]
+        mean = sum(highest) / len(highest)
+        return jnp.where(lost, LOST, mean) if self.keep else mean
 
 
 def _lost(logits: jax.Array, labels: jax.Array, lead: float) -> jax.Array:

@@ -3,7 +3,7 @@
 decoy 3141592653                                       against label-score's own discriminator, by its gradient
 decoy 3141 --target lenet5 --epsilon 0.15              against another classifier
 decoy 3141 --target lenet5 --surrogates all --epsilon 0.2   made against others alone: the target is not looked at
-decoy 0123456789 --method coordinate --epsilon 0.2     as the original did, by queries
+decoy 0123456789 --method coordinate --epsilon 0.2 --no-keep-label   as the original did, by queries
 
 For each digit the highest confidence before and after, the class that has it, and whether the detector rejects it; and
 a sheet with the clean images, the decoys, their difference and the confidence of every class. The threshold accepts
@@ -20,6 +20,9 @@ from cganjax.commands.sample import parse_digits, unused
 
 def parser(prog: str) -> cli.Parser:
     """The command's flags."""
+    from cganjax import attacks  # which starts no backend
+    from cganjax.attacks import norms, objectives
+
     p = cli.Parser(prog=prog, description=__doc__)
     p.add_argument("digits", nargs="+", metavar="DIGITS", help="digits to draw, as 3141 or 3 1 4 1")
     p.add_argument("--target", default="label-score", metavar="CLASSIFIER",
@@ -28,18 +31,17 @@ def parser(prog: str) -> cli.Parser:
                    help="attack these, and only judge by the target; all: the shipped surrogates")  # fmt: skip
     p.add_argument("--epsilon", type=float, help="largest change of a pixel in [0, 1] (default: 0.1; latent: 0)")
     p.add_argument("--method", default="auto", metavar="NAME",
-                   help="auto (pgd, or ensemble for surrogates), bim, coordinate, di, ensemble, fgsm, latent, "
-                        "latent+pixel, mi, pgd, spsa, square, ti")  # fmt: skip
+                   help=f"auto (pgd, or ensemble for surrogates), {', '.join(attacks.METHODS)}")  # fmt: skip
     p.add_argument("--objective", default="auto", metavar="NAME",
-                   help="what is lowered: auto, confidence, margin, softplus, surest, uniform")  # fmt: skip
-    p.add_argument("--norm", default="linf", metavar="NAME", help="linf or l2 (default: linf)")
+                   help=f"what is lowered: auto, {', '.join(objectives.OBJECTIVES)}")  # fmt: skip
+    p.add_argument("--norm", default="linf", metavar="NAME", help=f"{' or '.join(norms.NORMS)} (default: linf)")
     p.add_argument("--keep-label", action=argparse.BooleanOptionalAction, default=True,
                    help="hold the arg max of what is attacked (default: yes)")  # fmt: skip
     p.add_argument("--ink-only", action="store_true", help="change only pixels that have ink")
     p.add_argument("--minimal", action="store_true", help="the smallest epsilon that gets each digit rejected")
     p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the method: steps=40")
     p.add_argument("--detector", metavar="NAME", help="see cganjax.calibrate (default: msp, of sigmoids max_sigmoid)")
-    p.add_argument("--accept", type=float, default=0.95,
+    p.add_argument("--accept", type=float,
                    help="with --data-dir: the share of real images accepted (default: 0.95)")  # fmt: skip
     p.add_argument("--data-dir", metavar="DIR", help="where MNIST lies, to calibrate the detector anew")
     p.add_argument("--checkpoint", default="mnist", metavar="GENERATOR", help="draws the digits (default: mnist)")
@@ -56,9 +58,10 @@ def main(argv=None, prog: str = "python -m cganjax decoy") -> int:
     cli.check_seed(args.seed)
     if args.surrogates and args.minimal:
         raise cli.UserError("--minimal asks the target's detector, --surrogates leaves the target out: give one")
+    if args.accept is not None and not args.data_dir:
+        raise cli.UserError("--accept needs real images, and the card's threshold accepts 95 %: give --data-dir too")
     settings = _settings(args.set)
     cli.choose_backend(args.backend)
-    import jax
     import numpy as np
 
     from cganjax import decoys, report, rng, sampling, scores
@@ -76,7 +79,7 @@ def main(argv=None, prog: str = "python -m cganjax decoy") -> int:
             raise cli.UserError(f"{args.target} is the target and among the surrogates: leave it out of one of them")
         attacked, against = [sampling.load_classifier(name) for name in names], ", ".join(names)
     key = rng.root(args.seed)
-    z = jax.vmap(lambda k: jax.random.normal(k, (generator.latent_size,)))(rng.items(rng.stream(key, "z"), len(labels)))
+    z = sampling.latents(rng.stream(key, "z"), len(labels), generator.latent_size)
     clean = np.asarray(generator(z, labels))
     epsilon = args.epsilon if args.epsilon is not None else 0.0 if args.method == "latent" else 0.1
     moving = {"generator": generator, "z": z, "labels": labels} if args.method.startswith("latent") else {}
@@ -137,7 +140,8 @@ def _detector(args, target):
         if args.data_dir:
             test = data.load("mnist", "test", args.data_dir)
             real = pixels.rest_to_unit(test.images[:5000])
-            return detectors.calibrate(name, target, real, args.accept, labels=test.labels[:5000])
+            accept = 0.95 if args.accept is None else args.accept
+            return detectors.calibrate(name, target, real, accept, labels=test.labels[:5000])
         return detectors.from_card(name, target)
     except (ValueError, TypeError) as error:
         raise cli.UserError(str(error)) from None
