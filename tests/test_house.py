@@ -19,9 +19,9 @@ ROOMS = (
     ("augment", "rng", "config", "files", "pixels", "scores"),
     ("attacks", "data", "detectors", "losses", "models", "robustness", "state"),
     ("decoys", "steps"),
-    ("loop", "checkpoint"),
-    ("sampling", "report"),
-    ("cli", "compat", "runs"),
+    ("loop", "checkpoint", "metrics"),
+    ("reference", "report", "sampling"),
+    ("cli", "compat", "evaluation", "runs"),
     ("commands",),
     ("__main__",),
 )
