@@ -226,7 +226,8 @@ def save_evaluation(
                 heights = [np.nan if v is None else v for v in values]
                 axes.bar(classes + (i - (len(rows) - 1) / 2) * width, heights, width, label=name)
             axes.set(title=f"{panel} by class", xticks=classes)
-            if np.nanmin(np.concatenate([np.array(v, float) for v in rows.values()])) > 0.9:
+            values = np.concatenate([np.array(v, float) for v in rows.values()])
+            if 0.9 < np.nanmin(values) and np.nanmax(values) <= 1:
                 axes.set_ylim(0.9, 1.0)  # shares near 1 differ above it
             axes.legend(fontsize=6, loc="lower right")
     _save_figure(path, figure)
