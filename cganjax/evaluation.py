@@ -220,7 +220,7 @@ def evaluate(
     folder, extractor = ckpt.find(extractor), sampling.load_classifier(extractor)
     images, labels = check_given(images, labels, extractor.image_shape, extractor.num_classes)
     if real is not None:
-        reference = references.of_real(extractor, references.real_images(real, extractor.image_shape, "real"))
+        reference = references.of_real(extractor, _real(real, extractor, "real"))
     else:
         reference = references.read(folder, extractor)
     if reference is None:
@@ -228,8 +228,7 @@ def evaluate(
                          "images to measure against")  # fmt: skip
     if train is not None:
         distances = metrics is None or "memorisation" in names
-        train = references.real_images(train, extractor.image_shape, "train")
-        reference = references.with_train(extractor, reference, train, distances)
+        reference = references.with_train(extractor, reference, _real(train, extractor, "train"), distances)
     names, left_out = fitting(names, metrics is not None, labels is not None, reference)
     check_enough(names, labels, len(images), extractor.num_classes, reference.features.shape[1])
     judge = sampling.load_classifier(judge) if any(METRICS[name].judge for name in names) else None
@@ -334,6 +333,14 @@ def check_given(
     if len(labels) != len(images):
         raise ValueError(f"{len(images):,} images and {len(labels):,} labels were given: expected one for each image")
     return images, labels
+
+
+def _real(given: Any, extractor: Any, name: str) -> references.Real:
+    real = references.real_images(given, extractor.image_shape, name)
+    try:
+        return real._replace(labels=np.asarray(sampling.check_labels(real.labels, extractor.num_classes)))
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from None
 
 
 def fitting(

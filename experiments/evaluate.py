@@ -75,7 +75,9 @@ def main(argv=None) -> int:
     for network, role in ((extractor, "features"), (judge, "accuracy")):
         print(f"{role} by {network.card['name']}, SHA-256 {evaluation.named(network)['sha256']}")
     for name, why in left_out.items():
-        print(f"{name} is left out: it {why.replace('train=', '--data-dir').replace('real=', '--data-dir')}")
+        if args.reference == "train":
+            why = "compares with training images, and they are the reference"
+        print(f"{name} is left out: it {why.replace('train=,', '--data-dir:')}")
 
     columns, measured = {}, {}
     for name, generator in generators.items():
@@ -133,37 +135,46 @@ def _reference(args, extractor, names):
                                 "say where the data lie (--data-dir DIR)")  # fmt: skip
         return shipped, None
     test, train = (data.load(args.dataset or "mnist", split, args.data_dir) for split in ("test", "train"))
+    for dataset in (test, train):
+        data.check_fits(dataset, extractor.image_shape, 1)
+        if dataset.num_classes != extractor.num_classes:
+            raise cli.UserError(f"{dataset.name} has {dataset.num_classes} classes, {args.extractor} knows "
+                                f"{extractor.num_classes}: give an --extractor of the same data")  # fmt: skip
     if args.reference == "train":
         # As many as there are test images, for figures of the same scale; the test images stand for unseen ones.
         rows = slice(None, len(test.images))
         test, train = train._replace(images=train.images[rows], labels=train.labels[rows]), test
     real, train = (reference.real_images(d, extractor.image_shape, "--data-dir") for d in (test, train))
-    if args.reference == "train":
-        return reference.of_real(extractor, real), train
-    if not any(evaluation.METRICS[name].train for name in names):
-        return reference.of_real(extractor, real), train
     distances = "memorisation" in names
-    if shipped is None or shipped.about.get("fingerprint") != real.about["fingerprint"]:
-        return reference.with_train(extractor, reference.of_real(extractor, real), train, distances), train
-    known = reference.with_train(extractor, shipped, train, distances) if distances else shipped
-    return known._replace(images=real.images), train
+    if shipped is not None and shipped.about.get("fingerprint") == real.about["fingerprint"]:
+        known = reference.with_train(extractor, shipped, train) if distances else shipped
+        return known._replace(images=real.images), train
+    measured = reference.of_real(extractor, real)
+    if args.reference == "test" and any(evaluation.METRICS[name].train for name in names):
+        measured = reference.with_train(extractor, measured, train, distances)
+    return measured, train
 
 
 def _rows(args, reference, train, extractor, judge, n: int, names):
-    """The shipped rows where they are of as many images; else they are measured, where data are at hand."""
+    """The shipped rows where they are of as many images; what they lack is measured, where data are at hand."""
     from cganjax import evaluation
 
     known = evaluation.rows_for(reference, judge)
-    of_n = known and all(row["samples"] == n and "accuracy" in row for row in known.values())
-    trains = any(evaluation.METRICS[name].trains for name in names)
-    if train is None or (of_n and not trains):
+    of_n = bool(known) and all(row["samples"] == n and "accuracy" in row for row in known.values())
+    lacking = [name for name in names if evaluation.METRICS[name].trains] if of_n else names
+    if train is None or not lacking:
         return known
     unseen = (train.images, train.labels) if args.reference == "train" else (reference.images, reference.labels)
     found = reference_command.rows(
-        reference, reference, train, unseen, extractor, judge, n, args.seed, names=names, on_part=_say
+        reference, reference, train, unseen, extractor, judge, n, args.seed, names=lacking, on_part=_say
     )
     _say("")
-    return found
+    if not of_n:
+        return found
+    merged = {name: known[name] | found.get(name, {}) for name in known}
+    for name in found:
+        merged[name]["intervals"] = known[name]["intervals"] | found[name]["intervals"]
+    return merged
 
 
 def _said(about) -> str:
@@ -185,6 +196,10 @@ def _print_table(columns) -> None:
 
     widths = {name: max(20, len(name)) for name in columns}
     print(" " * 22 + "".join(f"{name:>{w + 2}}" for name, w in widths.items()))
+    counts = {name: column["samples"] for name, column in columns.items()}
+    print(f"{'samples':22}" + "".join(f"{counts[name]:>{w + 2},}" for name, w in widths.items()))
+    if len(set(counts.values())) > 1:
+        print("columns of different numbers of samples do not compare: give --data-dir, so that all are measured alike")
     for figure in evaluation.SHORT:
         if not any(figure in column for column in columns.values()):
             continue

@@ -88,6 +88,8 @@ def rows(reference, exact, real, unseen, extractor, judge, n: int, seed: int, *,
         fitting = [m for m in names if m not in ("frechet_train", "memorisation")]
         if name != ROWS[0]:
             fitting = [m for m in fitting if not evaluation.METRICS[m].trains]
+            if not fitting:
+                continue
         measured = evaluation.measure(x, y, reference, extractor, judge, fitting, seed=seed,
                                       on_part=lambda part, name=name: on_part(f"{name}: {part}"))  # fmt: skip
         found[name] = measured.figures | {"samples": len(x), "intervals": measured.intervals}

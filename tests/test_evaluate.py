@@ -234,6 +234,8 @@ def test_unknown_metrics_and_data_of_another_kind(measure, drawn):
         measure(*drawn, train=drawn[0])
     with pytest.raises(ValueError, match="real: images lie in .*divide by 255"):
         measure(*drawn, real=(drawn[0] * 255, drawn[1]))
+    with pytest.raises(ValueError, match="train: label 10 at position 1 is outside"):
+        measure(*drawn, train=(drawn[0], drawn[1] + 9))
     with pytest.raises(ValueError, match="real has 1000 images and labels of shape"):
         measure(*drawn, real=(drawn[0], drawn[1][:5]))
     with pytest.raises(ValueError, match="accuracy needs labels"):

@@ -74,10 +74,12 @@ def nearest(queries: Any, bank: Any, block: int = BLOCK) -> tuple[np.ndarray, np
     middle = bank.mean(axis=0)
     bank_centred = bank - middle
     half = 0.5 * (bank_centred * bank_centred).sum(axis=1)
-    index = np.concatenate([
-        ((queries[i : i + block] - middle) @ bank_centred.T - half).argmax(axis=1)
-        for i in range(0, len(queries), block)
-    ])  # fmt: skip
+    index = []
+    for i in range(0, len(queries), block):
+        products = (queries[i : i + block] - middle) @ bank_centred.T  # [B, M]
+        products -= half
+        index.append(products.argmax(axis=1))
+    index = np.concatenate(index)
     found = [
         np.sqrt(((queries[i : i + block].astype(np.float64) - bank[index[i : i + block]]) ** 2).sum(axis=1))
         for i in range(0, len(queries), block)
