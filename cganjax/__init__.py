@@ -17,6 +17,7 @@ __all__ = [
     "checkpoints",
     "compat",
     "decoy",
+    "evaluate",
     "load",
     "load_classifier",
     "load_discriminator",
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from cganjax.checkpoint import checkpoints
     from cganjax.decoys import DecoyResult, decoy
     from cganjax.detectors import Detector, calibrate
+    from cganjax.evaluation import evaluate
     from cganjax.sampling import Classifier, Discriminator, Generator, load, load_classifier, load_discriminator, sample
     from cganjax.types import CheckpointError
 
@@ -42,6 +44,7 @@ _ROOMS = {
     "checkpoints": "checkpoint",
     "compat": "compat",
     "decoy": "decoys",
+    "evaluate": "evaluation",
     "load": "sampling",
     "load_classifier": "sampling",
     "load_discriminator": "sampling",

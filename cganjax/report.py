@@ -189,6 +189,50 @@ def save_heat_map(
     _save_figure(path, figure)
 
 
+def save_evaluation(
+    path: Path, strips: Sequence[tuple[str, np.ndarray, Sequence[str]]],
+    bars: Mapping[str, Mapping[str, Sequence[float | None]]], title: str,
+) -> None:  # fmt: skip
+    """Draw the page of an evaluation.
+
+    Args:
+      strips: rows of pictures: a name, images [C, H, W, 1] in [0, 1], and a caption of each.
+      bars: panels below them: a title, and for each name a number a class.
+      title: of the page.
+    """
+    from matplotlib.figure import Figure
+
+    columns = max([len(images) for _, images, _ in strips], default=1)
+    heights = [1.25 * len(strips), 2.6 * bool(bars)]
+    figure = Figure(figsize=(max(1.05 * columns + 1.2, 9), sum(heights) + 0.4), layout="constrained")
+    figure.suptitle(title)
+    parts = iter(np.atleast_1d(figure.subfigures(sum(h > 0 for h in heights), 1,
+                                                 height_ratios=[h for h in heights if h])))  # fmt: skip
+    if strips:
+        grid = next(parts).subplots(len(strips), columns, squeeze=False)
+        for axes in grid.ravel():
+            axes.set(xticks=[], yticks=[])
+            axes.set_frame_on(False)
+        for row, (name, images, captions) in zip(grid, strips, strict=True):
+            row[0].set_ylabel(name, fontsize=8)
+            for axes, image, caption in zip(row, images, captions, strict=False):
+                axes.imshow(image[..., 0], cmap="gray_r", vmin=0, vmax=1)
+                axes.set_title(caption, fontsize=7, pad=2)
+    if bars:
+        for axes, (panel, rows) in zip(next(parts).subplots(1, len(bars), squeeze=False)[0], bars.items(), strict=True):
+            width = 0.8 / len(rows)
+            for i, (name, values) in enumerate(rows.items()):
+                classes = np.arange(len(values))
+                heights = [np.nan if v is None else v for v in values]
+                axes.bar(classes + (i - (len(rows) - 1) / 2) * width, heights, width, label=name)
+            axes.set(title=f"{panel} by class", xticks=classes)
+            values = np.concatenate([np.array(v, float) for v in rows.values()])
+            if 0.9 < np.nanmin(values) and np.nanmax(values) <= 1:
+                axes.set_ylim(0.9, 1.0)  # shares near 1 differ above it
+            axes.legend(fontsize=6, loc="lower right")
+    _save_figure(path, figure)
+
+
 def _save_figure(path: Path, figure) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)

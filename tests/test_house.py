@@ -21,9 +21,9 @@ ROOMS = (
     ("judging",),
     ("doubts",),
     ("decoys", "robustness", "steps"),
-    ("loop", "checkpoint"),
-    ("sampling", "report"),
-    ("cli", "compat", "runs"),
+    ("checkpoint", "loop", "metrics"),
+    ("reference", "report", "sampling"),
+    ("cli", "compat", "evaluation", "runs"),
     ("commands",),
     ("__main__",),
 )
