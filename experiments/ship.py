@@ -19,9 +19,9 @@ def main(argv=None) -> int:
     p.add_argument("run", type=Path, help="a run folder, or one of its checkpoints")
     p.add_argument("--name", required=True, help="the name to ship it under")
     p.add_argument("--out", type=Path, default=Path("checkpoints"), help="the shelf (default: checkpoints)")
-    p.add_argument("--quality", type=Path, metavar="JSON", help="figures for the card, from benchmarks.quality --json")
-    p.add_argument("--role", choices=("surrogate", "target", "onlooker"), action="append", default=[],
-                   help="what a classifier serves as among decoys, besides")  # fmt: skip
+    p.add_argument("--quality", type=Path, metavar="JSON", help="figures for the card, from experiments.evaluate --json")
+    p.add_argument("--role", choices=("surrogate", "target", "onlooker", "extractor", "judge"), action="append", default=[],
+                   help="what a classifier serves as, besides")  # fmt: skip
     p.add_argument("--data-dir", metavar="DIR", help="where MNIST lies, for a classifier's thresholds")
     p.add_argument("--overwrite", action="store_true", help="replace a checkpoint of that name")
     cli.add_backend(p)
@@ -30,7 +30,7 @@ def main(argv=None) -> int:
     if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", folder.name) or folder.parent != args.out:
         raise cli.UserError(f"--name is {args.name!r}: give lower-case letters, digits, dots and hyphens")
     if args.quality and not args.quality.is_file():
-        raise cli.UserError(f"--quality is {args.quality}, which is no file: make one by benchmarks.quality --json")
+        raise cli.UserError(f"--quality is {args.quality}, which is no file: make one by experiments.evaluate --json")
     if any((folder / name).exists() for name in (ckpt.CARD, ckpt.WEIGHTS, ckpt.GRID)) and not args.overwrite:
         raise cli.UserError(f"{folder} exists: choose another --name, or add --overwrite")
     cli.choose_backend(args.backend)
