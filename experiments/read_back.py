@@ -32,11 +32,15 @@ def parser() -> cli.Parser:
 
 def figures(images, labels, classifiers) -> dict:
     """Accuracy by each classifier, over all and by class, and the spread within classes; images [N, H, W, 1]."""
-    row = {"std": float(np.mean([images[labels == k].std(axis=0).mean() for k in np.unique(labels)]))}
+    from cganjax import scores
+    from cganjax.metrics import accuracy, diversity
+
+    classes, places = np.unique(labels, return_inverse=True)
+    row = {"std": float(np.mean(diversity.pixel_std(images, places, len(classes))))}
     for name, classifier in classifiers.items():
-        answers = np.concatenate([classifier(images[i : i + 500]).argmax(axis=1) for i in range(0, len(images), 500)])
-        by_class = [float((answers[labels == k] == k).mean()) for k in np.unique(labels)]
-        row[name] = {"accuracy": float((answers == labels).mean()), "by_class": by_class}
+        answers = scores.confidences_of(classifier, images).argmax(axis=1)
+        found = accuracy.accuracy(labels, answers, max(labels.max(), answers.max()) + 1)
+        row[name] = {"accuracy": found["accuracy"], "by_class": [found["accuracy_by_class"][k] for k in classes]}
     return row
 
 

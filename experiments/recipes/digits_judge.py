@@ -3,8 +3,8 @@
 Source      ours
 Command     python -m experiments.train --recipe digits_judge --backend cpu --data-dir DIR
 Hardware    one core of an AMD EPYC (AVX-512), shared with other work for a part of the time
-Time        TIME
-Result      RESULT
+Time        2,923 s for 5,616 steps
+Result      seed 102: 99.44 % of test images; shipped as `digits-judge`: it reads generated digits in `cganjax.evaluate`
 """
 
 from cganjax.config import AugmentedClassification

@@ -3,8 +3,8 @@
 Source      ours
 Command     python -m experiments.train --recipe digits_v1 --backend cpu --data-dir DIR
 Hardware    one core of an AMD EPYC (AVX-512), shared with other work for a part of the time
-Time        TIME
-Result      RESULT
+Time        1,558 s for 5,616 steps
+Result      seed 101: 99.53 % of test images; shipped as `digits-v1`: its features are what `cganjax.evaluate` compares
 """
 
 from cganjax.config import AugmentedClassification
