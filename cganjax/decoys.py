@@ -109,8 +109,8 @@ def decoy(
     sizes = _sizes(epsilon, clean, norm)
     name = method if method != "auto" else TRANSFER if judge.several else "pgd"
     line = attacks.check(name, settings)
-    if chunk < 1:
-        raise ValueError(f"chunk is {chunk}: expected at least 1 image at once")
+    if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
+        raise ValueError(f"chunk is {chunk!r}: expected a whole number of images, at least 1")
     if name == "coordinate" and objective != "auto":
         raise ValueError(f"objective is {objective}: method coordinate lowers the highest confidence, leave it out")
     if minimal and not judge.detectors:

@@ -5,6 +5,7 @@ learns from every second of them, and takes the threshold from the others.
 """
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -26,7 +27,9 @@ class Detector(NamedTuple):
     threshold: float  # images that score above it are rejected
 
     def rejects(self, images: Any) -> jax.Array:
-        """Images [N, H, W, C] in [0, 1] -> bool [N]."""
+        """Images [N, H, W, C] in [0, 1] -> bool [N]; ValueError where they are out of it, or NaN."""
+        if not isinstance(images, jax.core.Tracer):
+            images = pixels.check_unit(images)
         return self.score(images) > self.threshold
 
 
@@ -46,7 +49,7 @@ def max_logit(classifier: Callable, kind: str) -> Score:
 def energy(classifier: Callable, kind: str, *, temperature: float = 1.0) -> Score:
     """-T log sum exp(logits / T), Liu et al. (arXiv 2010.03759), eq. 4.
 
-    Of one sigmoid a class the joint energy, -sum log(1 + exp(logit)): Wang et al. (arXiv 2111.12797), eq. 6.
+    Of one sigmoid a class the joint energy, -sum log(1 + exp(logit)): Wang et al. (arXiv 2109.14162).
     """
 
     def score(images):
@@ -84,8 +87,7 @@ def mahalanobis(
 
     Lee et al., "A simple unified framework for detecting out-of-distribution samples" (arXiv 1807.03888), eq. 1 and 2.
     Classes are the labels where they are given, else the classifier's answers. With `unit` features are taken at
-    length 1: Mueller and Hein, "Mahalanobis++: feature normalization as the missing ingredient for reliable OOD
-    detection" (ICML 2025).
+    length 1: Mueller and Hein, "Mahalanobis++: improving OOD detection via feature normalization" (ICML 2025).
     """
 
     def look(images):
@@ -93,6 +95,9 @@ def mahalanobis(
         return _unit(x) if unit else x
 
     features = np.asarray(scores_of.in_chunks(look, real), np.float64)  # [N, D]
+    if len(features) <= features.shape[1]:
+        raise ValueError(f"mahalanobis learns a covariance of {features.shape[1]} features from {len(features)} images "
+                         "(every second one): give more than twice as many as there are features")  # fmt: skip
     answers = np.asarray(scores_of.in_chunks(classifier, real)).argmax(axis=1) if labels is None else np.asarray(labels)
     classes = np.unique(answers)
     means = np.stack([features[answers == k].mean(axis=0) for k in classes])  # [K, D]
@@ -115,6 +120,8 @@ def knn(classifier: Callable, kind: str, real: np.ndarray, labels: np.ndarray | 
     Sun et al., "Out-of-distribution detection with deep nearest neighbors" (arXiv 2204.06507), section 3.
     """
     del labels
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        raise ValueError(f"k is {k!r}: expected a whole number of at least 1")
     if len(real) < k:
         raise ValueError(f"knn takes neighbour number {k}, and learns from {len(real)} images: give more images")
 
@@ -205,15 +212,22 @@ def calibrate(
         images are looked at), scores that are not finite.
       TypeError: a detector of features and a classifier that has none, or an unknown setting.
     """
-    if not 0 < accept < 1:
-        raise ValueError(f"accept is {accept}: expected a share between 0 and 1, such as 0.95")
+    if not isinstance(accept, (int, float, np.floating)) or not 0 < accept < 1:
+        raise ValueError(f"accept is {accept!r}: expected a share between 0 and 1, such as 0.95")
     kind = scores_of.kind_of(classifier, scores)
     line = _fitting(name, kind)
     real = pixels.check_unit(real_images)
     if len(real) < 2:
         raise ValueError(f"{len(real)} real images were given: a threshold needs many, such as 5,000")
-    if labels is not None and len(labels) != len(real):
-        raise ValueError(f"{len(real)} real images and {len(labels)} labels were given: expected as many of each")
+    if labels is not None and np.shape(labels) != (len(real),):
+        raise ValueError(f"{len(real)} real images and labels of shape {np.shape(labels)} were given: expected one for "
+                         "each image")  # fmt: skip
+    known = [p.name for p in inspect.signature(line.make).parameters.values() if p.kind == p.KEYWORD_ONLY]
+    for setting, value in settings.items():
+        if setting not in known:
+            raise TypeError(f"detector {name} has no setting {setting!r}: it has {', '.join(known) or 'none'}")
+        if setting == "temperature" and not value > 0:
+            raise ValueError(f"temperature is {value!r}: expected a number above 0")
     if line.learns and not hasattr(classifier, "features"):
         raise TypeError(f"detector {name} works on features, and this classifier has no .features(images): take msp")
     if line.gradient and scores_of.trace_error(classifier, real.shape[1:]) is not None:

@@ -54,6 +54,6 @@ def doubtful(
         noisy = np.asarray(norms.random_start(few.keys, norm, few.bounds))
         if judge.look(noisy).confidence.mean() < after.confidence[:FEW].mean():
             found.append("noise_beats_gradient")
-    if judge.detectors and before.rejected.all(axis=1).mean() > 0.1:
+    if judge.detectors and before.rejected.any(axis=1).mean() > 0.1:
         found.append("rejected_before")
     return tuple(found)

@@ -202,13 +202,15 @@ def evaluate(
     Returns:
       Plain numbers by name, lists of them a class (`frechet_by_class`), and `samples`, `seed`, `metrics`, `extractor`
       and `judge` (name and SHA-256 of the weights), `reference` and `train` (what they are), `intervals` (95 %, by the
-      name of the figure: over the images, with the reference as it is; of recall and coverage over the reference),
+      name of the figure: over the images, with the reference as it is; of recall and coverage over the reference, of
+      KID over both, of CAS over the real test images, of the two-sample test over its test halves),
       `left_out` (metric -> why), `seconds` (by part), `rows` (figures of real images, of shuffled labels and
       of one image a class, where the reference has them).
 
     Raises:
       ValueError: images of another shape or range, NaN, all the same, too few for a metric (it says how many it needs);
-        labels of another length or out of range; an unknown metric (the known ones are named); data that it needs.
+        labels of another length or out of range; an extractor that is the judge too; an unknown metric (the known ones
+        are named); data that it needs.
       TypeError: labels that are not integers.
       FileNotFoundError, CheckpointError: see `cganjax.load`.
 
@@ -232,6 +234,7 @@ def evaluate(
     names, left_out = fitting(names, metrics is not None, labels is not None, reference)
     check_enough(names, labels, len(images), extractor.num_classes, reference.features.shape[1])
     judge = sampling.load_classifier(judge) if any(METRICS[name].judge for name in names) else None
+    check_judge(extractor, judge)
     found = measure(images, labels, reference, extractor, judge, names, seed=seed)
     return found.figures | {
         "samples": len(images),
@@ -311,6 +314,12 @@ def check_seed(seed: int) -> None:
     """ValueError where it is no seed of ours."""
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
         raise ValueError(f"seed is {seed!r}: expected a whole number within 0 and 2^32 - 1")
+
+
+def check_judge(extractor: Any, judge: Any) -> None:
+    """ValueError where one network is both: accuracy would then be by the features that all else is measured in."""
+    if judge is not None and references.digest_of(judge) == references.digest_of(extractor):
+        raise ValueError(f"{judge.card['name']} is the extractor and the judge: give another judge, such as {JUDGE}")
 
 
 def check_given(

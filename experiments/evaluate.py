@@ -58,6 +58,10 @@ def main(argv=None) -> int:
         if generator.num_classes not in (None, extractor.num_classes):
             raise cli.UserError(f"{name} knows {generator.num_classes} classes, {args.extractor} "
                                 f"{extractor.num_classes}: give an --extractor of the same data")  # fmt: skip
+    taken = [Path(name).name for name in generators]
+    if len(set(taken)) < len(taken):
+        raise cli.UserError(f"{' and '.join(generators)}: two have the same last name, and their pages would overwrite "
+                            "each other; evaluate them one by one")  # fmt: skip
     pages = {name: files.new_file(args.out / f"{Path(name).name}.png", args.overwrite) for name in generators}
     if args.json:
         files.new_file(args.json, args.overwrite)
@@ -65,11 +69,13 @@ def main(argv=None) -> int:
     began = time.perf_counter()
     reference, train = _reference(args, extractor, names)
     try:
-        fitting, left_out = evaluation.fitting(names, asked, True, reference)
+        labelled = any(generator.num_classes is not None for generator in generators.values())
+        fitting, left_out = evaluation.fitting(names, asked, labelled, reference)
         evaluation.check_enough(fitting, np.arange(n) % extractor.num_classes, n, extractor.num_classes,
                                 reference.features.shape[1])  # fmt: skip
+        evaluation.check_judge(extractor, judge)
     except ValueError as error:
-        raise cli.UserError(str(error)) from None
+        raise cli.UserError(_for_shell(str(error))) from None
     print(f"reference: {_said(reference.about)}; training images: {_said(reference.train and reference.train.about)}; "
           f"{time.perf_counter() - began:.1f} s")  # fmt: skip
     for network, role in ((extractor, "features"), (judge, "accuracy")):
@@ -77,7 +83,7 @@ def main(argv=None) -> int:
     for name, why in left_out.items():
         if args.reference == "train":
             why = "compares with training images, and they are the reference"
-        print(f"{name} is left out: it {why.replace('train=,', '--data-dir:')}")
+        print(f"{name} is left out: it {_for_shell(why)}")
 
     columns, measured = {}, {}
     for name, generator in generators.items():
@@ -96,6 +102,8 @@ def main(argv=None) -> int:
         parts = ", ".join(f"{part} {s:.1f}" for part, s in spent.items())
         print(f"{name}: {sum(spent.values()):.1f} s ({parts})", flush=True)
     rows = _rows(args, reference, train, extractor, judge, n, fitting)
+    taken = {figure for column in columns.values() for figure in column}
+    rows = {name: {k: v for k, v in row.items() if k in taken} for name, row in rows.items()}
     _print_table(columns | rows)
     for name, path in pages.items():
         if _page(path, name, measured[name], reference, rows):
@@ -175,6 +183,13 @@ def _rows(args, reference, train, extractor, judge, n: int, names):
     for name in found:
         merged[name]["intervals"] = known[name]["intervals"] | found[name]["intervals"]
     return merged
+
+
+def _for_shell(text: str) -> str:
+    """What `cganjax.evaluate` says, in the words of the command."""
+    for argument in ("real=", "train="):
+        text = text.replace(argument, "--data-dir")
+    return text.replace("metrics=", "--metrics")
 
 
 def _said(about) -> str:

@@ -12,6 +12,7 @@ and decoys/, from which an interrupted run goes on.
 
 import csv
 import dataclasses
+import inspect
 import io
 import re
 import sys
@@ -30,13 +31,14 @@ ALL, NOISE, WHITE = "all surrogates", "random noise", "white box"
 def parser() -> cli.Parser:
     """The command's flags."""
     p = cli.Parser(prog="python -m experiments.transfer", description=__doc__)
-    p.add_argument("--n", type=int, default=1200, help="generated digits (default: 1200)")
-    p.add_argument("--epsilons", type=float, nargs="+", default=EPSILONS, metavar="E",
+    p.add_argument("--n", type=int, help="generated digits (default: 1200)")
+    p.add_argument("--epsilons", type=float, nargs="+", metavar="E",
                    help="largest changes of a pixel (default: .05 .1 .15 .2)")  # fmt: skip
     for role in ("surrogate", "target", "onlooker"):
         p.add_argument(f"--{role}s", nargs="+", metavar="CLASSIFIER",
                        help=f"shipped names or runs (default: all shipped whose role is {role})")  # fmt: skip
-    p.add_argument("--quick", action="store_true", help="200 digits, epsilon .1 and .2, all surrogates, one detector")
+    p.add_argument("--quick", action="store_true",
+                   help="all surrogates together, one detector; by default 200 digits, epsilon .1 and .2")  # fmt: skip
     p.add_argument("--outside", action="store_true", help="also targets of scikit-learn, ONNX Runtime and PyTorch")
     p.add_argument("--seed", type=int, default=0, help="of the digits and the attacks (default: 0)")
     p.add_argument("--out", type=Path, help="a folder (default: runs/transfer, or runs/transfer-quick)")
@@ -85,8 +87,8 @@ def main(argv=None) -> int:
     """Calibrate, attack, judge, draw."""
     args = parser().parse_args(argv)
     cli.check_seed(args.seed)
-    if args.quick:
-        args.n, args.epsilons = 200, (0.1, 0.2)
+    args.n = args.n if args.n is not None else 200 if args.quick else 1200
+    args.epsilons = args.epsilons or ((0.1, 0.2) if args.quick else EPSILONS)
     args.out = args.out or Path("runs/transfer-quick" if args.quick else "runs/transfer")
     if args.n < 10 or not all(0 <= e <= 1 for e in args.epsilons):
         raise cli.UserError(f"--n {args.n} and --epsilons {args.epsilons}: give at least 10, and sizes within 0 and 1")
@@ -205,12 +207,14 @@ def _decoys(store, key, clean, attack, classifiers, epsilon, args) -> np.ndarray
     """The decoys of one attack and size, made now or before."""
     import jax
 
-    from cganjax import decoys, rng
+    from cganjax import attacks, decoys, rng
     from cganjax.attacks import norms
 
-    # Decoys of other weights or other classifiers are others.
+    # Decoys of other digits, weights, classifiers or settings are others.
     victims = [] if classifiers is None else classifiers if isinstance(classifiers, list) else [classifiers]
-    stamp = zlib.crc32(b"".join(np.asarray(x).tobytes() for c in victims for x in jax.tree.leaves(c.params)))
+    stamp = zlib.crc32(b"".join(np.asarray(x).tobytes() for c in victims for x in jax.tree.leaves(c.weights)))
+    method = attacks.METHODS[decoys.TRANSFER if isinstance(classifiers, list) else "pgd"].attack
+    stamp = zlib.crc32(clean.tobytes() + str(inspect.signature(method)).encode(), stamp)
     path = store / f"{re.sub('[^A-Za-z0-9_]+', '-', attack)}-{epsilon:g}-n{args.n}-s{args.seed}-{stamp:08x}.npz"
     if path.exists():
         with np.load(path) as kept:

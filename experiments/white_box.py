@@ -3,7 +3,8 @@
 A row a target, method and epsilon, of generated digits that the target read right and its detector accepted before (for
 label-score of those with a highest output above 0.5, as its authors counted): the share below 0.5, rejected, still read
 as the digit, and both; queries and seconds. Thresholds accept 95 % of the first 5,000 test images. Writes --out, a CSV;
-each finished row is there at once, and an interrupted table goes on.
+each finished row is there at once, and an interrupted table goes on (of classifiers that have changed since, give
+--overwrite).
 """
 
 import csv
@@ -52,6 +53,8 @@ def main(argv=None) -> int:
 
     files.writable_folder(args.out.parent)
     done = [] if args.overwrite or not args.out.exists() else list(csv.DictReader(args.out.read_text().splitlines()))
+    if done and tuple(done[0]) != COLUMNS:
+        raise cli.UserError(f"{args.out} has other columns than this table: give another --out, or --overwrite")
     test = data.load("mnist", "test", args.data_dir)
     real = pixels.rest_to_unit(test.images[:5000])
     key, labels, generator = rng.root(args.seed), np.arange(args.n) % 10, sampling.load("mnist")

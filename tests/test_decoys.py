@@ -180,6 +180,18 @@ BAD = {
     "scores": ({"scores": "odds"}, ValueError, "expected one of logits, sigmoid, probabilities"),
     "chunk": ({"chunk": 0}, ValueError, "chunk is 0"),
     "steps": ({"steps": 0}, ValueError, "steps is 0: expected a whole number of at least 1"),
+    "share": ({"share": -1}, ValueError, "share is -1: expected a number above 0"),
+    "share of NaN": ({"share": np.nan}, ValueError, "share is nan"),
+    "momentum": (
+        {"method": "mi", "momentum": "much"},
+        ValueError,
+        "momentum is 'much': expected a number of",
+    ),
+    "one query": (
+        {"method": "square", "queries": 1},
+        ValueError,
+        "queries is 1: expected a whole number",
+    ),
     "steps of 40.0": ({"steps": 40.0}, ValueError, "steps is 40.0"),
     "coordinate": ({"method": "coordinate", "objective": "uniform"}, ValueError, "lowers the highest confidence"),
     "probabilities": ({"scores": "probabilities"}, ValueError, "was said to give probabilities: expected"),
@@ -275,9 +287,9 @@ def test_transfer_makes_its_table_and_goes_on_from_kept_decoys(command, data_dir
     in_onnx = other_libraries.Line(lambda images, labels: other_libraries.mlp_in_onnx(images[:1000], labels[:1000]))
     absent = other_libraries.Line(None, ("no_such_library",), "pip install it")
     monkeypatch.setattr(other_libraries, "MODELS", {"MLP in ONNX": in_onnx, "other": absent})
-    flags = ["--n", 20, "--epsilons", 0.2, "--quick", "--surrogates", "surrogate-mlp", "--targets", "lenet5",
+    flags = ["--n", 20, "--epsilons", 0.2, "--surrogates", "surrogate-mlp", "--targets", "lenet5",
              "--onlookers", "onlooker", "--outside", "--data-dir", data_dir, "--out", "t"]  # fmt: skip
-    code, out, err = command(transfer, *[f for f in flags if f != "--quick"])
+    code, out, err = command(transfer, *flags)
     assert code == 0, err
     assert {p.suffix for p in (tmp_path / "t").iterdir()} == {".csv", ".png", ""}
     table = (tmp_path / "t/table.csv").read_text().splitlines()
@@ -292,11 +304,17 @@ def test_transfer_makes_its_table_and_goes_on_from_kept_decoys(command, data_dir
     assert detector_rows == {"msp", "energy", "knn", "mahalanobis", "max_logit", "odin", "reads"}
     kept = sorted((tmp_path / "t/decoys").iterdir())
     stamps = [p.stat().st_mtime_ns for p in kept]
-    assert command(transfer, *[f for f in flags if f != "--quick"])[0] == 2  # the table is not lost unasked
-    code, again, err = command(transfer, *[f for f in flags if f != "--quick"], "--overwrite")
+    assert command(transfer, *flags)[0] == 2  # the table is not lost unasked
+    code, again, err = command(transfer, *flags, "--overwrite")
     assert code == 0, err
     assert [p.stat().st_mtime_ns for p in kept] == stamps
     assert (tmp_path / "t/table.csv").read_text().splitlines() == table
+    quick = [f for f in flags if f not in ("--outside", "t")] + ["q", "--quick"]
+    code, _, err = command(transfer, *quick)
+    assert code == 0, err
+    rows = list(csv.DictReader((tmp_path / "q/table.csv").read_text().splitlines()))
+    assert {row["detector"] for row in rows} == {"msp", "reads"}
+    assert {row["attack"] for row in rows if row["epsilon"] == "0.200"} == {"random noise", "all surrogates"}
     code, _, err = command(transfer, "--surrogates", "lenet5", "--targets", "lenet5", "--data-dir", data_dir)
     assert code == 2 and "lenet5: given as surrogate and as target" in err
 

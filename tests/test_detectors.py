@@ -130,9 +130,14 @@ BAD = {
     "signed": (dict(real_images=clusters()[0] * 2 - 1), ValueError, r"look like \[-1, 1\]"),
     "nan": (dict(real_images=clusters()[0] * np.nan), ValueError, "they hold NaN"),
     "shape": (dict(real_images=np.zeros((3, 4))), ValueError, r"shape \(3, 4\): expected \[N, H, W, C\]"),
-    "labels": (dict(labels=[1, 2]), ValueError, "400 real images and 2 labels"),
+    "labels": (dict(labels=[1, 2]), ValueError, r"400 real images and labels of shape \(2,\)"),
     "features": (dict(name="knn", classifier=probabilities), TypeError, "has no .features"),
-    "setting": (dict(temprature=2), TypeError, "temprature"),
+    "setting": (dict(temprature=2), TypeError, "detector msp has no setting 'temprature': it has none"),
+    "temperature": (dict(name="energy", temperature=-1), ValueError, "temperature is -1: expected a number above 0"),
+    "k": (dict(name="knn", k=0), ValueError, "k is 0: expected a whole number"),
+    "share in words": (dict(accept="x"), ValueError, "accept is 'x'"),
+    "one label": (dict(labels=3), ValueError, r"labels of shape \(\)"),
+    "covariance": (dict(name="mahalanobis", real_images=clusters(2)[0]), ValueError, "learns a covariance of"),
     "scores": (dict(scores="odds"), ValueError, "expected one of logits, sigmoid, probabilities"),
     "not finite": (dict(classifier=lambda x: np.full((len(x), 3), np.nan)), ValueError, "gives NaN or infinity"),
     "few": (dict(name="knn", real_images=clusters(8)[0]), ValueError, "knn takes neighbour number 10"),
@@ -145,6 +150,13 @@ def test_bad_input_is_one_sentence(case):
     given = {"name": "msp", "classifier": Bright(), "real_images": clusters()[0]} | changed
     with pytest.raises(error, match=message):
         cganjax.calibrate(given.pop("name"), given.pop("classifier"), given.pop("real_images"), **given)
+
+
+@pytest.mark.parametrize("wrong", [lambda x: x * 255, lambda x: x * np.nan, lambda x: x * 2 - 1])
+def test_a_detector_refuses_what_are_no_images_in_0_1(wrong):
+    detector = cganjax.calibrate("msp", Bright(), clusters()[0])
+    with pytest.raises(ValueError, match=r"expected \[0, 1\]"):
+        detector.rejects(wrong(clusters()[0]))
 
 
 def test_a_shipped_threshold_is_the_calibrated_one(data_dir):

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 
 import cganjax
 from cganjax import checkpoint as ckpt
-from cganjax import data, evaluation, pixels, sampling
+from cganjax import data, pixels, sampling
 from cganjax import reference as references
 from cganjax.metrics import frechet, kernel
 from experiments import evaluate as evaluate_command
@@ -286,7 +286,6 @@ def test_rows_of_another_judge_lack_its_accuracies(measure, drawn):
     assert "accuracy" not in found["rows"]["real images"] and "frechet" in found["rows"]["real images"]
 
 
-@pytest.mark.skipif(evaluation.EXTRACTOR not in ckpt.shipped(), reason="the extractor is not shipped yet")
 def test_the_shipped_extractor_needs_no_data(drawn):
     found = cganjax.evaluate(*drawn, metrics=("accuracy", "frechet", "prdc"))
     assert found["reference"]["images"] == 10_000 and found["rows"]["real images"]["frechet"] < found["frechet"]
@@ -308,13 +307,21 @@ def test_evaluate_needs_no_data_and_writes_a_page(command, shelf):
     for arguments, said in (
         ((), "runs/evaluate/mnist.png exists"),
         (("--out", "b", "--metrics", "fid"), "unknown metric 'fid'"),
-        (("--out", "b", "--metrics", "memorisation"), "memorisation needs train="),
+        (("--out", "b", "--metrics", "memorisation"), "memorisation needs --data-dir"),
         (("--out", "b", "--n", 20), "frechet needs at least 65 images"),
         (("--out", "b", "--reference", "train"), "say where the data lie"),
-        (("--out", "b", "--cas"), "cas needs real="),
+        (("--out", "b", "--cas"), "cas needs --data-dir"),
     ):
         code, _, err = command(evaluate_command, "mnist", *networks, *arguments)
         assert code == 2 and said in err, err
+    both = ("--extractor", shelf["folder"], "--judge", shelf["folder"], "--out", "c")
+    code, _, err = command(evaluate_command, "mnist", *both, *asked)
+    assert code == 2 and "is the extractor and the judge" in err
+    Path("one").mkdir()
+    for name in ("mnist", "one/mnist"):
+        shutil.copytree(ckpt.find("mnist"), name)
+    code, _, err = command(evaluate_command, "mnist", "one/mnist", *networks, "--out", "c")
+    assert code == 2 and "two have the same last name" in err
     code, _, err = command(evaluate_command, "lenet5", *networks)
     assert code == 2 and "holds no generator" in err
 

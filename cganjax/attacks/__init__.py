@@ -6,6 +6,7 @@ again. A method is a function here and a line in the table.
 """
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -164,6 +165,9 @@ METHODS: Mapping[str, Method] = {
 }
 
 
+MAY_BE_0 = ("decay", "diversity", "momentum", "stop")
+
+
 def check(name: str, settings: Mapping[str, Any]) -> Method:
     """The method of that name, if it takes the settings.
 
@@ -172,11 +176,20 @@ def check(name: str, settings: Mapping[str, Any]) -> Method:
     """
     if name not in METHODS:
         raise ValueError(f"unknown method {name!r}: known are auto, {', '.join(METHODS)}")
-    known = [p.name for p in inspect.signature(METHODS[name].attack).parameters.values() if p.kind == p.KEYWORD_ONLY]
-    for setting in settings:
+    parameters = inspect.signature(METHODS[name].attack).parameters.values()
+    known = {p.name: p.default for p in parameters if p.kind == p.KEYWORD_ONLY}
+    for setting, value in settings.items():
         if setting not in known:
             raise TypeError(f"method {name} has no setting {setting!r}: it has {', '.join(known) or 'none'}")
-        if setting in ("steps", "pixel_steps", "queries", "samples", "rounds", "views"):
-            if isinstance(settings[setting], bool) or not isinstance(settings[setting], int) or settings[setting] < 1:
-                raise ValueError(f"{setting} is {settings[setting]!r}: expected a whole number of at least 1")
+        number, default = isinstance(value, (int, float)) and not isinstance(value, bool), known[setting]
+        if isinstance(default, int):
+            least = 2 if setting == "queries" else 1  # square asks for the image and for stripes
+            if not number or not isinstance(value, int) or value < least:
+                raise ValueError(f"{setting} is {value!r}: expected a whole number of at least {least}")
+        elif isinstance(default, float):
+            may_be_0 = setting in MAY_BE_0
+            if not number or not (0 <= value < math.inf) or (value == 0 and not may_be_0):
+                raise ValueError(
+                    f"{setting} is {value!r}: expected a number {'of at least' if may_be_0 else 'above'} 0"
+                )
     return METHODS[name]

@@ -64,8 +64,13 @@ def main(argv=None, prog: str = "python -m cganjax decoy") -> int:
     cli.choose_backend(args.backend)
     import numpy as np
 
-    from cganjax import decoys, report, rng, sampling, scores
+    from cganjax import attacks, decoys, report, rng, sampling, scores
 
+    method = args.method if args.method != "auto" else decoys.TRANSFER if args.surrogates else "pgd"
+    try:
+        attacks.check(method, settings)
+    except (ValueError, TypeError) as error:
+        raise cli.UserError(str(error)) from None
     generator, target = sampling.load(args.checkpoint), sampling.load_classifier(args.target)
     if generator.num_classes is None:
         raise cli.UserError(f"{args.checkpoint} takes no labels: give a conditional generator")
