@@ -99,13 +99,17 @@ def save_lines(
     """Draw lines (label, values [E], Matplotlib's settings) against common x values; `x` and `y` name the axes."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    few = len(lines := list(lines)) <= 7
+    figure = Figure(figsize=(7 if few else 9, 4.5), layout="constrained")
     axes = figure.subplots()
     for label, values, settings in lines:
         axes.plot(x_values, values, label=label, **{"marker": "o", "markersize": 3, "linewidth": 1} | settings)
     axes.set(xlabel=x, ylabel=y, title=title)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    if few:
+        axes.legend(fontsize=8)
+    else:
+        figure.legend(fontsize=8, loc="outside right upper")
     _save_figure(path, figure)
 
 
@@ -178,7 +182,7 @@ def save_heat_map(
     """Draw shares [R, C] in percent as a map with their numbers; NaN stays empty."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(0.75 * len(columns) + 3.5, 0.4 * len(rows) + 2.2), layout="constrained")
+    figure = Figure(figsize=(0.75 * len(columns) + 3.0, 0.3 * len(rows) + 2.4), layout="constrained")
     axes = figure.subplots()
     axes.imshow(values, cmap="viridis", vmin=0, vmax=100, aspect="auto")
     for (r, c), value in np.ndenumerate(values):

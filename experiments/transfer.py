@@ -261,12 +261,12 @@ def _write_csv(path: Path, rows) -> None:
 
 
 def _heat_map(path: Path, rows, epsilon, plan, judges) -> None:
-    columns = [(j.name, d) for j in judges for d in j.detectors]
+    shown = [(j.name, d) for j in judges for d in j.detectors]
     attacks = ["real KMNIST", *(a for a in plan if not a.startswith(WHITE))]
     found = {(r["attack"], r["judge"], r["detector"]): r["rejected"] for r in rows if r["epsilon"] in (0.0, epsilon)}
-    values = np.array([[found.get((a, *c), np.nan) for c in columns] for a in attacks])
+    values = np.array([[found.get((a, *s), np.nan) for a in attacks] for s in shown])
     report.save_heat_map(
-        path, values, attacks, [f"{j}, {d}" for j, d in columns], x="target, detector", y="attack",
+        path, values, [f"{j}, {d}" for j, d in shown], attacks, x="attack", y="target, detector",
         title=f"rejected, %, at epsilon {epsilon:g}",
     )  # fmt: skip
 
