@@ -268,7 +268,8 @@ def measure(
     order = canonical_order(images, labels)
     images, labels = images[order], None if labels is None else labels[order]
     features = part("features", lambda: reference.scale * references.features_of(extractor, images).astype(np.float64))
-    confidence = judge and part("judge", lambda: scores.confidences_of(judge, images))
+    asked = judge is not None and any(METRICS[name].judge for name in names)
+    confidence = part("judge", lambda: scores.confidences_of(judge, images)) if asked else None
     given = Given(images, labels, extractor.num_classes, features, confidence)
     for name in names:
         found = part(name, lambda: METRICS[name].compute(given, reference, seed))

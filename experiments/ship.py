@@ -47,7 +47,7 @@ def main(argv=None) -> int:
     thresholds = {}
     if args.data_dir and "classifier" in roles:
         thresholds = {"thresholds": _thresholds(args.run, args.data_dir)}
-    quality = files.read_json(args.quality) if args.quality else {}
+    quality = _without_lists(files.read_json(args.quality)) if args.quality else {}
     files.writable_folder(folder)
     card |= {"name": folder.name, "roles": roles + args.role, "quality": quality, **thresholds}
     ckpt.write_shipped(folder, card, parts)
@@ -55,6 +55,12 @@ def main(argv=None) -> int:
     grid = f", grid {_write_grid(folder)}" if "generator" in roles else ""
     print(f"{folder}: {size / 2**20:.2f} MiB of weights ({', '.join(roles)}), step {card['steps']}{grid}")
     return cli.DONE
+
+
+def _without_lists(values: dict) -> dict:
+    """Figures as a card has them: intervals, times and what is by class stay in the file that they came from."""
+    kept = {k: v for k, v in values.items() if not isinstance(v, list) and k not in ("intervals", "seconds")}
+    return {k: _without_lists(v) if isinstance(v, dict) else v for k, v in kept.items()}
 
 
 def _thresholds(run: Path, data_dir: str) -> dict:
