@@ -26,6 +26,7 @@ from cganjax.files import quiet
 from cganjax.types import Batch, UserError
 
 ENVIRONMENT = "CGANJAX_DATA_DIR"
+CALIBRATION = 5000  # test images, the first in canonical order, that thresholds are made from; the others judge
 
 # MD5 of the uncompressed files of MNIST as LeCun, Cortes and Burges published them: (data set, file).
 CANONICAL_MD5 = {

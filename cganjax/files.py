@@ -1,9 +1,13 @@
 """Reading and writing files whole: nothing half-written, nothing existing lost unasked, errors that name the file."""
 
 import contextlib
+import csv
+import io
 import json
 import logging
+import numbers
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +42,16 @@ def read_json(path: Path) -> dict[str, Any]:
 def write_json(path: Path, values: Any) -> None:
     """Write JSON for people to read."""
     write_file(path, (json.dumps(values, indent=2) + "\n").encode())
+
+
+def write_csv(path: Path, header: Sequence[Any], rows: Iterable[Sequence[Any]], places: int = 3) -> None:
+    """Write a table, whole or not at all; floats with so many decimal places."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([f"{v:.{places}f}" if isinstance(v, numbers.Real) and not isinstance(v, numbers.Integral) else v
+                      for v in row] for row in rows)  # fmt: skip
+    write_file(path, text.getvalue().encode())
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -10,8 +10,6 @@ A row of --out, a CSV, in percent: the real images accepted, the strange images 
 images as the positive class, and FPR95: the strange images accepted where 95 % of the judged real ones are.
 """
 
-import csv
-import io
 import sys
 import time
 from pathlib import Path
@@ -20,7 +18,6 @@ import numpy as np
 
 from cganjax import checkpoint, cli, data, files, pixels
 
-HALF = 5000  # test images to calibrate on; the others are judged
 KMNIST, NOISE, GENERATED = "KMNIST", "uniform noise", "generated digits"
 COLUMNS = ("classifier", "detector", "against", "calibrated", "real", "strange", "seed", "accept", "real_accepted",
            "strange_accepted", "auroc", "aupr", "fpr95")  # fmt: skip
@@ -59,9 +56,9 @@ def main(argv=None) -> int:
         if classifier.image_shape != shape or classifier.num_classes != test.num_classes:
             raise cli.UserError(f"{name} tells {classifier.num_classes} classes of images {classifier.image_shape}: "
                                 f"expected {test.num_classes} of {shape}, as MNIST has them")  # fmt: skip
-    calibrated, judged = (1000, 500) if args.quick else (HALF, HALF)
+    calibrated, judged = (1000, 500) if args.quick else (data.CALIBRATION, data.CALIBRATION)
     real = pixels.rest_to_unit(test.images[:calibrated]), test.labels[:calibrated]
-    others = pixels.rest_to_unit(test.images[HALF : HALF + judged])
+    others = pixels.rest_to_unit(test.images[data.CALIBRATION : data.CALIBRATION + judged])
     strange = _strange(judged, shape, args)
     rows = []
     print(f"{'':16}{'':12}{'real':>9}" + "".join(f"{against:>27}" for against in strange))
@@ -75,7 +72,7 @@ def main(argv=None) -> int:
             figures = "".join(f"{r['auroc']:11.2f}{r['aupr']:8.2f}{r['fpr95']:8.2f}" for r in found)
             print(f"{name:16}{found[0]['detector']:12}{found[0]['real_accepted']:9.2f}{figures}", flush=True)
         print(f"{name}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
-    _write_csv(args.out, rows)
+    files.write_csv(args.out, COLUMNS, [[row[c] for c in COLUMNS] for row in rows], places=2)
     print(args.out)
     return cli.DONE
 
@@ -126,14 +123,6 @@ def _strange(n, shape, args) -> dict[str, np.ndarray]:
     found[NOISE] = np.asarray(jax.random.uniform(rng.stream(key, "noise"), (n, *shape)))
     found[GENERATED] = np.asarray(sampling.sample(rng.stream(key, "digits"), np.arange(n) % 10))
     return found
-
-
-def _write_csv(path: Path, rows) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: f"{v:.2f}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
-    files.write_file(path, text.getvalue().encode())
 
 
 if __name__ == "__main__":

@@ -53,8 +53,9 @@ def main(argv=None) -> int:
     print(_line(dict(zip(WIDTHS, WIDTHS, strict=True))), flush=True)
     for name, train_model in models.items():
         model = train_model(images, labels)
-        detector = detectors.calibrate("msp", model, real[:5000])
-        accuracy = (scores.confidences_of(model, real[5000:]).argmax(axis=1) == test.labels[5000:]).mean()
+        detector = detectors.calibrate("msp", model, real[: data.CALIBRATION])
+        answers = scores.confidences_of(model, real[data.CALIBRATION :]).argmax(axis=1)
+        accuracy = (answers == test.labels[data.CALIBRATION :]).mean()
         before = scores.confidences_of(model, clean)
         usable = (before.argmax(axis=1) == asked) & ~np.asarray(detector.rejects(clean))
         if not usable.any():
@@ -77,8 +78,7 @@ def main(argv=None) -> int:
                 "onlooker": _percent((read == asked[usable]).mean()), "queries": queries, "seconds": f"{seconds:.1f}",
                 "note": "no better than noise" if method != NOISE and confidence >= by_noise else "",
             })  # fmt: skip
-            files.write_file(out, "\n".join([",".join(WIDTHS), *(",".join(map(str, r.values())) for r in rows), ""]
-                                            ).encode())  # fmt: skip
+            files.write_csv(out, WIDTHS, [row.values() for row in rows])
             print(_line(rows[-1]), flush=True)
     print(out)
     return cli.DONE

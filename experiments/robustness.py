@@ -6,8 +6,6 @@ flattening its loss. Writes into --out: curve.csv, curve.png, and a sheet of fiv
 of the first classifier, titled "original -> adversarial". Give several checkpoints (seeds) for their mean.
 """
 
-import csv
-import io
 import sys
 import time
 from pathlib import Path
@@ -96,7 +94,8 @@ def main(argv=None) -> int:
         rows |= {name: np.array(values) for name, values in PUBLISHED.items()}
 
     _print_table(epsilons, rows)
-    _write_csv(written["curve.csv"], epsilons, rows)
+    header = ["classifier", *(f"{e:g}" for e in epsilons)]
+    files.write_csv(written["curve.csv"], header, [[name, *values] for name, values in rows.items()], places=4)
     report.save_lines(
         written["curve.png"], epsilons, _lines(rows, classifiers), x="epsilon (pixels in [0, 1])", y="accuracy, %",
         title=f"{'FGSM and PGD' if args.pgd else 'FGSM'}, {len(images)} test images of {dataset.name}",
@@ -131,14 +130,6 @@ def _print_table(epsilons, rows) -> None:
     print(f"{'accuracy, % at epsilon':{width}}" + "".join(f"{e:8g}" for e in epsilons))
     for name, row in rows.items():
         print(f"{name:{width}}" + "".join(f"{value:8.2f}" for value in row))
-
-
-def _write_csv(path: Path, epsilons, rows) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["classifier", *(f"{e:g}" for e in epsilons)])
-    writer.writerows([name, *(f"{value:.4f}" for value in row)] for name, row in rows.items())
-    files.write_file(path, text.getvalue().encode())
 
 
 def _sheet(path: Path, classifier, images, labels, epsilons, loss, curve, columns: int = 5) -> None:

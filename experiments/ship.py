@@ -74,8 +74,8 @@ def _thresholds(run: Path, data_dir: str) -> dict:
     images, found = pixels.rest_to_unit(test.images), {}
     for name in sorted(detectors.fitting(classifier)):
         if not detectors.DETECTORS[name].learns:
-            detector = detectors.calibrate(name, classifier, images[:5000])
-            accepted = float(1 - np.mean(np.asarray(detector.rejects(images[5000:]))))
+            detector = detectors.calibrate(name, classifier, images[: data.CALIBRATION])
+            accepted = float(1 - np.mean(np.asarray(detector.rejects(images[data.CALIBRATION :]))))
             found[name] = {"threshold": detector.threshold, "accepted": accepted}
     return found
 

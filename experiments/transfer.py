@@ -10,7 +10,6 @@ Thresholds accept 95 % of the first 5,000 test images. Writes into --out: table.
 and decoys/, from which an interrupted run goes on.
 """
 
-import csv
 import dataclasses
 import inspect
 import io
@@ -135,7 +134,7 @@ def main(argv=None) -> int:
         print(f"{attack}: {len(args.epsilons)} sizes, {left / 60:.1f} min left", flush=True)
 
     _print_table(rows, args.epsilons, judges, onlookers)
-    _write_csv(written["table.csv"], rows)
+    files.write_csv(written["table.csv"], rows[0], [row.values() for row in rows])
     _heat_map(written["heat-map.png"], rows, max(args.epsilons), plan, judges)
     _curve(written["curve.png"], rows, args.epsilons, judges, onlookers)
     rows_of_sheet = [clean, *(shown[ALL, e] for e in args.epsilons), shown[NOISE, max(args.epsilons)]]
@@ -156,7 +155,7 @@ def _judge(name, classifier, real, real_labels, clean, labels, first_alone) -> J
     from cganjax import detectors, scores
 
     fitting = detectors.fitting(classifier)
-    made = {d: detectors.calibrate(d, classifier, real[:5000], labels=real_labels[:5000])
+    made = {d: detectors.calibrate(d, classifier, real[: data.CALIBRATION], labels=real_labels[: data.CALIBRATION])
             for d in (fitting[:1] if first_alone else fitting)}  # fmt: skip
     read = scores.confidences_of(classifier, clean).argmax(axis=1) == labels
     return Judge(name, classifier, made, read, {d: ~np.asarray(x.rejects(clean)) for d, x in made.items()})
@@ -170,14 +169,14 @@ def _line(attack, epsilon, judge, detector, rejected, read, counted) -> dict:
 def _of_real_images(judges, real, data_dir) -> list[dict]:
     """Real test images that no threshold was made from, and real characters that are no digits."""
     try:
-        strange = pixels.rest_to_unit(data.load("kmnist", "test", data_dir).images[:5000])
+        strange = pixels.rest_to_unit(data.load("kmnist", "test", data_dir).images[: data.CALIBRATION])
     except cli.UserError as error:
         print(f"note: no row of KMNIST ({error})", file=sys.stderr)
         strange = None
     rows = []
     for judge in judges:
         for name, detector in judge.detectors.items():
-            for what, images in (("real digits", real[5000:]), ("real KMNIST", strange)):
+            for what, images in (("real digits", real[data.CALIBRATION :]), ("real KMNIST", strange)):
                 if images is not None:
                     rejected = np.asarray(detector.rejects(images)).mean()
                     rows.append(_line(what, 0.0, judge.name, name, rejected, np.nan, len(images)))
@@ -250,14 +249,6 @@ def _print_table(rows, epsilons, judges, onlookers) -> None:
             parts = () if row is None else ("-" if np.isnan(row[k]) else f"{row[k]:.1f}" for k in ("rejected", "read"))
             cells.append(f"{' / '.join(parts):>16}")
         print(f"{attack + (f' {epsilon:g}' if epsilon else ''):32}" + "".join(cells))
-
-
-def _write_csv(path: Path, rows) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(rows[0])
-    writer.writerows([f"{v:.3f}" if isinstance(v, (float, np.floating)) else v for v in row.values()] for row in rows)
-    files.write_file(path, text.getvalue().encode())
 
 
 def _heat_map(path: Path, rows, epsilon, plan, judges) -> None:

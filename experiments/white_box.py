@@ -56,7 +56,7 @@ def main(argv=None) -> int:
     if done and tuple(done[0]) != COLUMNS:
         raise cli.UserError(f"{args.out} has other columns than this table: give another --out, or --overwrite")
     test = data.load("mnist", "test", args.data_dir)
-    real = pixels.rest_to_unit(test.images[:5000])
+    real = pixels.rest_to_unit(test.images[: data.CALIBRATION])
     key, labels, generator = rng.root(args.seed), np.arange(args.n) % 10, sampling.load("mnist")
     z = np.asarray(sampling.latents(rng.stream(key, "z"), args.n, generator.latent_size))
     clean = np.asarray(scores.in_chunks(lambda rows: generator(z[rows], labels[rows]), np.arange(args.n)))
@@ -90,14 +90,10 @@ def main(argv=None) -> int:
                    share(result.rejected), share(result.label_kept), share(result.rejected & result.label_kept),
                    share(read), int(result.queries.mean()), f"{seconds:.1f}")  # fmt: skip
             done.append(dict(zip(COLUMNS, map(str, row), strict=True)))
-            files.write_file(args.out, _csv(done))
+            files.write_csv(args.out, COLUMNS, [row.values() for row in done])
             print("  ".join(f"{v!s:>10}" for v in row), flush=True)
     print(args.out)
     return cli.DONE
-
-
-def _csv(rows) -> bytes:
-    return "\n".join([",".join(COLUMNS), *(",".join(row[c] for c in COLUMNS) for row in rows), ""]).encode()
 
 
 if __name__ == "__main__":

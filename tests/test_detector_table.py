@@ -48,7 +48,7 @@ def small(monkeypatch):
         data, "load", lambda name, split, folder: data.Dataset(name, split, *sets[name], 10, "", "nowhere")
     )
     monkeypatch.setattr(sampling, "load_classifier", lambda name: Bright())
-    monkeypatch.setattr(detectors, "HALF", 600)
+    monkeypatch.setattr(data, "CALIBRATION", 600)
     seen, calibrate = [], cganjax_detectors.calibrate
 
     def watched(name, classifier, real, *rest, **given):

@@ -16,9 +16,9 @@ import pytest
 import cganjax
 from cganjax import checkpoint as ckpt
 from cganjax import config as cfg
-from cganjax import loop, rng, runs, steps
+from cganjax import loop, models, rng, runs, steps
 from cganjax.steps import relativistic
-from experiments import ship, train
+from experiments import recipes, ship, train
 
 ROOT = Path(__file__).resolve().parents[1]
 # TensorStore's reads under way report to a closed event loop after a failed restore.
@@ -256,7 +256,7 @@ def test_dry_run_prints_everything_and_writes_nothing(command, tmp_path):
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        (["--recipe", "mnits"], "unknown recipe 'mnits': known are digits, label_map"),
+        (["--recipe", "mnits"], "unknown recipe 'mnits': known are " + ", ".join(recipes.names())),
         (["--stepz", "3"], "did you mean --steps? Known flags: "),
         (["--set", "batchsize=3"], "did you mean batch_size"),
         (["--backend", "cuda"], "invalid choice: 'cuda'"),
@@ -265,7 +265,7 @@ def test_dry_run_prints_everything_and_writes_nothing(command, tmp_path):
         (["--steps", "0"], "steps is 0"),
         (["--stop-after", "0"], "--stop-after is 0"),
         (["--recipe", "digits", "--set", "generator.width_7=7"], "generator.width_7 is 7: it must be even"),
-        (["--set", "family=resnet"], "unknown network family 'resnet': known are cnn, depth_to_space"),
+        (["--set", "family=resnet"], "unknown network family 'resnet': known are " + ", ".join(models.FAMILIES)),
         (["--set", "recipe=x"], "a recipe is chosen by --recipe"),
         (["--set", "split=valid"], "split is valid: it must be one of train, test, all"),
         (["--set", "learning_rate=inf"], "learning_rate is inf"),

@@ -144,9 +144,9 @@ def _detector(args, target):
     try:
         if args.data_dir:
             test = data.load("mnist", "test", args.data_dir)
-            real = pixels.rest_to_unit(test.images[:5000])
+            real = pixels.rest_to_unit(test.images[: data.CALIBRATION])
             accept = 0.95 if args.accept is None else args.accept
-            return detectors.calibrate(name, target, real, accept, labels=test.labels[:5000])
+            return detectors.calibrate(name, target, real, accept, labels=test.labels[: data.CALIBRATION])
         return detectors.from_card(name, target)
     except (ValueError, TypeError) as error:
         raise cli.UserError(str(error)) from None
