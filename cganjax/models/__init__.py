@@ -2,12 +2,14 @@
 
 Linen stays inside this room. A family is one file that offers `Generator` and `Discriminator`, or `Classifier`; its
 line in `FAMILIES` is all that the rest of the project knows of it. It says IMAGE_SHAPE; CONDITIONAL, whether labels
-enter; SCORES, what D's or the classifier's numbers are (see `Networks`); and CLASSIFIES, whether they are one a class.
+enter; SCORES, what D's or the classifier's numbers are (see `Networks`); CLASSIFIES, whether they are one a class; and
+PIECEWISE_LINEAR where D is Conv, Dense and (leaky) ReLU alone.
 """
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -36,6 +38,9 @@ class Network(NamedTuple):
     apply: Callable[..., jax.Array]  # (weights, z or images, labels) -> images or scores, with running statistics
     train: Callable[..., tuple[jax.Array, Params]]  # (weights, key, z or images, labels) -> the same and new statistics
     features: Callable[..., jax.Array]  # as `apply` -> what the last layer sees [N, D], of networks that classify
+    # (weights, unit [N], images, labels) -> as `apply`, with every bias of example i times unit_i; None where that does
+    # not make it homogeneous in (images, unit)
+    scaled: Callable[..., jax.Array] | None
 
 
 class Networks(NamedTuple):
@@ -95,6 +100,8 @@ def _build(room, config: Config, num_classes: int) -> Networks:
     settings = {k: v for k, v in config.generator.items() if k != "latent_size"}
     generator = _network(room.Generator, settings, num_classes, jnp.zeros((1, latent_size)), labels)
     discriminator = _network(room.Discriminator, config.discriminator, num_classes, images, labels)
+    if not getattr(room, "PIECEWISE_LINEAR", False):
+        discriminator = discriminator._replace(scaled=None)
     classifier = _as_classifier(discriminator) if room.CLASSIFIES else None
     return Networks(generator, discriminator, classifier, room.SCORES, latent_size, num_classes, room.IMAGE_SHAPE)
 
@@ -124,11 +131,22 @@ def _network(kind, settings: Mapping[str, int], num_classes: int | None, x: jax.
         _, seen = module.apply(variables(weights), x, labels, False, mutable=["intermediates"])
         return seen["intermediates"]["features"][0]
 
+    def scaled(weights: Weights, unit: jax.Array, x: jax.Array, labels: jax.Array | None = None) -> jax.Array:
+        def with_unit(call, args, kwargs, context):
+            y, layer = call(*args, **kwargs), context.module
+            if not (isinstance(layer, (nn.Conv, nn.Dense)) and layer.use_bias):
+                return y
+            rest = (1,) * (y.ndim - 1)
+            return y + (unit - 1).reshape(-1, *rest) * layer.variables["params"]["bias"].reshape(*rest, -1)
+
+        with nn.intercept_methods(with_unit):
+            return apply(weights, x, labels)
+
     try:
         jax.eval_shape(init, jax.random.key(0))
     except (TypeError, ValueError) as error:
         raise UserError(f"these settings make no {where}: {str(error).splitlines()[0]}") from None
-    return Network(init, apply, train, features)
+    return Network(init, apply, train, features, scaled)
 
 
 def _as_classifier(discriminator: Network) -> Network:
@@ -143,4 +161,4 @@ def _as_classifier(discriminator: Network) -> Network:
     def features(weights: Weights, images: jax.Array, labels: None = None) -> jax.Array:
         return discriminator.features(weights, unit_to_signed(images))
 
-    return Network(discriminator.init, apply, train, features)
+    return Network(discriminator.init, apply, train, features, None)

@@ -13,6 +13,7 @@ IMAGE_SHAPE = (28, 28, 1)
 CONDITIONAL = True
 SCORES = "unbounded"
 CLASSIFIES = False
+PIECEWISE_LINEAR = True
 _INIT = nn.initializers.he_normal()
 
 

@@ -40,6 +40,8 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
     for network in (networks.generator, networks.discriminator):
         if jax.eval_shape(network.init, jax.random.key(0)).statistics:
             raise UserError(f"algorithm relativistic needs networks without BatchNorm, which {config.family} has")
+    if networks.discriminator.scaled is None:
+        raise UserError(f"algorithm relativistic needs a piecewise linear D, which {config.family} has not")
 
     def generate(params, z, labels):
         return networks.generator.apply(Weights(params, {}), z, labels)
@@ -54,23 +56,32 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
     def init(key: jax.Array) -> GANState:
         return first_state(networks, optimizer, key, ema=True)
 
-    def discriminator_loss(d_params, real, fake, labels, weight):
-        # Row 0 is real, row 1 generated: one pass over both, with input gradients for the first `penalised` pairs.
+    def pairing(scores):
+        return losses.relativistic_discriminator(scores[0], scores[1]).mean()
+
+    def discriminator_gradient(d_params, real, fake, labels, weight):
+        # Row 0 is real, row 1 generated; the first `penalised` pairs have input gradients too.
         pairs, pair_labels = jnp.stack([real, fake]), jnp.stack([labels, labels])  # [2, N, H, W, C], [2, N]
 
-        def scores_of(images, labels):
-            return score(d_params, images.reshape(-1, *images.shape[2:]), labels.reshape(-1))
+        def part(pairs_of):
+            return pairs[:, pairs_of].reshape(-1, *real.shape[1:]), pair_labels[:, pairs_of].reshape(-1)
 
-        head, head_labels = pairs[:, :penalised], pair_labels[:, :penalised]
-        scores, penalties = losses.score_and_gradient_penalty(
-            lambda flat: score(d_params, flat, head_labels.reshape(-1)), head.reshape(-1, *head.shape[2:])
-        )
+        head, head_labels = part(slice(None, penalised))
+        scores, penalties, pullback = losses.vjp_with_gradient_penalty(
+            lambda params, images, unit: networks.discriminator.scaled(Weights(params, {}), unit, images, head_labels),
+            d_params, head,
+        )  # fmt: skip
         scores, (r1, r2) = scores.reshape(2, -1), penalties.reshape(2, -1).mean(axis=1)
         if penalised < len(real):
-            tail = scores_of(pairs[:, penalised:], pair_labels[:, penalised:]).reshape(2, -1)
-            scores = jnp.concatenate([scores, tail], axis=1)  # [2, N]
-        loss = losses.relativistic_discriminator(scores[0], scores[1]).mean()
-        return loss + 0.5 * weight * (r1 + r2), (loss, scores.mean(axis=1), r1, r2)
+            tail, tail_labels = part(slice(penalised, None))
+            tail_scores, tail_pullback = jax.vjp(lambda params: score(params, tail, tail_labels), d_params)
+            scores = jnp.concatenate([scores, tail_scores.reshape(2, -1)], axis=1)  # [2, N]
+        loss, cotangents = jax.value_and_grad(pairing)(scores)
+        weights = jnp.full(2 * penalised, weight / penalised)
+        gradient = pullback(cotangents[:, :penalised].reshape(-1), weights)
+        if penalised < len(real):
+            gradient = jax.tree.map(jnp.add, gradient, *tail_pullback(cotangents[:, penalised:].reshape(-1)))
+        return gradient, (loss, scores.mean(axis=1), r1, r2)
 
     def step(key: jax.Array, state: GANState, batch: Batch) -> tuple[GANState, PenalisedGANInfo]:
         real, labels = pixels.rest_to_signed(batch.images), batch.labels
@@ -78,7 +89,7 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
         z = jax.random.normal(key_z, (len(labels), networks.latent_size), jnp.float32)
         fake, pullback = jax.vjp(lambda p: generate(p, z, labels), state.generator.params)
 
-        d_gradient, (d_loss, means, r1, r2) = jax.grad(discriminator_loss, has_aux=True)(
+        d_gradient, (d_loss, means, r1, r2) = discriminator_gradient(
             state.discriminator.params, real, fake, labels, gamma(state.step)
         )
         d_params, d_opt = update(optimizer, d_gradient, state.discriminator_optimizer, state.discriminator.params)
