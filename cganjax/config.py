@@ -57,6 +57,7 @@ class RelativisticGAN(GANConfig):
     gamma_until: float  # ... at this share of the run
     penalty_fraction: float  # share of each batch on which R1 and R2 are taken
     ema_decay: float  # of the generator's moving average, per step; it starts faster
+    precision: str = "float32"  # of the networks' products and activations, or "bfloat16"; parameters stay float32
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -107,7 +108,13 @@ ALGORITHMS = {
     "classification": Classification,
     "augmented_classification": AugmentedClassification,
 }
-_CHOICES = {"split": SPLITS, "loss": ("bce", "mse"), "target": ("one_hot", "ones"), "optimizer": ("adam", "sgd")}
+_CHOICES = {
+    "split": SPLITS,
+    "loss": ("bce", "mse"),
+    "target": ("one_hot", "ones"),
+    "optimizer": ("adam", "sgd"),
+    "precision": ("float32", "bfloat16"),
+}
 # What a value must be: key -> (fine?, how it is said).
 _ABOVE_0 = (lambda v: 0 < v < math.inf, "above 0 and finite")
 _FROM_0 = (lambda v: 0 <= v < math.inf, "0 or more and finite")

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from cganjax.types import Batch
 
-# Steps handed to the device ahead of the host: enough to keep it busy, few enough that a stop is obeyed at once.
+# Steps or blocks handed to the device ahead of the host: enough to keep it busy, few enough to obey a stop at once.
 IN_FLIGHT = 4
 
 
@@ -28,6 +28,26 @@ class Hook(NamedTuple):
     call: Callable[[int, Any], None]
 
 
+class Block(NamedTuple):
+    """Several steps in one call: `call` as the step, of batches with a leading axis of `size`, and infos likewise."""
+
+    size: int
+    call: Callable[[jax.Array, Any, Batch], tuple[Any, Any]]
+
+
+def scanned(step: Callable[[jax.Array, Any, Batch], tuple[Any, Any]]) -> Callable[..., tuple[Any, Any]]:
+    """The same step over batches with a leading axis, as one program; to be jitted.
+
+    For accelerators, where a call costs the host more than a small step costs the device. XLA's CPU backend loses its
+    fast convolutions inside of a loop.
+    """
+
+    def block(key: jax.Array, state: Any, batches: Batch) -> tuple[Any, Any]:
+        return jax.lax.scan(lambda state, batch: step(key, state, batch), state, batches)
+
+    return block
+
+
 def run(
     step: Callable[[jax.Array, Any, Batch], tuple[Any, Any]],
     key: jax.Array,
@@ -36,6 +56,7 @@ def run(
     *,
     until: int,
     log_every: int,
+    block: Block | None = None,
     on_log: Callable[[int, dict[str, float]], None],
     on_step: Callable[[int], None] = lambda done: None,
     hooks: Sequence[Hook] = (),
@@ -49,12 +70,14 @@ def run(
       state: has `.step`, the number of updates done.
       batches: from the state's place in the data onwards.
       until: the number of updates after which to end.
+      block: used in place of `step` from each multiple of its size on, where nothing is due within: which steps run
+        together follows from their number alone, also after a resumption.
       log_every: steps that one call of `on_log` summarises; fewer where a hook or the end comes first, so that a run
         which is resumed from a checkpoint has lost no line.
       on_log: receives (step, means of info's fields over the steps since the last call, and `steps`, their number).
       on_step: receives the number of updates handed out so far, for a progress bar.
       hooks: see `Hook`; they run after the log, in order.
-      should_stop: asked after each step.
+      should_stop: asked after each step or block.
 
     Returns:
       The last state.
@@ -63,9 +86,15 @@ def run(
       Diverged: when an info or the state is not finite, before any hook sees that state.
     """
     done, infos = int(state.step), []
+    beats = (log_every, *(hook.every for hook in hooks))
     while done < until:
-        state, info = step(key, state, next(batches))
-        done += 1
+        quiet = min(until - done, *(every - done % every for every in beats))  # steps until something is due
+        if block and done % block.size == 0 and block.size <= quiet:
+            state, info = block.call(key, state, _stack([next(batches) for _ in range(block.size)]))
+            done += block.size
+        else:
+            state, info = step(key, state, next(batches))
+            done += 1
         infos.append(info)
         if len(infos) > IN_FLIGHT:
             jax.block_until_ready(infos[-IN_FLIGHT])
@@ -73,7 +102,7 @@ def run(
         last = done == until or should_stop()
         due = [hook for hook in hooks if last or done % hook.every == 0]
         if last or due or done % log_every == 0:
-            on_log(done, _means(_finite(done, jax.device_get(infos))))
+            on_log(done, _means(_finite(done, _each(jax.device_get(infos)))))
             infos = []
             if due and not _all_finite(state):
                 raise Diverged(done, "a parameter")
@@ -82,6 +111,20 @@ def run(
         if last:  # also where a stop was wished before `until`
             break
     return state
+
+
+@jax.jit
+def _stack(batches: list[Batch]) -> Batch:
+    return jax.tree.map(lambda *arrays: jnp.stack(arrays), *batches)
+
+
+def _each(infos: list) -> list:
+    """Infos of steps and of blocks, as infos of steps."""
+    single = []
+    for info in infos:
+        blocked = info[0].ndim > 0
+        single += [type(info)(*values) for values in zip(*info, strict=True)] if blocked else [info]
+    return single
 
 
 def _finite(done: int, infos: list) -> list:

@@ -29,6 +29,8 @@ def parser() -> cli.Parser:
     p.add_argument("--seed", type=int, help="every random stream derives from it (default: the recipe's, 0)")
     p.add_argument("--steps", type=int, help="length of the whole run, which the schedules refer to")
     p.add_argument("--stop-after", type=int, metavar="N", help="save and stop after step N; the same command resumes")
+    p.add_argument("--block", type=int, metavar="N", help="steps in one call of the device, best a divisor of "
+                   "log_every (default: 1 on a CPU, where loops are slow, elsewhere 25)")  # fmt: skip
     p.add_argument("--keep", metavar="N|best", help="checkpoints kept: the newest N (default: the recipe's); or best: "
                    "the one of the lowest loss of G or of the classifier too, and samples come from it")  # fmt: skip
     p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
@@ -60,6 +62,8 @@ def main(argv=None) -> int:
     out = args.out or Path("runs") / f"{config.recipe}-s{config.seed}"
     if args.stop_after is not None and args.stop_after < 1:
         raise cli.UserError(f"--stop-after is {args.stop_after}: give a step of at least 1")
+    if args.block is not None and args.block < 1:
+        raise cli.UserError(f"--block is {args.block}: give at least 1")
     until = min(args.stop_after or config.steps, config.steps)
     cli.choose_backend(args.backend)
     steps.build(config, models.build(config, 10))  # refuses settings before any data are read
@@ -101,6 +105,8 @@ def main(argv=None) -> int:
         run.metrics.write(at, metrics)
         progress.log(at, metrics)
 
+    size = args.block or (1 if jax.default_backend() == "cpu" else 25)
+    block = loop.Block(size, jax.jit(loop.scanned(trainer.step), donate_argnums=1)) if size > 1 else None
     began = time.perf_counter()
     with cli.Stop() as stop:
         try:
@@ -111,6 +117,7 @@ def main(argv=None) -> int:
                 data.batches(dataset, rng.stream(key, "data"), config.batch_size, start=begun),
                 until=until,
                 log_every=config.log_every,
+                block=block,
                 on_log=log,
                 on_step=progress.step,
                 hooks=hooks,

@@ -75,3 +75,34 @@ def test_progress_is_told_each_step():
     told = []
     run(counting(), 5, on_step=told.append)
     assert told == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("start", [0, 2])
+def test_blocks_change_neither_state_nor_log(start):
+    step = counting()
+    begin = S(jnp.int32(start), jnp.float32(0))
+    calls = []
+
+    def blocked(key, state, batches):
+        calls.append((int(state.step), len(batches)))
+        return jax.jit(loop.scanned(step))(key, state, batches)
+
+    plain = run(step, 29, begin, every=9, log_every=12)
+    together = run(step, 29, begin, every=9, log_every=12, block=loop.Block(4, blocked))
+    assert int(together[0].step) == 29 and together[1:] == plain[1:]
+    # From multiples of 4 alone, and never over a multiple of 9 or 12.
+    assert calls == [(s, 4) for s in (0, 4, 12, 20) if s >= start]
+
+
+def test_a_bad_loss_inside_a_block_is_reported_with_its_step():
+    step = counting(bad_loss_at=7)
+    block = loop.Block(4, jax.jit(loop.scanned(step)))
+    with pytest.raises(loop.Diverged, match="after step 7"):
+        run(step, 20, every=20, log_every=20, block=block)
+
+
+def test_a_stop_is_obeyed_after_the_block():
+    step = counting()
+    block = loop.Block(4, jax.jit(loop.scanned(step)))
+    state, seen, _ = run(step, 20, every=20, log_every=20, block=block, should_stop=lambda: True)
+    assert int(state.step) == 4 and seen == [(4, 4.0)]

@@ -1,5 +1,7 @@
 """The flagship's step: D's update, then G's, by relativistic pairing with gradient penalties and an averaged G."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -43,11 +45,18 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
     if networks.discriminator.scaled is None:
         raise UserError(f"algorithm relativistic needs a piecewise linear D, which {config.family} has not")
 
+    # Networks compute in the precision of what enters them; losses, penalties and updates stay float32.
+    low = functools.partial(jax.tree.map, lambda x: x.astype(config.precision))
+
     def generate(params, z, labels):
-        return networks.generator.apply(Weights(params, {}), z, labels)
+        return networks.generator.apply(Weights(low(params), {}), low(z), labels).astype(jnp.float32)
 
     def score(params, images, labels):
-        return networks.discriminator.apply(Weights(params, {}), images, labels)
+        return networks.discriminator.apply(Weights(low(params), {}), low(images), labels).astype(jnp.float32)
+
+    def scaled_score(params, images, unit, labels):
+        weights = Weights(low(params), {})
+        return networks.discriminator.scaled(weights, low(unit), low(images), labels).astype(jnp.float32)
 
     optimizer = optax.adam(learning_rate_schedule(config), b1=config.beta1, b2=config.beta2)
     gamma = gamma_schedule(config)
@@ -68,9 +77,8 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
 
         head, head_labels = part(slice(None, penalised))
         scores, penalties, pullback = losses.vjp_with_gradient_penalty(
-            lambda params, images, unit: networks.discriminator.scaled(Weights(params, {}), unit, images, head_labels),
-            d_params, head,
-        )  # fmt: skip
+            lambda params, images, unit: scaled_score(params, images, unit, head_labels), d_params, head
+        )
         scores, (r1, r2) = scores.reshape(2, -1), penalties.reshape(2, -1).mean(axis=1)
         if penalised < len(real):
             tail, tail_labels = part(slice(penalised, None))

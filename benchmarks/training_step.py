@@ -1,0 +1,132 @@
+"""A training step of the flagship against the same networks, loss and optimiser in PyTorch, on all cores.
+
+    python -m benchmarks.training_step
+    python -m benchmarks.training_step --bfloat16 --repeats 15
+
+Both sides start from the same weights, batch and latents, and their losses after three steps are compared before a time
+is taken: real images against generated ones of the same labels, relativistic pairing, R1 and R2, Adam for both
+networks, the average of G. PyTorch runs eagerly, eagerly with channels last, and by `torch.compile`, with fused Adam;
+the penalties are differentiated twice there (in the compiled program by `torch.func.vjp` inside of it: a double
+backward through a compiled one is refused). Ours takes them by one directional derivative (`cganjax.losses`).
+`penalty_fraction` is that of the recipe, and 1.0, where R3GAN takes R1 and R2 on whole batches.
+"""
+
+import os
+import sys
+
+import jax
+import numpy as np
+
+from benchmarks import timing
+from cganjax import cli, models, rng, steps
+from cganjax import config as cfg
+from cganjax.types import Batch
+from experiments import recipes
+
+CHECKED = 3  # steps whose losses must agree
+
+
+def flops(config: cfg.RelativisticGAN) -> float:
+    """Multiplications and additions of one step as we compute it, by hand; the optimisers' are below 1 %.
+
+    Per image and pass, forward: G's two products and three convolutions, D's three convolutions and one product. A
+    parameters' gradient costs as much again, and so does a gradient of the inputs.
+    """
+    g, d, n = config.generator, config.discriminator, config.batch_size
+    g_pass = 2 * (
+        (g["latent_size"] + g["embedding"]) * g["hidden"] + g["hidden"] * 49 * g["width_7"]
+        + 9 * (49 * g["width_7"] * 2 * g["width_7"] + 196 * g["width_7"] // 2 * g["width_14"] + 196 * g["width_14"] * 4)
+    )  # fmt: skip
+    d_pass = 2 * (
+        9 * (196 * 4 * d["width_14"] + 49 * 4 * d["width_14"] * d["width_7"] + 49 * d["width_7"] ** 2)
+        + 49 * d["width_7"] * d["hidden"]
+    )  # fmt: skip
+    head = round(config.penalty_fraction * n)
+    # G: forward and both gradients. D's step: 4 passes where penalised, else 3, over real and generated images. G's
+    # step: both scored, and the gradient of the generated images.
+    return n * 3 * g_pass + (2 * (4 * head + 3 * (n - head)) + 3 * n) * d_pass
+
+
+def measure(args):
+    """Rows: for each share of penalised images, ours and PyTorch's."""
+    try:
+        import torch
+
+        from benchmarks import torch_flagship
+    except ImportError:
+        raise cli.UserError("PyTorch is missing: pip install torch==2.13.0") from None
+    cli.choose_backend("cpu")
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+
+    forms = {"PyTorch eager": {}, "PyTorch eager, channels last": {"channels_last": True}}
+    if not args.no_compile:
+        forms["PyTorch compile"] = {"compiled": True}
+    for fraction in (None, 1.0):
+        changes = [] if fraction is None else [f"penalty_fraction={fraction}"]
+        config = cfg.override(recipes.load("mnist"), changes)
+        title = f"training step, batch {config.batch_size}, penalties on {config.penalty_fraction:.0%} of it"
+        yield from _rows(args, torch_flagship, config, forms, f"{title}, float32", flops(config))
+        if args.bfloat16:
+            low = cfg.override(config, ["precision=bfloat16"])
+            halves = {name: settings | {"bfloat16": True} for name, settings in forms.items()}
+            yield from _rows(args, torch_flagship, low, halves, f"{title}, bfloat16 products", flops(config))
+
+
+def _rows(args, peer, config, forms, title, work):
+    import torch
+
+    networks = models.build(config, 10)
+    trainer, key = steps.build(config, networks), rng.root(config.seed)
+    state = jax.jit(trainer.init)(key)
+    weights = jax.device_get(state.weights() | {"generator": state.generator})
+    # Any images serve: noise of the images' range, half of it background.
+    random = np.random.default_rng(0)
+    images = np.maximum(random.integers(-255, 256, (config.batch_size, 28, 28, 1)), 0).astype(np.uint8)
+    labels = np.arange(config.batch_size, dtype=np.int32) % 10
+    batch = Batch(jax.numpy.asarray(images), jax.numpy.asarray(labels))
+    step, gamma = jax.jit(trainer.step, donate_argnums=1), steps.relativistic.gamma_schedule(config)
+    real = torch.from_numpy(images.transpose(0, 3, 1, 2) / np.float32(127.5) - 1)
+    theirs = torch.from_numpy(labels.astype(np.int64))
+
+    def latents(at):
+        drawn = jax.random.normal(jax.random.fold_in(rng.stream(key, "z"), at), (len(labels), networks.latent_size))
+        return torch.from_numpy(np.array(drawn))
+
+    z = [latents(i) for i in range(CHECKED)]
+    own, ours = jax.tree.map(jax.numpy.copy, state), []
+    for _ in range(CHECKED):
+        own, info = step(key, own, batch)
+        ours.append((float(info.loss_generator), float(info.loss_discriminator)))
+    sides, held = {}, [own]
+
+    def call():
+        held[0], _ = step(key, held[0], batch)
+        jax.block_until_ready(held[0])
+
+    sides[timing.OURS] = call
+    for name, settings in forms.items():
+        form = torch.channels_last if settings.get("channels_last") else torch.contiguous_format
+        g, d = peer.generator(weights["generator"].params), peer.discriminator(weights["discriminator"].params)
+        training, x = peer.Training(config, g, d, **settings), real.to(memory_format=form)
+        losses = [[float(v) for v in training.step(x, theirs, z[i], float(gamma(i)))] for i in range(CHECKED)]
+        timing.same(f"losses of {name}", ours, losses, 5e-2 if settings.get("bfloat16") else 1e-3)
+        sides[name] = lambda training=training, x=x: training.step(x, theirs, z[0], 1.0)
+    rows = timing.rows(title, timing.in_turn(sides, args.repeats), "ms", 1e3)
+    rate = f"{work / 1e9:.1f} GFLOP as we do it, {work / 1e6 / rows[0].median:.0f} GFLOP/s"
+    return [rows[0]._replace(note=rate), *rows[1:]]
+
+
+def main(argv=None):
+    """The command."""
+
+    def add(parser):
+        parser.add_argument("--bfloat16", action="store_true", help="also with bfloat16 products on both sides")
+        parser.add_argument(
+            "--no-compile", action="store_true", help="leave torch.compile out: it takes a minute or two"
+        )
+
+    return timing.command("training_step", __doc__, measure, argv, add=add)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.execute(main))
