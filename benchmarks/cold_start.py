@@ -35,11 +35,11 @@ print(len(sys.modules))
 
 
 def environment(cache: str | None) -> dict[str, str]:
-    """This process's variables with no compilation cache, or with one in a folder."""
+    """This process's variables with no compilation cache, of our commands too, or with one in a folder."""
     values = {name: v for name, v in os.environ.items() if not name.startswith(("JAX_COMPILATION", "JAX_PERSISTENT"))}
-    if cache:
-        values |= {"JAX_COMPILATION_CACHE_DIR": cache, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
-    return values
+    if not cache:
+        return values | {"CGANJAX_CACHE_DIR": ""}
+    return values | {"JAX_COMPILATION_CACHE_DIR": cache, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
 
 
 def process(code: str, cache: str | None = None) -> str:

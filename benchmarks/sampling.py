@@ -18,7 +18,6 @@ same weights must agree to 1e-4 before anything is timed. A peer that is not ins
 """
 
 import functools
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import cganjax
-from benchmarks import timing
+from benchmarks import memory, timing
 from cganjax import cli
 
 BATCHES = (1, 64, 1024)
@@ -316,22 +315,14 @@ jax.block_until_ready(cganjax.sample(jax.random.key(0), labels[:64]))
 def million() -> Iterator[timing.Row]:
     """Seconds and peak memory of a million images, each in a process of its own that also imports and compiles."""
     began = time.perf_counter()
-    peak = peak_bytes(MILLION)
-    seconds, before = time.perf_counter() - began, peak_bytes(BEFORE)
+    peak = memory.peak_bytes("-c", MILLION)
+    seconds, before = time.perf_counter() - began, memory.peak_bytes("-c", BEFORE)
     result = 1_000_000 * 28 * 28 * 4
     note = f"from process start; {1e6 / seconds:,.0f} images/s"
     yield from timing.rows("1,000,000 images, drawn", {timing.OURS: [seconds]}, "s", **{timing.OURS: note})
     note = f"{peak / result:.2f} times the result of {result / 1e6:,.0f} MB; {(peak - result) / 1e6:,.0f} MB beside it"
     values = {timing.OURS: [peak], "64 images": [before], "the result alone": [result]}
     yield from timing.rows("1,000,000 images, peak memory", values, "MB", 1e-6, **{timing.OURS: note})
-
-
-def peak_bytes(code: str) -> int:
-    """The largest resident size of a fresh interpreter that ran `code`."""
-    tail = "\nimport resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-    done = subprocess.run([sys.executable, "-c", code + tail], check=True, stdout=subprocess.PIPE, text=True)
-    # Linux counts in KiB, macOS in bytes.
-    return int(done.stdout.split()[-1]) * (1 if sys.platform == "darwin" else 1024)
 
 
 def add(parser) -> None:
