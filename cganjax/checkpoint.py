@@ -34,9 +34,13 @@ _SHELVES = (_HERE / "checkpoints", _HERE.parent / "checkpoints")
 
 def shipped() -> dict[str, Path]:
     """The folder of every shipped checkpoint, by name."""
-    shelf = next((s for s in _SHELVES if s.is_dir()), None)
+    shelf = _shelf()
     folders = [] if shelf is None else sorted(p.parent for p in shelf.glob(f"*/{CARD}"))
     return {folder.name: folder for folder in folders}
+
+
+def _shelf() -> Path | None:
+    return next((s for s in _SHELVES if s.is_dir()), None)
 
 
 def checkpoints() -> dict[str, dict[str, Any]]:
@@ -50,16 +54,30 @@ def find(checkpoint: str | os.PathLike) -> Path:
     Raises:
       FileNotFoundError: listing the shipped names.
     """
-    known = shipped()
-    for name, folder in known.items():
-        if str(checkpoint).replace("_", "-") == name.replace("_", "-"):
-            return folder
+    shelf, wanted = _shelf(), str(checkpoint).replace("_", "-")
+    # One listing and one look at a card: `shipped` looks at every card, and this runs at every call of `sample`.
+    for name in [] if shelf is None else sorted(os.listdir(shelf)):
+        if wanted == name.replace("_", "-") and (shelf / name / CARD).exists():
+            return shelf / name
     path = Path(checkpoint).expanduser()
     if not path.exists():
+        known = ", ".join(shipped())
         raise UnknownCheckpoint(
-            f"no checkpoint {str(checkpoint)!r}: give a run folder, a checkpoint folder, or one of {', '.join(known)}"
+            f"no checkpoint {str(checkpoint)!r}: give a run folder, a checkpoint folder, or one of {known}"
         )
     return path.resolve()
+
+
+def stamp(folder: Path) -> tuple[int | None, ...]:
+    """When what a checkpoint is read from was last changed, in ns; None for what is not there."""
+    return tuple(_changed(f"{folder}{name}") for name in ("", f"/{CARD}", f"/{WEIGHTS}", f"/{STATES}"))
+
+
+def _changed(path: str) -> int | None:
+    try:
+        return os.stat(path).st_mtime_ns
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 # --- shipped checkpoints ----------------------------------------------------------------------------------------------

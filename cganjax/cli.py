@@ -102,7 +102,8 @@ def use_compilation_cache() -> None:
     folder = os.environ.get("CGANJAX_CACHE_DIR", str(default))
     if folder:
         jax.config.update("jax_compilation_cache_dir", folder)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+        # A command compiles some ten small programs beside a large one: reading them saves a seventh of its start.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def keep_freed_memory() -> None:

@@ -18,7 +18,9 @@ from cganjax.types import CheckpointError, Params, UserError, Weights
 
 # Sizes that are compiled for: a call is padded to the next one, a longer call is worked in pieces of the last.
 # None between 1 and 64: XLA's CPU backend rounds small batches otherwise, and image i should be image i to the bit.
-CHUNKS = (1, 64, 256, 1024)
+# None above 64 there: intermediate results of a larger piece are mapped and unmapped at each call, a third of its time.
+CHUNKS = (1, 64)
+CHUNKS_OF_ACCELERATORS = (1, 64, 256, 1024)  # which larger pieces keep busy
 _THREEFRY = "threefry2x32"
 
 
@@ -63,13 +65,13 @@ class Generator(_Loaded):
         if self.num_classes is None:
             if labels is not None:
                 raise TypeError("labels were given to an unconditional generator: call it with z alone")
-            return _generate(self.apply, self.weights, z)
+            return _generate_in_chunks(self, z)
         if labels is None:
             raise TypeError("labels are missing: this generator is conditional")
         labels = check_labels(labels, self.num_classes)
         if len(labels) != len(z):
             raise ValueError(f"{len(z)} latents and {len(labels)} labels were given: expected as many of each")
-        return _generate(self.apply, self.weights, z, labels)
+        return _generate_in_chunks(self, z, labels)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -120,6 +122,18 @@ class Classifier(_Loaded):
     def features(self, images: jax.Array) -> jax.Array:
         """The same images -> float32 [N, D], the activations that its last layer sees."""
         return _classify(self.apply_features, self.weights, self._check_images(images))
+
+
+def _generate_in_chunks(generator: Generator, *inputs) -> jax.Array:
+    """One piece under a transformation and up to the largest chunk, as many pieces as it takes otherwise."""
+    count, size = len(inputs[0]), _chunks()[-1]
+    if count <= size or any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves((generator.weights, inputs))):
+        return _generate(generator.apply, generator.weights, *inputs)
+
+    def piece(start: int) -> jax.Array:
+        return _generate(generator.apply, generator.weights, *_take(size, np.int32(start), *inputs))
+
+    return _join(piece, count, size, generator.image_shape)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -173,11 +187,7 @@ def load_classifier(checkpoint: str | os.PathLike) -> Classifier:
 def _role(checkpoint: str | os.PathLike, role: str):
     folder = ckpt.find(checkpoint)
     # The stamp lets a run that went on, or a checkpoint that was replaced, be read anew.
-    files = (folder, folder / ckpt.CARD, folder / ckpt.WEIGHTS, folder / ckpt.STATES)
-    stamp = tuple(f.stat().st_mtime_ns if f.exists() else None for f in files)
-    # Read outside of any trace: a cached tracer would outlive its transformation.
-    with jax.ensure_compile_time_eval():
-        return _read(folder, role, stamp)
+    return _read(folder, role, ckpt.stamp(folder))
 
 
 @functools.lru_cache(maxsize=8)
@@ -197,7 +207,10 @@ def _read(folder: Path, role: str, stamp: tuple):
     expected = jax.eval_shape(network.init, jax.random.key(0))
     if weights is None or jax.tree.map(_kind, weights) != jax.tree.map(_kind, expected):
         raise CheckpointError(f"{folder} holds arrays that are not those of its networks")
-    weights = jax.tree.map(jnp.asarray, weights)
+    # Outside of any trace: a cached tracer would outlive its transformation. Only here: what else is traced above would
+    # be computed at once, in tens of small programs that each are compiled first.
+    with jax.ensure_compile_time_eval():
+        weights = jax.device_put(weights)
     common = (weights, networks.num_classes, networks.image_shape, card, network.apply)
     if role == "generator":
         return Generator(*common, networks.latent_size)
@@ -351,8 +364,8 @@ def _sample(apply, latent_size, count, weights, key, start, truncation, *labels)
 
 
 def _in_chunks(generator: Generator, key, labels, count: int, truncation) -> jax.Array:
-    largest = CHUNKS[-1]
-    size = next((c for c in CHUNKS if c >= count), largest)
+    chunks = _chunks()
+    size = next((c for c in chunks if c >= count), chunks[-1])
     labels = None if labels is None else np.asarray(labels)
 
     def piece(start: int) -> jax.Array:
@@ -363,12 +376,27 @@ def _in_chunks(generator: Generator, key, labels, count: int, truncation) -> jax
         return _draw(generator, key, part, np.int32(start), size, np.float32(truncation))
 
     if count <= size:
-        return piece(0)[:count]
+        images = piece(0)
+        return images if count == size else images[:count]  # also a slice of everything is a program of its own
+    return _join(piece, count, size, generator.image_shape)
+
+
+def _chunks() -> tuple[int, ...]:
+    return CHUNKS if jax.default_backend() == "cpu" else CHUNKS_OF_ACCELERATORS
+
+
+def _join(piece: Callable[[int], jax.Array], count: int, size: int, shape: tuple[int, ...]) -> jax.Array:
+    """`piece(start)` are images start..start+size-1: all of `count`, at least `size`, of them."""
     # Pieces are written into one buffer in place; the last begins early, so that it is a whole one too.
-    images = jnp.zeros((count, *generator.image_shape), jnp.float32)
+    images = jnp.zeros((count, *shape), jnp.float32)
     for start in (*range(0, count - size, size), count - size):
         images = _write(images, piece(start), np.int32(start))
     return images
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _take(size, start, *arrays):
+    return [jax.lax.dynamic_slice_in_dim(array, start, size) for array in arrays]
 
 
 @functools.partial(jax.jit, donate_argnums=0)

@@ -150,6 +150,21 @@ def test_under_jit_vmap_and_grad(mnist):
     assert cganjax.load("mnist") is mnist, "the cache outlived the traces unharmed"
 
 
+def test_a_checkpoint_that_is_first_read_within_a_trace_serves_outside_of_it(tmp_path):
+    folder = copy_of_mnist(tmp_path)
+    traced = jax.jit(lambda key: cganjax.sample(key, [2, 3], checkpoint=folder))(KEY)
+    assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(cganjax.load(folder).weights))
+    assert_allclose(cganjax.sample(KEY, [2, 3], checkpoint=folder), traced, atol=2e-5)
+
+
+def test_many_latents_are_worked_in_pieces_and_under_jit_in_one(mnist):
+    labels = np.arange(150) % 10
+    z = sampling.latents(KEY, 150, mnist.latent_size)
+    images = mnist(z, labels)
+    assert_allclose(images, jax.jit(mnist)(z, labels), atol=2e-5)
+    assert_allclose(images, cganjax.sample(KEY, labels), atol=2e-5)
+
+
 def test_truncation_brings_images_of_a_class_together():
     labels = np.full(200, 4)
     spread = [float(np.asarray(cganjax.sample(KEY, labels, truncation=t)).std(0).mean()) for t in (0.3, 0.7, 1.0)]
@@ -253,6 +268,14 @@ def change_card(folder, **values):
 
 def copy_of_mnist(folder):
     return shutil.copytree(ckpt.find("mnist"), folder / "copy")
+
+
+def test_a_replaced_checkpoint_is_read_anew(tmp_path):
+    folder = copy_of_mnist(tmp_path)
+    before = cganjax.load(folder)
+    assert cganjax.load(str(folder)) is before
+    change_card(folder, seed=5)
+    assert cganjax.load(folder).card["seed"] == 5
 
 
 @pytest.mark.parametrize(

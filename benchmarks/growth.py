@@ -1,0 +1,296 @@
+"""How the time of drawing and of training grows: with the batch, the image's size and the number of classes.
+
+    python -m benchmarks.growth
+    python -m benchmarks.growth --only sampling step --repeats 3
+
+Of each series a straight line time = a + b n is fitted to the medians (least squares of the deviations as shares); its
+row is b, and says a, R^2 and the point furthest from the line. Sizes of a series are run in turn. Arithmetic is counted
+by hand and held against XLA's own count, of the forward passes to 2 %; both leave out products with the zeros around a
+grid. The rate is a share of a float32 product of 2048x2048 matrices, measured in the same turns.
+
+Where a line is not straight, and why:
+- Drawing 2 to 64 images on a CPU costs the same: they are padded to 64, so that image i is the same to the bit whatever
+  is drawn with it. One image is a program of its own, reads all weights for itself alone, and here finds cold caches
+  (benchmarks.sampling has it among others of its kind). From 64 on it is straight, in steps of 64.
+- A training step has next to no fixed part. From a batch of about 64 on intermediate results are mapped and unmapped at
+  each call (140 page faults an image, a tenth of the time); at 512 the rest takes a fifth longer as well.
+- The networks fix 28x28. For 32x32 the same stages are built here, on grids of 8, 16 and 32, for 1.31 times the pixels.
+- Classes enter by a row of an embedding table: they cost nothing but the optimiser's pass over the table, so R^2 of
+  drawing by classes says nothing.
+"""
+
+import dataclasses
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import cganjax
+from benchmarks import timing
+from cganjax import cli, config, models, rng, sampling, steps
+from cganjax.models import depth_to_space as family
+from cganjax.types import Batch, Weights
+
+DRAWN = (1, 4, 16, 64, 256, 1024, 4096)
+TRAINED = (16, 32, 64, 128, 256, 512)
+CLASSES = (10, 26, 47, 100, 1000)
+GRIDS = (28, 32)
+BATCH = 64  # of the series that are not about it
+MATMUL = 2048
+PARTS = ("sampling", "step", "grid", "classes")
+
+
+# --- arithmetic -------------------------------------------------------------------------------------------------------
+
+
+def forward_flops(settings: config.RelativisticGAN, side: int = 28) -> tuple[int, int]:
+    """Multiplications and additions of one image's way through G and through D."""
+    g, d = settings.generator, settings.discriminator
+    small, middle = side // 4, side // 2
+
+    def dense(inputs, outputs):
+        return 2 * inputs * outputs
+
+    def conv(grid, inputs, outputs):
+        return (3 * grid - 2) ** 2 * dense(inputs, outputs)  # of 9 places at each point, those within the grid
+
+    generator = (
+        dense(g["latent_size"] + g["embedding"], g["hidden"])
+        + dense(g["hidden"], small**2 * g["width_7"])
+        + conv(small, g["width_7"], 2 * g["width_7"])
+        + conv(middle, g["width_7"] // 2, g["width_14"])
+        + conv(middle, g["width_14"], 4)
+    )
+    discriminator = (
+        conv(middle, 4, d["width_14"])
+        + conv(small, 4 * d["width_14"], d["width_7"])
+        + conv(small, d["width_7"], d["width_7"])
+        + dense(small**2 * d["width_7"], d["hidden"])
+        + dense(d["hidden"], 2)  # the score, and the projection on the label
+    )
+    return generator, discriminator
+
+
+def counted(function: Callable, *arguments: Any) -> float:
+    """XLA's own count of a whole call."""
+    return float(jax.jit(function).lower(*arguments).cost_analysis()["flops"])
+
+
+def check_flops(networks: models.Networks, settings: config.RelativisticGAN, side: int) -> None:
+    """End where the hand's count of a forward pass is more than 2 % from XLA's."""
+    z, labels = jnp.zeros((BATCH, networks.latent_size)), jnp.zeros(BATCH, jnp.int32)
+    images = jnp.zeros((BATCH, side, side, 1))
+    by_hand = forward_flops(settings, side)
+    for network, x, flops in zip((networks.generator, networks.discriminator), (z, images), by_hand, strict=True):
+        by_xla = counted(network.apply, jax.eval_shape(network.init, jax.random.key(0)), x, labels) / BATCH
+        if abs(flops / by_xla - 1) > 0.02:
+            raise SystemExit(f"{flops:.3g} operations an image by hand, {by_xla:.3g} by XLA: nothing was timed")
+
+
+# --- the networks on another grid -------------------------------------------------------------------------------------
+
+
+class Generator(nn.Module):
+    """The flagship's stages on grids of `small`, 2 `small` and 4 `small` pixels; at 7 it is the flagship's G."""
+
+    small: int
+    settings: Mapping[str, int]
+
+    @nn.compact
+    def __call__(self, z: jax.Array, labels: jax.Array) -> jax.Array:
+        def lrelu(x):
+            return nn.leaky_relu(x, 0.2)
+
+        s, side = self.settings, self.small
+        x = jnp.concatenate([z, nn.Embed(10, s["embedding"])(labels)], axis=-1)
+        x = lrelu(nn.Dense(s["hidden"])(x))
+        x = lrelu(nn.Dense(side * side * s["width_7"])(x)).reshape(-1, side, side, s["width_7"])
+        x = family.depth_to_space(lrelu(nn.Conv(2 * s["width_7"], (3, 3))(x)))
+        x = lrelu(nn.Conv(s["width_14"], (3, 3))(x))
+        x = nn.Conv(4, (3, 3))(x)
+        return jnp.tanh(family.depth_to_space(x))
+
+
+def networks_on(side: int, settings: config.RelativisticGAN, like: models.Networks) -> models.Networks:
+    """Pure functions of images of side x side pixels."""
+    plain = {k: v for k, v in settings.generator.items() if k != "latent_size"}
+    generator = Generator(side // 4, plain)
+    # D takes any grid: its one fixed size is its first dense layer's, which comes from what it sees first.
+    discriminator = family.Discriminator(num_classes=10, **settings.discriminator)
+    label = jnp.zeros(1, jnp.int32)
+
+    def network(module, x, *more):
+        def init(key):
+            return Weights(module.init(key, x, label, *more)["params"], {})
+
+        def apply(weights, x, labels):
+            return module.apply({"params": weights.params}, x, labels, *more)
+
+        return models.Network(init, apply, None, None)
+
+    return like._replace(
+        generator=network(generator, jnp.zeros((1, like.latent_size))),
+        discriminator=network(discriminator, jnp.zeros((1, side, side, 1)), False),
+        image_shape=(side, side, 1),
+    )
+
+
+# --- the measurements -------------------------------------------------------------------------------------------------
+
+
+def measure(args) -> Iterator[timing.Row]:
+    """The rows of every series that is asked for."""
+    card = cganjax.load("mnist").card
+    settings = config.from_json(card["config"])
+    networks = models.build(settings, 10)
+    check_flops(networks, settings, 28)
+    parts = {"sampling": of_sampling, "step": of_step, "grid": of_grid, "classes": of_classes}
+    for part in args.only:
+        yield from parts[part](settings, networks, args.repeats)
+
+
+def of_sampling(settings, networks, repeats) -> Iterator[timing.Row]:
+    """Of `cganjax.sample` by the number of images."""
+    calls = {n: drawing(cganjax.load("mnist"), n) for n in DRAWN}
+    flops = {n: n * forward_flops(settings)[0] for n in DRAWN}
+    yield from series("drawing, by images", calls, flops, repeats, "image", begin=64)
+
+
+def of_step(settings, networks, repeats) -> Iterator[timing.Row]:
+    """Of the flagship's training step by its batch."""
+    calls, flops = {}, {}
+    for n in TRAINED:
+        calls[n], flops[n] = training(dataclasses.replace(settings, batch_size=n), networks)
+    yield from series("a training step, by real images", calls, flops, repeats, "image")
+
+
+def of_grid(settings, networks, repeats) -> Iterator[timing.Row]:
+    """Of G and of a training step at 28x28 and 32x32."""
+    generators, trainings, of_g, of_training = {}, {}, {}, {}
+    shipped = cganjax.load("mnist")
+    for side in GRIDS:
+        there = networks_on(side, settings, networks)
+        check_flops(there, settings, side)
+        key, labels = jax.random.key(side), jnp.arange(BATCH, dtype=jnp.int32) % 10
+        z, apply = jax.random.normal(key, (BATCH, there.latent_size)), jax.jit(there.generator.apply)
+        if side == 28:
+            ours = apply(shipped.weights, z, labels) * 0.5 + 0.5
+            timing.same("the stages on a grid of 7 and the shipped G", shipped(z, labels), ours, 1e-4)
+        weights = there.generator.init(key)
+        generators[side] = lambda a=(weights, z, labels), apply=apply: jax.block_until_ready(apply(*a))
+        of_g[side] = BATCH * forward_flops(settings, side)[0]
+        trainings[side], of_training[side] = training(dataclasses.replace(settings, batch_size=BATCH), there)
+    for what, calls, flops in (("G", generators, of_g), ("a training step", trainings, of_training)):
+        seconds, matmul = timed(calls, repeats)
+        medians = {side: np.median(seconds[side]) for side in GRIDS}
+        for side in GRIDS:
+            more = f", {medians[side] / medians[28]:.2f} times 28x28 for 1.31 times the pixels" if side != 28 else ""
+            note = rate(flops[side], medians[side], matmul) + more
+            name, unit = f"{side}x{side}", "ms"
+            yield from timing.rows(f"{what}, {BATCH} images", {name: seconds[side]}, unit, 1e3, **{name: note})
+
+
+def of_classes(settings, networks, repeats) -> Iterator[timing.Row]:
+    """Of drawing and of a training step by the number of classes."""
+    drawings, trainings, of_g, of_training = {}, {}, {}, {}
+    for k in CLASSES:
+        there = models.build(settings, k)
+        weights = there.generator.init(jax.random.key(k))
+        generator = sampling.Generator(weights, k, there.image_shape, {}, there.generator.apply, there.latent_size)
+        drawings[k], of_g[k] = drawing(generator, BATCH), BATCH * forward_flops(settings)[0]
+        trainings[k], of_training[k] = training(dataclasses.replace(settings, batch_size=BATCH), there)
+    yield from series(f"drawing {BATCH} images, by classes", drawings, of_g, repeats, "class")
+    yield from series(f"a training step of {BATCH} images, by classes", trainings, of_training, repeats, "class")
+
+
+def drawing(generator: sampling.Generator, n: int) -> Callable[[], Any]:
+    """A call that draws n images."""
+    key, labels = jax.random.key(n), np.arange(n) % generator.num_classes
+    return lambda: jax.block_until_ready(sampling.sample_from(generator, key, labels))
+
+
+def training(settings: config.RelativisticGAN, networks: models.Networks) -> tuple[Callable[[], Any], float]:
+    """A call that makes one update on made-up images, and XLA's count of its operations."""
+    trainer, key = steps.build(settings, networks), rng.root(0)
+    numbers, n = np.random.default_rng(0), settings.batch_size
+    batch = Batch(
+        jnp.asarray(numbers.integers(0, 256, (n, *networks.image_shape), np.uint8)),
+        jnp.asarray(numbers.integers(0, networks.num_classes, n, np.int32)),
+    )
+    states, step = [trainer.init(key)], jax.jit(trainer.step, donate_argnums=1)
+    flops = counted(trainer.step, key, states[0], batch)
+
+    def call():
+        states[0], info = step(key, states[0], batch)  # the step takes over the state's memory
+        jax.block_until_ready((states[0], info))
+
+    return call, flops
+
+
+def timed(calls: Mapping[int, Callable[[], Any]], repeats: int) -> tuple[dict[int, list[float]], float]:
+    """Seconds of every call in turn, and the operations a second of the large product among them."""
+    a = jax.random.normal(jax.random.key(0), (MATMUL, MATMUL))
+    product = jax.jit(jnp.matmul)
+    sides = {"product": lambda: jax.block_until_ready(product(a, a))} | {n: call for n, call in calls.items()}
+    seconds = timing.in_turn(sides, repeats)
+    return seconds, 2 * MATMUL**3 / float(np.median(seconds.pop("product")))
+
+
+def rate(flops: float, seconds: float, matmul: float) -> str:
+    """Operations a second, and as a share of the large product's."""
+    return f"{flops / seconds / 1e9:.0f} GFLOP/s, {100 * flops / seconds / matmul:.0f} % of a matrix product's"
+
+
+def series(
+    what: str, calls: Mapping[int, Callable[[], Any]], flops: Mapping[int, float], repeats: int, unit: str,
+    begin: int = 0,
+) -> Iterator[timing.Row]:  # fmt: skip
+    """A row for each size, and the straight line through those from `begin` on."""
+    seconds, matmul = timed(calls, repeats)
+    for n, values in seconds.items():
+        median, name = (
+            float(np.median(values)),
+            f"{n:,} {unit if n == 1 else unit + ('es' if unit == 'class' else 's')}",
+        )
+        each = f"{1e3 * median / n:.3f} ms each, " if unit == "image" else ""
+        yield from timing.rows(what, {name: values}, "ms", 1e3, **{name: each + rate(flops[n], median, matmul)})
+    sizes = [n for n in calls if n >= begin]
+    a, b, r2, worst, off = line(sizes, [float(np.median(seconds[n])) for n in sizes])
+    note = f"a = {1e3 * a:.2f} ms, R^2 = {r2:.5f}, furthest from it {worst:,} by {100 * off:+.0f} %"
+    if begin:
+        note += f"; from {begin} on"
+    name = "b of the line a + b n"
+    value = 1e3 * b
+    yield timing.Row(what, name, value, value, value, f"ms/{unit}", repeats, None, note)
+
+
+def line(sizes: Sequence[int], seconds: Sequence[float]) -> tuple[float, float, float, int, float]:
+    """The line of least relative squares: a, b, R^2, and the size furthest from it, with its share above the line."""
+    n, t = np.asarray(sizes, float), np.asarray(seconds)
+    b, a = np.polyfit(n, t, 1, w=1 / t)
+    fitted = a + b * n
+    r2 = 1 - ((t - fitted) ** 2).sum() / ((t - t.mean()) ** 2).sum()
+    off = t / fitted - 1
+    worst = int(np.abs(off).argmax())
+    return float(a), float(b), float(r2), sizes[worst], float(off[worst])
+
+
+def add(parser) -> None:
+    """The flags of this benchmark."""
+    parser.add_argument(
+        "--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART",
+        help=f"of {', '.join(PARTS)} (default: all; compiling them takes two minutes)",
+    )  # fmt: skip
+
+
+def main(argv=None):
+    """The command."""
+    return timing.command("growth", __doc__, measure, argv, add=add, repeats=5)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.execute(main))
