@@ -30,7 +30,7 @@ def test_compiles_once_and_counts_up(tiny, digits):
         traces += 1
         return trainer.step(*args)
 
-    jitted, state = jax.jit(counted, donate_argnums=1), trainer.init(KEY)
+    jitted, state = jax.jit(counted, donate_argnums=1), jax.jit(trainer.init)(KEY)
     for i in range(4):
         state, info = jitted(KEY, state, some_batch(digits, start=8 * i))
     assert traces == 1
@@ -42,9 +42,9 @@ def test_ema_of_the_first_steps_by_hand(tiny, digits):
     config, networks = tiny
     config = cfg.override(config, ["ema_decay=0.15"])
     trainer = steps.build(config, networks)
-    s0 = trainer.init(KEY)
-    s1, _ = trainer.step(KEY, s0, some_batch(digits))
-    s2, _ = trainer.step(KEY, s1, some_batch(digits, start=8))
+    step, s0 = jax.jit(trainer.step), jax.jit(trainer.init)(KEY)
+    s1, _ = step(KEY, s0, some_batch(digits))
+    s2, _ = step(KEY, s1, some_batch(digits, start=8))
     w = [np.asarray(s.generator.params["Dense_0"]["kernel"], np.float64) for s in (s0, s1, s2)]
     # decay is min(0.15, (1 + t) / (10 + t)): 1/10 after step 0, then 2/11 is above 0.15
     after_1 = 0.1 * w[0] + 0.9 * w[1]
@@ -61,7 +61,7 @@ def test_one_step_matches_a_plain_re_derivation(tiny, digits, fraction):
     config = cfg.override(config, [f"penalty_fraction={fraction}"])
     trainer, batch = steps.build(config, networks), some_batch(digits)
     state = trainer.init(KEY)
-    after, info = trainer.step(KEY, state, batch)
+    after, info = jax.jit(trainer.step)(KEY, state, batch)
 
     x = np.asarray(batch.images, np.float32) / 127.5 - 1
     y = batch.labels
@@ -158,7 +158,7 @@ def test_a_short_training_learns_what_a_digit_is(tiny, digits):
     config, networks = tiny
     config = cfg.override(config, ["steps=150", "batch_size=32", "learning_rate=2e-3", "ema_decay=0.9"])
     trainer = steps.build(config, networks)
-    jitted, state = jax.jit(trainer.step), trainer.init(KEY)
+    jitted, state = jax.jit(trainer.step), jax.jit(trainer.init)(KEY)
     z = jax.random.normal(jax.random.key(5), (100, networks.latent_size))
     labels = jnp.arange(100) % 10
 
