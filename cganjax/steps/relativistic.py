@@ -60,36 +60,42 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
 
     optimizer = optax.adam(learning_rate_schedule(config), b1=config.beta1, b2=config.beta2)
     gamma = gamma_schedule(config)
-    penalised = max(1, round(config.penalty_fraction * config.batch_size))
+    group = round(1 / config.penalty_fraction)  # of so many pairs the first has penalties
+    if config.batch_size % group:
+        raise UserError(f"penalty_fraction is {config.penalty_fraction}: with a batch_size of {config.batch_size} give "
+                        f"one over a divisor of it, as {1 / next(k for k in range(group, 0, -1) if config.batch_size % k == 0):.3g}")  # fmt: skip
 
     def init(key: jax.Array) -> GANState:
         return first_state(networks, optimizer, key, ema=True)
 
     def pairing(scores):
-        return losses.relativistic_discriminator(scores[0], scores[1]).mean()
+        return losses.relativistic_discriminator(scores[..., 0], scores[..., 1]).mean()
 
     def discriminator_gradient(d_params, real, fake, labels, weight):
-        # Row 0 is real, row 1 generated; the first `penalised` pairs have input gradients too.
-        pairs, pair_labels = jnp.stack([real, fake]), jnp.stack([labels, labels])  # [2, N, H, W, C], [2, N]
+        # The batch stays the leading axis, also where only every few pairs have penalties: so it can lie on several
+        # devices, each with its share.
+        shape = (-1, group, 2)
+        pairs = jnp.stack([real, fake], axis=1).reshape(*shape, *real.shape[1:])  # [N / group, group, 2, H, W, C]
+        pair_labels = jnp.stack([labels, labels], axis=1).reshape(shape)
 
-        def part(pairs_of):
-            return pairs[:, pairs_of].reshape(-1, *real.shape[1:]), pair_labels[:, pairs_of].reshape(-1)
+        def part(members):
+            return pairs[:, members].reshape(-1, *real.shape[1:]), pair_labels[:, members].reshape(-1)
 
-        head, head_labels = part(slice(None, penalised))
+        head, head_labels = part(slice(0, 1))
         scores, penalties, pullback = losses.vjp_with_gradient_penalty(
             lambda params, images, unit: scaled_score(params, images, unit, head_labels), d_params, head
         )
-        scores, (r1, r2) = scores.reshape(2, -1), penalties.reshape(2, -1).mean(axis=1)
-        if penalised < len(real):
-            tail, tail_labels = part(slice(penalised, None))
+        scores, (r1, r2) = scores.reshape(-1, 1, 2), penalties.reshape(-1, 2).mean(axis=0)
+        if group > 1:
+            tail, tail_labels = part(slice(1, None))
             tail_scores, tail_pullback = jax.vjp(lambda params: score(params, tail, tail_labels), d_params)
-            scores = jnp.concatenate([scores, tail_scores.reshape(2, -1)], axis=1)  # [2, N]
+            scores = jnp.concatenate([scores, tail_scores.reshape(-1, group - 1, 2)], axis=1)  # [N / group, group, 2]
         loss, cotangents = jax.value_and_grad(pairing)(scores)
-        weights = jnp.full(2 * penalised, weight / penalised)
-        gradient = pullback(cotangents[:, :penalised].reshape(-1), weights)
-        if penalised < len(real):
-            gradient = jax.tree.map(jnp.add, gradient, *tail_pullback(cotangents[:, penalised:].reshape(-1)))
-        return gradient, (loss, scores.mean(axis=1), r1, r2)
+        weights = jnp.full(len(head), weight * 2 / len(head))
+        gradient = pullback(cotangents[:, :1].reshape(-1), weights)
+        if group > 1:
+            gradient = jax.tree.map(jnp.add, gradient, *tail_pullback(cotangents[:, 1:].reshape(-1)))
+        return gradient, (loss, scores.mean(axis=(0, 1)), r1, r2)
 
     def step(key: jax.Array, state: GANState, batch: Batch) -> tuple[GANState, PenalisedGANInfo]:
         real, labels = pixels.rest_to_signed(batch.images), batch.labels
