@@ -60,7 +60,7 @@ def decoy(
     generator: Callable | None = None,
     z: Any = None,
     labels: Any = None,
-    chunk: int = 500,
+    chunk: int | None = None,
     **settings: Any,
 ) -> DecoyResult:
     """Change images within epsilon so that the highest confidence of a classifier collapses.
@@ -87,7 +87,7 @@ def decoy(
       minimal: find for each image the smallest epsilon, up to the given one, at which every detector rejects it.
       generator, z, labels: of "latent" and "latent+pixel" alone: images are generator(z [N, L], labels int [N]).
         "latent" adds no pixel noise: its epsilon is 0, and `radius` bounds the latent.
-      chunk: images attacked at once.
+      chunk: images attacked at once; None is what is fast here, see `attacks.batches.at_once`.
       **settings: the method's own, such as `steps`.
 
     Raises:
@@ -109,6 +109,8 @@ def decoy(
     sizes = _sizes(epsilon, clean, norm)
     name = method if method != "auto" else TRANSFER if judge.several else "pgd"
     line = attacks.check(name, settings)
+    if chunk is None:
+        chunk = batches.at_once(gradient=line.gradient)
     if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
         raise ValueError(f"chunk is {chunk!r}: expected a whole number of images, at least 1")
     if name == "coordinate" and objective != "auto":

@@ -1,8 +1,10 @@
 """The classic robustness curve of a classifier: attacks that raise the loss, accuracy against their size.
 
-Pixels are in [0, 1] throughout. A classifier is any callable from images [N, H, W, C] to logits [N, K].
+Pixels are in [0, 1] throughout. A classifier is any pure callable from images [N, H, W, C] to logits [N, K]: the same
+object, with the same arrays in its `.params` where it has them, is the same function, and is compiled once.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -12,7 +14,7 @@ import numpy as np
 import optax
 
 from cganjax import rng
-from cganjax.attacks import gradient, norms
+from cganjax.attacks import batches, gradient, norms, objectives
 
 EPSILONS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 
@@ -56,7 +58,11 @@ def fgsm(
       Goodfellow et al., "Explaining and harnessing adversarial examples" (arXiv 1412.6572), section 4.
     """
     sign = jnp.sign(jax.grad(lambda x: loss(classifier(x), labels).sum())(images))
-    return jax.vmap(lambda epsilon: jnp.clip(images + epsilon * sign, 0.0, 1.0))(epsilons)
+    return jax.vmap(lambda epsilon: _moved(images, sign, epsilon))(epsilons)
+
+
+def _moved(images: jax.Array, sign: jax.Array, epsilon: jax.Array) -> jax.Array:
+    return jnp.clip(images + epsilon * sign, 0.0, 1.0)
 
 
 class Curve(NamedTuple):
@@ -74,29 +80,93 @@ def curve(
     epsilons: Sequence[float] = EPSILONS,
     loss: Callable[[jax.Array, jax.Array], jax.Array] = cross_entropy,
     *,
-    chunk: int = 500,
+    chunk: int | None = None,
 ) -> Curve:
     """Attack every image at every size, `chunk` images at a time.
 
     Args:
       images: float [N, H, W, C] in [0, 1]. labels: int [N]. The rest as `fgsm`.
+      chunk: None is what is fast here, see `attacks.batches.at_once`.
 
     Raises:
       ValueError: no image, or not as many labels.
     """
     if len(images) == 0 or len(images) != len(labels):
         raise ValueError(f"{len(images)} images and {len(labels)} labels were given: expected as many, at least one")
-
-    @jax.jit
-    def answers(images, labels):
-        attacked = fgsm(classifier, images, labels, jnp.asarray(epsilons, jnp.float32), loss)
-        return classifier(images).argmax(axis=-1), jax.lax.map(lambda x: classifier(x).argmax(axis=-1), attacked)
-
-    starts = range(0, len(images), chunk)
-    pieces = [answers(images[i : i + chunk], labels[i : i + chunk]) for i in starts]  # the device works ahead
-    clean = np.concatenate([np.asarray(c) for c, _ in pieces])
-    attacked = np.concatenate([np.asarray(a) for _, a in pieces], axis=1)
+    held, clean, attacked = objectives.Held(classifier), [], []
+    for part, truth in _parts(chunk, images, labels):
+        answers, sign = _look(held, loss, part, truth)
+        # Sizes one by one, not in a loop of XLA: see attacks/gradient.py. The device works ahead.
+        attacked.append([_answers_moved(held, part, sign, epsilon) for epsilon in np.asarray(epsilons, np.float32)])
+        clean.append(answers)
+    clean = np.concatenate([np.asarray(c) for c in clean])
+    attacked = np.stack([np.concatenate([np.asarray(a) for a in of_one]) for of_one in zip(*attacked, strict=True)])
     return Curve(((attacked == labels) & (clean == labels)).mean(axis=1), clean, attacked)
+
+
+def _parts(chunk: int | None, *arrays):
+    """Rows of arrays, a chunk at a time, on the device."""
+    chunk = chunk or batches.at_once()
+    for i in range(0, len(arrays[0]), chunk):
+        yield tuple(jnp.asarray(x[i : i + chunk]) for x in arrays)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _look(classifier, loss, images, labels):
+    """Answers, and the sign of the loss's gradient, from one forward pass."""
+    logits, pullback = jax.vjp(classifier, images)
+    return logits.argmax(axis=-1), jnp.sign(pullback(jax.grad(lambda x: loss(x, labels).sum())(logits))[0])
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _answers_moved(classifier, images, sign, epsilon):
+    return classifier(_moved(images, sign, epsilon)).argmax(axis=-1)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _answers(classifier, images):
+    return classifier(images).argmax(axis=-1)
+
+
+class _Right(NamedTuple):
+    """What falls as the cross-entropy rises; hashable, so that a compiled step is found again."""
+
+    classifier: Callable[[jax.Array], jax.Array]
+
+    def __call__(self, images: jax.Array, labels: jax.Array) -> jax.Array:
+        return -cross_entropy(self.classifier(images), labels)
+
+
+def pgd(
+    key: jax.Array,
+    classifier: Callable[[jax.Array], jax.Array],
+    images: np.ndarray,
+    labels: np.ndarray,
+    epsilon: float,
+    *,
+    steps: int = 40,
+    random_start: bool = True,
+    chunk: int | None = None,
+) -> np.ndarray:
+    """Images after projected gradient steps up the cross-entropy, L-infinity: float32 [N, H, W, C] in [0, 1].
+
+    A step is 2.5 epsilon / `steps`; the image of the highest loss counts.
+
+    Args:
+      key: image i starts from (key, i), whatever the chunk.
+      images: float [N, H, W, C] in [0, 1]. labels: int [N], the true classes.
+      random_start: begin anywhere within epsilon, not at the image.
+      chunk: as of `curve`.
+
+    References:
+      Madry et al., "Towards deep learning models resistant to adversarial attacks" (arXiv 1706.06083), section 2.1.
+    """
+    settings = gradient.Descent(steps=steps, share=min(1.0, 2.5 / steps), random_start=random_start)
+    objective, found = _Right(objectives.Held(classifier)), []
+    for keys, part, truth in _parts(chunk, rng.items(key, len(images)), images, labels):
+        bounds = norms.Bounds(part, jnp.full(len(part), epsilon, jnp.float32), jnp.ones_like(part))
+        found.append(gradient.descend(keys, objective, bounds, truth, "linf", settings)[0])
+    return np.concatenate([np.asarray(x) for x in found])
 
 
 def pgd_accuracy(
@@ -107,34 +177,23 @@ def pgd_accuracy(
     epsilons: Sequence[float] = EPSILONS,
     *,
     steps: int = 40,
-    chunk: int = 500,
+    chunk: int | None = None,
 ) -> np.ndarray:
     """Accuracy under projected gradient steps up the cross-entropy, from one random start: float64 [E].
 
     FGSM flatters a classifier that was trained against it, and a step of it cannot follow a curved loss; this is the
-    figure to trust of the two. A step is 2.5 epsilon / `steps`; the image of the highest loss counts.
+    figure to trust of the two. The attack is `pgd`, at each size.
 
     Args:
-      key: image i starts from (key, i), whatever the chunk.
-      images: float [N, H, W, C] in [0, 1]. labels: int [N]. The rest as `curve`.
-
-    References:
-      Madry et al., "Towards deep learning models resistant to adversarial attacks" (arXiv 1706.06083), section 2.1.
+      images: float [N, H, W, C] in [0, 1]. labels: int [N]. The rest as `pgd` and `curve`.
     """
-    settings = gradient.Descent(steps=steps, share=min(1.0, 2.5 / steps), random_start=True)
-    keys, answers = rng.items(key, len(images)), jax.jit(lambda x: classifier(x).argmax(axis=-1))
+    held = objectives.Held(classifier)
 
-    def right(images, labels):
-        return -cross_entropy(classifier(images), labels)
+    def right(images: np.ndarray) -> np.ndarray:
+        return np.concatenate([np.asarray(_answers(held, part)) for (part,) in _parts(chunk, images)]) == labels
 
-    found = []
+    before, found = right(images), []
     for epsilon in epsilons:
-        kept = 0
-        for i in range(0, len(images), chunk):
-            rows = slice(i, i + chunk)
-            sizes = jnp.full(len(images[rows]), epsilon, jnp.float32)
-            bounds = norms.Bounds(jnp.asarray(images[rows]), sizes, jnp.ones_like(images[rows]))
-            attacked, _ = gradient.descend(keys[rows], right, bounds, labels[rows], "linf", settings)
-            kept += int(((answers(attacked) == labels[rows]) & (answers(images[rows]) == labels[rows])).sum())
-        found.append(kept / len(images))
+        attacked = pgd(key, classifier, images, labels, epsilon, steps=steps, chunk=chunk)
+        found.append((right(attacked) & before).mean())
     return np.array(found)

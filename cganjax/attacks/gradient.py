@@ -30,7 +30,7 @@ class Descent(NamedTuple):
 
 class _Walk(NamedTuple):
     images: jax.Array  # [N, H, W, C]
-    velocity: jax.Array  # the same shape
+    velocity: jax.Array | None  # the same shape; None without momentum
     best: jax.Array  # the images of the lowest objective so far
     lowest: jax.Array  # [N], that objective
 
@@ -54,25 +54,36 @@ def descend(
       et al. (1706.06083), section 2.1. MI-FGSM: Dong et al. (1710.06081), eq. 6 and 7. DI-FGSM: Xie et al.
       (1803.06978), eq. 4. TI-FGSM: Dong et al. (1904.02884), eq. 8. Views: Athalye et al. (1707.07397), eq. 3.
     """
-    images = bounds.clean
-    if settings.random_start:
-        images = norms.random_start(_folded(keys, settings.steps), norm, bounds)
-    walk = _Walk(images, jnp.zeros_like(images), bounds.clean, jnp.full(len(images), jnp.inf))
-    shown = settings.steps * max(settings.views, 1) + settings.best
-    if settings.best and settings.random_start:
-        walk, shown = walk._replace(lowest=_value(objective, bounds.clean, labels)), shown + 1
+    bounds, labels = jax.tree.map(jnp.asarray, (bounds, labels))  # once, not at each step
+    walk = _begin(objective, norm, settings, keys, bounds, labels)
+    shown = settings.steps * max(settings.views, 1) + settings.best + (settings.best and settings.random_start)
+    # JAX takes a slower way into a compiled function with keys among its arguments: only those who draw get them.
+    drawn = keys if settings.views or settings.diversity else None
+    alike = settings._replace(steps=1)  # a step is compiled once, whatever their number
     # A loop of Python, not of XLA: its CPU backend has its fast convolutions outside of loops only.
     for i in range(settings.steps):
-        walk = _step(objective, norm, settings, _folded(keys, i), bounds, labels, walk)
+        walk = _step(objective, norm, alike, drawn, i, bounds, labels, walk)
     return (_last(objective, walk, labels) if settings.best else walk.images), shown
 
 
-def _folded(keys: jax.Array, i: int) -> jax.Array:
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _begin(objective, norm, settings, keys, bounds, labels):
+    images, lowest = bounds.clean, jnp.full(len(bounds.clean), jnp.inf)
+    if settings.random_start:
+        images = norms.random_start(_folded(keys, settings.steps), norm, bounds)
+        if settings.best:
+            lowest = objective(bounds.clean, labels)
+    return _Walk(images, jnp.zeros_like(images) if settings.momentum else None, bounds.clean, lowest)
+
+
+def _folded(keys: jax.Array, i: int | jax.Array) -> jax.Array:
     return jax.vmap(lambda key: jax.random.fold_in(key, i))(keys)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _step(objective, norm, settings, keys, bounds, labels, walk):
+def _step(objective, norm, settings, keys, i, bounds, labels, walk):
+    keys = None if keys is None else _folded(keys, i)
+
     def seen(images):
         if settings.views:
             return sum(objective(view(_folded(keys, v), images), labels) for v in range(settings.views))
@@ -89,12 +100,7 @@ def _step(objective, norm, settings, keys, bounds, labels, walk):
         size = jnp.sum(jnp.abs(slope), axis=(1, 2, 3), keepdims=True)
         slope = settings.momentum * walk.velocity + slope / jnp.maximum(size, jnp.finfo(size.dtype).tiny)
     images = norms.move(norm, bounds, walk.images, -slope, settings.share)
-    return _Walk(images, slope, best, lowest)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _value(objective, images, labels):
-    return objective(images, labels)
+    return _Walk(images, slope if settings.momentum else None, best, lowest)
 
 
 @functools.partial(jax.jit, static_argnums=0)
