@@ -128,18 +128,20 @@ class Training:
 
     def step(self, real, labels, z, gamma):
         """Real images [N, 1, 28, 28], labels [N], latents [N, L], the penalties' weight -> the losses of G and D."""
-        n, head = len(real), max(1, round(self.config.penalty_fraction * len(real)))
+        n, group = len(real), round(1 / self.config.penalty_fraction)  # of so many pairs the first has penalties
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
             fake = self._generate(z, labels)
             fixed = fake.detach().float()
-            scores, penalties = self._penalised(torch.cat([real[:head], fixed[:head]]), torch.cat([labels[:head]] * 2))
-            score_real, score_fake = scores[:head], scores[head:]
-            if head < n:
-                rest = self._score(torch.cat([real[head:], fixed[head:]]), torch.cat([labels[head:]] * 2))
-                score_real = torch.cat([score_real, rest[: n - head]])
-                score_fake = torch.cat([score_fake, rest[n - head :]])
+            head = torch.arange(0, n, group)
+            scores, penalties = self._penalised(torch.cat([real[head], fixed[head]]), torch.cat([labels[head]] * 2))
+            score_real, score_fake = scores[: len(head)], scores[len(head) :]
+            if group > 1:
+                tail = torch.arange(n)[torch.arange(n) % group != 0]
+                rest = self._score(torch.cat([real[tail], fixed[tail]]), torch.cat([labels[tail]] * 2))
+                score_real = torch.cat([score_real, rest[: len(tail)]])
+                score_fake = torch.cat([score_fake, rest[len(tail) :]])
             d_loss = F.softplus((score_fake - score_real).float()).mean()
-            penalty = penalties[:head].mean() + penalties[head:].mean()
+            penalty = penalties[: len(head)].mean() + penalties[len(head) :].mean()
             total = d_loss + 0.5 * gamma * penalty
         self.d_opt.zero_grad(set_to_none=True)
         total.backward()

@@ -5,25 +5,25 @@
 
 Both sides start from the same weights, batch and latents, and their losses after three steps are compared before a time
 is taken: real images against generated ones of the same labels, relativistic pairing, R1 and R2, Adam for both
-networks, the average of G. PyTorch runs eagerly, eagerly with channels last, and by `torch.compile`, with fused Adam;
+networks, the average of G. Ours shares the batch among CPU devices, as `experiments.train` does. PyTorch runs eagerly, eagerly with channels last, and by `torch.compile`, with fused Adam;
 the penalties are differentiated twice there (in the compiled program by `torch.func.vjp` inside of it: a double
 backward through a compiled one is refused). Ours takes them by one directional derivative (`cganjax.losses`).
 `penalty_fraction` is that of the recipe, and 1.0, where R3GAN takes R1 and R2 on whole batches.
 """
 
-import os
 import sys
 
 import jax
 import numpy as np
 
 from benchmarks import timing
-from cganjax import cli, models, rng, steps
+from cganjax import cli, models, parallel, rng, steps
 from cganjax import config as cfg
 from cganjax.types import Batch
 from experiments import recipes
 
 CHECKED = 3  # steps whose losses must agree
+RUN = 5  # steps of a side before it is the other's turn: a training is a loop, and the first step finds cold caches
 
 
 def flops(config: cfg.RelativisticGAN) -> float:
@@ -55,8 +55,12 @@ def measure(args):
         from benchmarks import torch_flagship
     except ImportError:
         raise cli.UserError("PyTorch is missing: pip install torch==2.13.0") from None
-    cli.choose_backend("cpu")
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    batch_size = recipes.load("mnist").batch_size
+    devices = args.devices or parallel.devices_for(batch_size, parallel.cores())
+    if batch_size % devices:
+        raise cli.UserError(f"--devices is {devices}: give a divisor of {batch_size}")
+    args.spread = cli.choose_backend("cpu", cpu_devices=devices) or parallel.Spread(devices)
+    torch.set_num_threads(parallel.cores())
 
     forms = {"PyTorch eager": {}, "PyTorch eager, channels last": {"channels_last": True}}
     if not args.no_compile:
@@ -84,7 +88,7 @@ def _rows(args, peer, config, forms, title, work):
     images = np.maximum(random.integers(-255, 256, (config.batch_size, 28, 28, 1)), 0).astype(np.uint8)
     labels = np.arange(config.batch_size, dtype=np.int32) % 10
     batch = Batch(jax.numpy.asarray(images), jax.numpy.asarray(labels))
-    step, gamma = jax.jit(trainer.step, donate_argnums=1), steps.relativistic.gamma_schedule(config)
+    step, gamma = args.spread.jit(trainer.step), steps.relativistic.gamma_schedule(config)
     real = torch.from_numpy(images.transpose(0, 3, 1, 2) / np.float32(127.5) - 1)
     theirs = torch.from_numpy(labels.astype(np.int64))
 
@@ -93,14 +97,15 @@ def _rows(args, peer, config, forms, title, work):
         return torch.from_numpy(np.array(drawn))
 
     z = [latents(i) for i in range(CHECKED)]
-    own, ours = jax.tree.map(jax.numpy.copy, state), []
+    own, ours = args.spread.place(state), []
     for _ in range(CHECKED):
         own, info = step(key, own, batch)
         ours.append((float(info.loss_generator), float(info.loss_discriminator)))
     sides, held = {}, [own]
 
     def call():
-        held[0], _ = step(key, held[0], batch)
+        for _ in range(RUN):
+            held[0], _ = step(key, held[0], batch)
         jax.block_until_ready(held[0])
 
     sides[timing.OURS] = call
@@ -110,8 +115,8 @@ def _rows(args, peer, config, forms, title, work):
         training, x = peer.Training(config, g, d, **settings), real.to(memory_format=form)
         losses = [[float(v) for v in training.step(x, theirs, z[i], float(gamma(i)))] for i in range(CHECKED)]
         timing.same(f"losses of {name}", ours, losses, 5e-2 if settings.get("bfloat16") else 1e-3)
-        sides[name] = lambda training=training, x=x: training.step(x, theirs, z[0], 1.0)
-    rows = timing.rows(title, timing.in_turn(sides, args.repeats), "ms", 1e3)
+        sides[name] = lambda training=training, x=x: [training.step(x, theirs, z[0], 1.0) for _ in range(RUN)]
+    rows = timing.rows(title, timing.in_turn(sides, args.repeats), "ms", 1e3 / RUN)
     rate = f"{work / 1e9:.1f} GFLOP as we do it, {work / 1e6 / rows[0].median:.0f} GFLOP/s"
     return [rows[0]._replace(note=rate), *rows[1:]]
 
@@ -120,6 +125,9 @@ def main(argv=None):
     """The command."""
 
     def add(parser):
+        parser.add_argument(
+            "--devices", type=int, metavar="N", help="of ours, that share a batch (default: one a core)"
+        )
         parser.add_argument("--bfloat16", action="store_true", help="also with bfloat16 products on both sides")
         parser.add_argument(
             "--no-compile", action="store_true", help="leave torch.compile out: it takes a minute or two"

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from cganjax import parallel
 from cganjax.types import CheckpointError, UnknownCheckpoint, UserError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
@@ -64,13 +65,18 @@ def check_seed(seed: int) -> None:
         raise UserError(f"--seed is {seed}: give a number within 0 and 2^32 - 1")
 
 
-def choose_backend(name: str) -> None:
-    """Fix the backend before JAX initialises, and switch on the compilation cache; UserError where it is not there."""
+def choose_backend(name: str, cpu_devices: int = 1) -> None:
+    """Fix the backend before JAX initialises, and switch on the compilation cache; UserError where it is not there.
+
+    `cpu_devices` is the number of devices that the CPU is to count as.
+    """
     import jax
 
     use_compilation_cache()
     keep_freed_memory()
     try:
+        if cpu_devices > 1:
+            jax.config.update("jax_num_cpu_devices", cpu_devices)
         if name in ("cpu", "tpu"):
             jax.config.update("jax_platforms", name)
         # For gpu nothing was set: it may be CUDA or ROCm, and JAX prefers whichever is installed.
@@ -101,7 +107,8 @@ def use_compilation_cache() -> None:
     default = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "cganjax"
     folder = os.environ.get("CGANJAX_CACHE_DIR", str(default))
     if folder:
-        jax.config.update("jax_compilation_cache_dir", folder)
+        # XLA shares a CPU program's work out among the cores that it sees, and its key does not say how many.
+        jax.config.update("jax_compilation_cache_dir", str(Path(folder) / f"{parallel.cores()}-cores"))
         # A command compiles some ten small programs beside a large one: reading them saves a seventh of its start.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 

@@ -139,7 +139,8 @@ def decoy(
 
     def attack(sizes: np.ndarray) -> attacks.Found:
         there = batch._replace(bounds=batch.bounds._replace(epsilon=sizes))
-        return batches.by_parts(functools.partial(batches.attack, line, goal, norm, settings, traced), there, chunk)
+        one = functools.partial(batches.attack, line, goal, norm, settings, traced)
+        return batches.by_parts(one, there, chunk, threads=traced)
 
     found = attack(sizes)
     if minimal:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from cganjax import rng
+from cganjax import parallel, rng
 from cganjax.attacks import batches, gradient, norms, objectives
 
 EPSILONS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
@@ -93,12 +93,15 @@ def curve(
     """
     if len(images) == 0 or len(images) != len(labels):
         raise ValueError(f"{len(images)} images and {len(labels)} labels were given: expected as many, at least one")
-    held, clean, attacked = objectives.Held(classifier), [], []
-    for part, truth in _parts(chunk, images, labels):
+    held = objectives.Held(classifier)
+
+    def of_part(rows):
+        part, truth = rows
         answers, sign = _look(held, loss, part, truth)
-        # Sizes one by one, not in a loop of XLA: see attacks/gradient.py. The device works ahead.
-        attacked.append([_answers_moved(held, part, sign, epsilon) for epsilon in np.asarray(epsilons, np.float32)])
-        clean.append(answers)
+        # Sizes one by one, not in a loop of XLA: see attacks/gradient.py.
+        return answers, [_answers_moved(held, part, sign, epsilon) for epsilon in np.asarray(epsilons, np.float32)]
+
+    clean, attacked = zip(*parallel.in_turn(of_part, _parts(chunk, images, labels)), strict=True)
     clean = np.concatenate([np.asarray(c) for c in clean])
     attacked = np.stack([np.concatenate([np.asarray(a) for a in of_one]) for of_one in zip(*attacked, strict=True)])
     return Curve(((attacked == labels) & (clean == labels)).mean(axis=1), clean, attacked)
@@ -162,11 +165,15 @@ def pgd(
       Madry et al., "Towards deep learning models resistant to adversarial attacks" (arXiv 1706.06083), section 2.1.
     """
     settings = gradient.Descent(steps=steps, share=min(1.0, 2.5 / steps), random_start=random_start)
-    objective, found = _Right(objectives.Held(classifier)), []
-    for keys, part, truth in _parts(chunk, rng.items(key, len(images)), images, labels):
+    objective = _Right(objectives.Held(classifier))
+
+    def of_part(rows):
+        keys, part, truth = rows
         bounds = norms.Bounds(part, jnp.full(len(part), epsilon, jnp.float32), jnp.ones_like(part))
-        found.append(gradient.descend(keys, objective, bounds, truth, "linf", settings)[0])
-    return np.concatenate([np.asarray(x) for x in found])
+        return gradient.descend(keys, objective, bounds, truth, "linf", settings)[0]
+
+    parts = _parts(chunk, rng.items(key, len(images)), images, labels)
+    return np.concatenate([np.asarray(x) for x in parallel.in_turn(of_part, parts)])
 
 
 def pgd_accuracy(

@@ -47,8 +47,10 @@ class Run:
         self._fresh = overwrite
         self.done = 0 if overwrite else ckpt.newest_step(folder)  # updates that the newest checkpoint holds
 
-    def begin(self, state: Any, dataset: Dataset, command: Sequence[str]) -> Any:
-        """The newest state in the folder, or the given first one where there is none yet; `command` is for the record.
+    def begin(self, state: Any, dataset: Dataset, command: Sequence[str], devices: int = 1) -> Any:
+        """The newest state in the folder, or the given first one where there is none yet.
+
+        `command` and `devices`, the number that share a batch, are for the record.
 
         Raises:
           UserError: the data are not those that the run began with.
@@ -64,7 +66,7 @@ class Run:
                     "point --data-dir at the same ones, or choose another --out"
                 )
         (self.folder / ckpt.SAMPLES).mkdir(exist_ok=True)
-        self.manifest = manifest(self.config, dataset, command, before)
+        self.manifest = manifest(self.config, dataset, command, before) | {"devices": devices}
         self._wall_before, self._began = self.manifest["wall_time_s"], time.perf_counter()
         files.write_json(self.folder / ckpt.CONFIG, cfg.to_json(self.config))
         files.write_json(self.folder / ckpt.MANIFEST, self.manifest)
@@ -96,6 +98,11 @@ class Run:
     def _write_manifest(self) -> None:
         self.manifest["wall_time_s"] = round(self._wall_before + time.perf_counter() - self._began, 1)
         files.write_json(self.folder / ckpt.MANIFEST, self.manifest)
+
+
+def devices_before(folder: Path) -> int | None:
+    """How many devices shared a batch in the run of this folder; None where there is none. Its bits hang on it."""
+    return ckpt.read_run(folder)[1].get("devices", 1) if (folder / ckpt.MANIFEST).exists() else None
 
 
 class Preview:

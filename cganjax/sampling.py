@@ -13,13 +13,13 @@ import numpy as np
 
 from cganjax import checkpoint as ckpt
 from cganjax import config as cfg
-from cganjax import models, pixels, rng
+from cganjax import models, parallel, pixels, rng
 from cganjax.types import CheckpointError, Params, UserError, Weights
 
 # Sizes that are compiled for: a call is padded to the next one, a longer call is worked in pieces of the last.
-# None between 1 and 64: XLA's CPU backend rounds small batches otherwise, and image i should be image i to the bit.
-# None above 64 there: intermediate results of a larger piece are mapped and unmapped at each call, a third of its time.
-CHUNKS = (1, 64)
+# One above 1 on a CPU: XLA rounds other batches otherwise there, and image i should be image i to the bit. No larger
+# one: intermediate results of many images are mapped and unmapped at each call, and two halves keep two cores busy.
+CHUNKS = (1, 32)
 CHUNKS_OF_ACCELERATORS = (1, 64, 256, 1024)  # which larger pieces keep busy
 _THREEFRY = "threefry2x32"
 
@@ -389,8 +389,9 @@ def _join(piece: Callable[[int], jax.Array], count: int, size: int, shape: tuple
     """`piece(start)` are images start..start+size-1: all of `count`, at least `size`, of them."""
     # Pieces are written into one buffer in place; the last begins early, so that it is a whole one too.
     images = jnp.zeros((count, *shape), jnp.float32)
-    for start in (*range(0, count - size, size), count - size):
-        images = _write(images, piece(start), np.int32(start))
+    starts = (*range(0, count - size, size), count - size)
+    for start, made in zip(starts, parallel.in_turn(piece, starts), strict=True):
+        images = _write(images, made, np.int32(start))
     return images
 
 

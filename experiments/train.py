@@ -14,7 +14,7 @@ from pathlib import Path
 import jax
 
 from cganjax import checkpoint as ckpt
-from cganjax import cli, data, loop, models, rng, runs, steps
+from cganjax import cli, data, loop, models, parallel, rng, runs, steps
 from cganjax import config as cfg
 from experiments import recipes
 
@@ -31,6 +31,8 @@ def parser() -> cli.Parser:
     p.add_argument("--stop-after", type=int, metavar="N", help="save and stop after step N; the same command resumes")
     p.add_argument("--block", type=int, metavar="N", help="steps in one call of the device, best a divisor of "
                    "log_every (default: 1 on a CPU, where loops are slow, elsewhere 25)")  # fmt: skip
+    p.add_argument("--devices", type=int, metavar="N", help="devices that share each batch (default: as the run began; "
+                   "else 1, and on a CPU, where it helps, one a core with 32 images or more each)")  # fmt: skip
     p.add_argument("--keep", metavar="N|best", help="checkpoints kept: the newest N (default: the recipe's); or best: "
                    "the one of the lowest loss of G or of the classifier too, and samples come from it")  # fmt: skip
     p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
@@ -54,6 +56,20 @@ def resolve(args) -> cfg.Config:
     return cfg.check(dataclasses.replace(config, **{k: v for k, v in flags.items() if v is not None}))
 
 
+def choose_devices(args, config: cfg.Config, out: Path) -> int:
+    """Fix the backend and the number of devices that share a batch; UserError where there are not so many."""
+    asked = args.devices or (None if args.overwrite else runs.devices_before(out))
+    limit = parallel.cores() if config.algorithm in steps.SHARED else 1
+    on_cpu = asked or parallel.devices_for(config.batch_size, limit)
+    if on_cpu < 1 or config.batch_size % on_cpu:
+        raise cli.UserError(f"--devices is {on_cpu}: give a divisor of the batch_size, {config.batch_size}")
+    cli.choose_backend(args.backend, cpu_devices=on_cpu)
+    devices = on_cpu if jax.default_backend() == "cpu" else asked or 1
+    if devices > jax.device_count():
+        raise cli.UserError(f"--devices is {devices}: there are {jax.device_count()} here, give at most that")
+    return devices
+
+
 def main(argv=None) -> int:
     """Parse, build, wire the hooks, run, say where everything is."""
     argv = sys.argv[1:] if argv is None else argv
@@ -65,12 +81,15 @@ def main(argv=None) -> int:
     if args.block is not None and args.block < 1:
         raise cli.UserError(f"--block is {args.block}: give at least 1")
     until = min(args.stop_after or config.steps, config.steps)
-    cli.choose_backend(args.backend)
+    devices = choose_devices(args, config, out)
     steps.build(config, models.build(config, 10))  # refuses settings before any data are read
     classifies = hasattr(config, "classifier")
     if args.dry_run:
         where = args.data_dir or os.environ.get(data.ENVIRONMENT) or "as found"
-        print(f"{cfg.dumps(config)}\nbackend {args.backend}, data folder {where}, run folder {out}, to step {until}")
+        print(
+            f"{cfg.dumps(config)}\nbackend {args.backend}, data folder {where}, run folder {out}, to step {until}, "
+            f"each batch on {devices} device{'s' * (devices > 1)}"
+        )
         return cli.DONE
 
     run = runs.Run(out, config, overwrite=args.overwrite)
@@ -88,9 +107,11 @@ def main(argv=None) -> int:
     data.check_fits(dataset, networks.image_shape, config.batch_size)
     trainer, key = steps.build(config, networks), rng.root(config.seed)
 
-    state = run.begin(jax.jit(trainer.init)(key), dataset, ["python", "-m", "experiments.train", *argv])
+    command = ["python", "-m", "experiments.train", *argv]
+    state = run.begin(jax.jit(trainer.init)(key), dataset, command, devices)
     begun = run.done
-    print(f"run: {out}, from step {begun} to {until} of {config.steps}, on {jax.devices()[0].device_kind}")
+    print(f"run: {out}, from step {begun} to {until} of {config.steps}, on {jax.devices()[0].device_kind}"
+          + f" as {devices} devices" * (devices > 1))  # fmt: skip
     states, hooks = out / ckpt.STATES, [loop.Hook(config.checkpoint_every, run.save)]
     if classifies:
         hooks.insert(0, loop.Hook(config.epoch_steps, runs.Trial(run, networks, test)))
@@ -106,14 +127,16 @@ def main(argv=None) -> int:
         progress.log(at, metrics)
 
     size = args.block or (1 if jax.default_backend() == "cpu" else 25)
-    block = loop.Block(size, jax.jit(loop.scanned(trainer.step), donate_argnums=1)) if size > 1 else None
+    spread = parallel.Spread(devices)
+    block = loop.Block(size, spread.jit(loop.scanned(trainer.step), leading=1)) if size > 1 else None
+    hooks = [hook._replace(call=lambda at, state, call=hook.call: call(at, spread.one(state))) for hook in hooks]
     began = time.perf_counter()
     with cli.Stop() as stop:
         try:
             state = loop.run(
-                jax.jit(trainer.step, donate_argnums=1),
+                spread.jit(trainer.step),
                 key,
-                state,
+                spread.place(state),
                 data.batches(dataset, rng.stream(key, "data"), config.batch_size, start=begun),
                 until=until,
                 log_every=config.log_every,

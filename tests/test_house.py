@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # In order; files on one line may not import each other. A folder stands for all its files.
 ROOMS = (
     ("types",),
-    ("augment", "rng", "config", "files", "pixels", "scores"),
+    ("augment", "rng", "config", "files", "parallel", "pixels", "scores"),
     ("attacks", "data", "detectors", "losses", "models", "state"),
     ("judging",),
     ("doubts",),

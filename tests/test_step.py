@@ -78,7 +78,8 @@ def test_one_step_matches_a_plain_re_derivation(tiny, digits, fraction):
 
     def penalty(p, images):
         many = round(8 * fraction)
-        gradients = [jax.grad(score_one, argnums=1)(p, images[i], y[i]) for i in range(many)]
+        # of so many images the first
+        gradients = [jax.grad(score_one, argnums=1)(p, images[i], y[i]) for i in range(0, 8, 8 // many)]
         return sum(jnp.sum(g**2) for g in gradients) / many
 
     def d_loss(p):

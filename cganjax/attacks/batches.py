@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cganjax import attacks
+from cganjax import attacks, parallel
 from cganjax.attacks import norms
 from cganjax.attacks.norms import Bounds
 from cganjax.attacks.objectives import Goal
@@ -34,17 +34,27 @@ class Batch(NamedTuple):
     generator: Callable | None
 
 
-def by_parts(attack: Callable[[Batch], attacks.Found], batch: Batch, size: int) -> attacks.Found:
-    """Attack `size` images at a time; the last part is filled up, so that one compiled program serves all."""
-    n, parts = len(batch.labels), []
+def by_parts(
+    attack: Callable[[Batch], attacks.Found], batch: Batch, size: int, *, threads: bool
+) -> attacks.Found:  # fmt: skip
+    """Attack `size` images at a time; the last part is filled up, so that one compiled program serves all.
+
+    Args:
+      threads: parts may be attacked at the same time. Of classifiers that are not JAX's nobody knows whether they may.
+    """
+    n = len(batch.labels)
     size = min(size, n)
-    for start in range(0, n, size):
+
+    def part(start: int):
         rows = np.minimum(np.arange(start, start + size), n - 1)
         arrays = jax.tree.map(lambda x, rows=rows: x[rows], batch._replace(generator=None))
         found = attack(arrays._replace(generator=batch.generator))
         queries = np.broadcast_to(np.asarray(found.queries, np.int64), (size,))
-        parts.append((min(size, n - start), (found.images, queries, found.z)))  # not fetched: the device works ahead
-    fetched = [[None if x is None else np.asarray(x)[:left] for x in part] for left, part in parts]
+        return found.images, queries, found.z
+
+    starts = range(0, n, size)
+    parts = zip(starts, parallel.in_turn(part, starts) if threads else map(part, starts), strict=True)
+    fetched = [[None if x is None else np.asarray(x)[: n - start] for x in found] for start, found in parts]
     images, queries, z = zip(*fetched, strict=True)
     return attacks.Found(np.concatenate(images), np.concatenate(queries), None if z[0] is None else np.concatenate(z))
 

@@ -15,6 +15,8 @@ ALGORITHMS = {
     "relativistic": relativistic.trainer,
     "target": target.trainer,
 }
+# Of these the cores of a CPU share a batch; the others' networks lose more by it than they gain.
+SHARED = ("relativistic",)
 
 
 def build(config: Config, networks: Networks) -> Trainer:

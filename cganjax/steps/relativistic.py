@@ -62,8 +62,9 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
     gamma = gamma_schedule(config)
     group = round(1 / config.penalty_fraction)  # of so many pairs the first has penalties
     if config.batch_size % group:
+        fits = next(k for k in range(group, 0, -1) if config.batch_size % k == 0)
         raise UserError(f"penalty_fraction is {config.penalty_fraction}: with a batch_size of {config.batch_size} give "
-                        f"one over a divisor of it, as {1 / next(k for k in range(group, 0, -1) if config.batch_size % k == 0):.3g}")  # fmt: skip
+                        f"one over a divisor of it, as {1 / fits:.3g}")  # fmt: skip
 
     def init(key: jax.Array) -> GANState:
         return first_state(networks, optimizer, key, ema=True)

@@ -1,0 +1,83 @@
+"""More than one core, or device: pieces of work on threads, and one step on several devices.
+
+XLA's CPU backend runs a convolution of few channels on one core, whatever there is. Two pieces at once, or the halves
+of one batch on two CPU devices, fill both.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+Item, Result = TypeVar("Item"), TypeVar("Result")
+SHARE = 32  # images of a batch for each device, at least: below, a step is mostly what it costs to begin one
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def in_turn(call: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """`map`, but on a CPU on a thread a core, a few items ahead of whoever takes the results; in order.
+
+    The first item is worked alone, so that its program is compiled once. JAX's context managers (`default_device` and
+    the like) hold for the thread that enters them, so not for the items after the first. On accelerators it is `map`:
+    there a call returns before its work is done.
+    """
+    items, threads = iter(items), cores() if jax.default_backend() == "cpu" else 1
+    for item in items:
+        yield call(item)
+        break
+    if threads == 1:
+        yield from map(call, items)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque = deque()
+        for item in items:
+            waiting.append(pool.submit(lambda item: jax.block_until_ready(call(item)), item))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def devices_for(batch_size: int, limit: int) -> int:
+    """The largest number of devices, at most `limit`, that have equal shares of a batch and at least SHARE images."""
+    return max(d for d in range(1, limit + 1) if d == 1 or (batch_size % d == 0 and batch_size // d >= SHARE))
+
+
+class Spread:
+    """A step over several devices: each has its share of the batch, and all of the state.
+
+    The step stays the one pure function; gradients are summed where its means need it, which is XLA's work. Another
+    number of devices adds up in another order, so its bits are others.
+    """
+
+    def __init__(self, count: int):
+        self._mesh = Mesh(np.array(jax.devices()[:count]), ("batch",))
+        self._whole = NamedSharding(self._mesh, PartitionSpec())
+
+    def jit(self, step: Callable, leading: int = 0) -> Callable:
+        """(key, state, batch) -> (state, info), jitted, of a batch whose axis `leading` is that of its images."""
+        shares = NamedSharding(self._mesh, PartitionSpec(*[None] * leading, "batch"))
+        jitted = jax.jit(step, donate_argnums=1, out_shardings=self._whole)
+
+        def call(key: jax.Array, state: Any, batch: Any):
+            return jitted(key, state, jax.device_put(batch, shares))
+
+        return call
+
+    def place(self, state: Any) -> Any:
+        """A state on every device."""
+        return jax.device_put(state, self._whole)
+
+    @staticmethod
+    def one(state: Any) -> Any:
+        """The first device's copy, which is the same as every other."""
+        return jax.tree.map(lambda x: x.addressable_data(0), state)

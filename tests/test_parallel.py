@@ -1,0 +1,75 @@
+"""More than one core or device: order, laziness, shares of a batch, and the same training to rounding."""
+
+import json
+import subprocess
+import sys
+import threading
+
+import jax
+import numpy as np
+import pytest
+
+from cganjax import parallel
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_results_come_in_order_and_not_far_ahead(monkeypatch, threads):
+    monkeypatch.setattr(parallel, "cores", lambda: threads)
+    begun, names = [], set()
+
+    def call(i):
+        begun.append(i)
+        names.add(threading.current_thread().name)
+        return 10 * i
+
+    for i, result in enumerate(parallel.in_turn(call, range(20))):
+        assert result == 10 * i
+        assert len(begun) <= i + 1 + (threads + 1 if threads > 1 else 0), "memory is bounded by a few items"
+    assert sorted(begun) == list(range(20))
+    assert (len(names) > 1) == (threads > 1)
+    assert list(parallel.in_turn(call, [])) == []
+
+
+def test_an_error_in_a_thread_reaches_the_caller(monkeypatch):
+    monkeypatch.setattr(parallel, "cores", lambda: 2)
+    with pytest.raises(ZeroDivisionError):
+        list(parallel.in_turn(lambda i: 1 // (3 - i), range(10)))
+
+
+@pytest.mark.parametrize(
+    ("batch", "limit", "expected"),
+    [(64, 2, 2), (64, 8, 2), (128, 3, 2), (96, 3, 3), (32, 4, 1), (63, 2, 1), (256, 8, 8)],
+)
+def test_shares_are_equal_and_not_small(batch, limit, expected):
+    assert parallel.devices_for(batch, limit) == expected
+
+
+def test_two_devices_train_as_one_does_to_rounding(tmp_path):
+    """By the command, as devices are counted before JAX begins; and a run goes on as it began."""
+    base = [sys.executable, "-m", "experiments.train", "--recipe", "digits", "--backend", "cpu", "--steps", "4",
+            "--set", "log_every=1", "--set", "generator.width_7=8", "--set", "generator.width_14=8"]  # fmt: skip
+
+    def metrics(folder):
+        rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        return np.array([[row[k] for k in ("loss_generator", "loss_discriminator", "r1", "r2")] for row in rows])
+
+    def run(folder, *more):
+        done = subprocess.run([*base, "--out", str(folder), *more], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return metrics(folder), json.loads((folder / "manifest.json").read_text())["devices"]
+
+    one, of_one = run(tmp_path / "one", "--devices", "1")
+    two, of_two = run(tmp_path / "two", "--devices", "2")
+    assert (of_one, of_two) == (1, 2)
+    np.testing.assert_allclose(two, one, rtol=2e-3)
+    run(tmp_path / "parts", "--devices", "2", "--stop-after", "2")
+    resumed, of_resumed = run(tmp_path / "parts")
+    assert of_resumed == 2 and (resumed == two).all(), "the same bits, the number of devices kept"
+    refused = subprocess.run([*base, "--out", str(tmp_path / "no"), "--devices", "3"], capture_output=True, text=True)
+    assert refused.returncode == 2 and "divisor of the batch_size" in refused.stderr
+
+
+def test_a_state_on_one_device_is_itself():
+    spread = parallel.Spread(1)
+    state = spread.place({"a": jax.numpy.arange(3)})
+    assert (np.asarray(spread.one(state)["a"]) == [0, 1, 2]).all()
