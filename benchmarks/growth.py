@@ -9,9 +9,9 @@ by hand and held against XLA's own count, of the forward passes to 2 %; both lea
 grid. The rate is a share of a float32 product of 2048x2048 matrices, measured in the same turns.
 
 Where a line is not straight, and why:
-- Drawing 2 to 64 images on a CPU costs the same: they are padded to 64, so that image i is the same to the bit whatever
+- Drawing 2 to 32 images on a CPU costs the same: they are padded to 32, so that image i is the same to the bit whatever
   is drawn with it. One image is a program of its own, reads all weights for itself alone, and here finds cold caches
-  (benchmarks.sampling has it among others of its kind). From 64 on it is straight, in steps of 64.
+  (benchmarks.sampling has it among others of its kind). From 32 on it is straight, in steps of 32.
 - A training step has next to no fixed part. From a batch of about 64 on intermediate results are mapped and unmapped at
   each call (140 page faults an image, a tenth of the time); at 512 the rest takes a fifth longer as well.
 - The networks fix 28x28. For 32x32 the same stages are built here, on grids of 8, 16 and 32, for 1.31 times the pixels.

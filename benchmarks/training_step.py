@@ -5,10 +5,11 @@
 
 Both sides start from the same weights, batch and latents, and their losses after three steps are compared before a time
 is taken: real images against generated ones of the same labels, relativistic pairing, R1 and R2, Adam for both
-networks, the average of G. Ours shares the batch among CPU devices, as `experiments.train` does. PyTorch runs eagerly, eagerly with channels last, and by `torch.compile`, with fused Adam;
-the penalties are differentiated twice there (in the compiled program by `torch.func.vjp` inside of it: a double
-backward through a compiled one is refused). Ours takes them by one directional derivative (`cganjax.losses`).
-`penalty_fraction` is that of the recipe, and 1.0, where R3GAN takes R1 and R2 on whole batches.
+networks, the average of G. Ours shares the batch among CPU devices, as `experiments.train` does. PyTorch runs eagerly,
+eagerly with channels last, and by `torch.compile`, with fused Adam; the penalties are differentiated twice there (in
+the compiled program by `torch.func.vjp` inside of it: a double backward through a compiled one is refused). Ours takes
+them by one directional derivative (`cganjax.losses`). `penalty_fraction` is that of the recipe, and 1.0, where R3GAN
+takes R1 and R2 on whole batches.
 """
 
 import sys

@@ -1,0 +1,92 @@
+"""Every benchmark that this machine can run, one after the other: docs/benchmarks.md and docs/benchmarks/results.json.
+
+    python -m benchmarks --data-dir DIR                     # all: about half an hour on 2 cores
+    python -m benchmarks --only cold_start sampling         # some; of the others the page keeps what it had
+
+Each runs in a process of its own, on an otherwise idle machine if its figures are to mean anything. One that cannot run
+here (a peer is not installed, no data) says so and is left out.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import timing
+from cganjax import cli, files
+
+# In order; and whether it takes --data-dir.
+NAMES = {
+    "training_step": False,
+    "time_to_quality": True,
+    "sampling": False,
+    "cold_start": False,
+    "decoys": True,
+    "memory": True,
+    "growth": False,
+}
+PAGE, RESULTS = Path("docs/benchmarks.md"), Path("docs/benchmarks/results.json")
+
+
+def run(name: str, data_dir: str | None) -> dict | None:
+    """The record of one benchmark; None where it did not end well."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "record.json"
+        command = [sys.executable, "-m", f"benchmarks.{name}", "--json", str(out)]
+        command += ["--data-dir", data_dir] if data_dir and NAMES[name] else []
+        print(f"\n=== {name}", flush=True)
+        code = subprocess.run(command).returncode
+        return json.loads(out.read_text()) if code == 0 and out.exists() else None
+
+
+def page(results: dict) -> str:
+    """The tables of all records, in order."""
+    lines = [
+        "# Benchmarks",
+        "",
+        "Written by `python -m benchmarks`; what was predicted, tried and left is in [performance.md](performance.md).",
+        "Medians, with the smallest and largest of n repeats; sides run in turn. The ratio is a side's time (or memory)",
+        "over ours: above 1, cganjax is better.",
+    ]
+    for name in NAMES:
+        if name not in results:
+            continue
+        record = results[name]
+        versions = ", ".join(f"{k} {v}" for k, v in record["versions"].items())
+        machine = f"{record['date']}, {record['processor']}, {record['cores']} cores, Python {record['python']}"
+        lines += ["", f"## {name}", "", f"{machine}; {versions}.", "", "| | | median | | ratio | |", "|---" * 6 + "|"]
+        what = None
+        for row in (timing.Row(**r) for r in record["rows"]):
+            ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+            spread = f"{row.low:.4g} to {row.high:.4g}, n {row.repeats}"
+            shown = row.what if row.what != what else ""
+            what = row.what
+            lines.append(f"| {shown} | {row.side} | {row.median:.4g} {row.unit} | {spread} | {ratio} | {row.note} |")
+    return "\n".join(lines) + "\n"
+
+
+def main(argv=None) -> int:
+    """Run them, and write the page after each."""
+    parser = cli.Parser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=tuple(NAMES), metavar="NAME", help=f"some of {', '.join(NAMES)}")
+    parser.add_argument("--data-dir", metavar="DIR", help="a folder with MNIST, for those that train or attack on it")
+    args = parser.parse_args(argv)
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    results = files.read_json(RESULTS) if RESULTS.exists() else {}
+    left_out = []
+    for name in args.only or NAMES:
+        record = run(name, args.data_dir)
+        if record is None:
+            left_out.append(name)
+            continue
+        # The record speaks of the benchmark, not of where it ran.
+        results[name] = {k: v for k, v in record.items() if k != "command"}
+        files.write_json(RESULTS, results)
+        files.write_file(PAGE, page(results).encode())
+    print(f"\n{PAGE}\n{RESULTS}" + (f"\nleft out, see above: {', '.join(left_out)}" if left_out else ""))
+    return cli.FAILED if left_out else cli.DONE
+
+
+if __name__ == "__main__":
+    sys.exit(cli.execute(main))
