@@ -46,8 +46,8 @@ def page(results: dict) -> str:
         "# Benchmarks",
         "",
         "Written by `python -m benchmarks`; what was predicted, tried and left is in [performance.md](performance.md).",
-        "Medians, with the smallest and largest of n repeats; sides run in turn. The ratio is a side's time (or memory)",
-        "over ours: above 1, cganjax is better.",
+        "Medians, with the smallest and largest of n repeats; sides run in turn. The ratio is a side's time (or",
+        "memory) over ours: above 1, cganjax is better.",
     ]
     for name in NAMES:
         if name not in results:
@@ -55,7 +55,8 @@ def page(results: dict) -> str:
         record = results[name]
         versions = ", ".join(f"{k} {v}" for k, v in record["versions"].items())
         machine = f"{record['date']}, {record['processor']}, {record['cores']} cores, Python {record['python']}"
-        lines += ["", f"## {name}", "", f"{machine}; {versions}.", "", "| | | median | | ratio | |", "|---" * 6 + "|"]
+        header = ["| | | median | | ratio | |", "|---" * 6 + "|"]
+        lines += ["", f"## {name}", "", f"{machine}; {versions}.", "", *header]
         what = None
         for row in (timing.Row(**r) for r in record["rows"]):
             ratio = "" if row.ratio is None else f"{row.ratio:.2f}"

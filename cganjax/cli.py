@@ -1,6 +1,7 @@
 """What every command shares: flags, the choice of backend, errors as one sentence, exit codes, signals, progress."""
 
 import argparse
+import contextlib
 import difflib
 import os
 import signal
@@ -68,15 +69,16 @@ def check_seed(seed: int) -> None:
 def choose_backend(name: str, cpu_devices: int = 1) -> None:
     """Fix the backend before JAX initialises, and switch on the compilation cache; UserError where it is not there.
 
-    `cpu_devices` is the number of devices that the CPU is to count as.
+    `cpu_devices` is the number of devices that the CPU is to count as; where JAX has begun already it stays as it is.
     """
     import jax
 
     use_compilation_cache()
     keep_freed_memory()
-    try:
-        if cpu_devices > 1:
+    if cpu_devices > 1:
+        with contextlib.suppress(RuntimeError):
             jax.config.update("jax_num_cpu_devices", cpu_devices)
+    try:
         if name in ("cpu", "tpu"):
             jax.config.update("jax_platforms", name)
         # For gpu nothing was set: it may be CUDA or ROCm, and JAX prefers whichever is installed.

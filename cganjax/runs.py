@@ -101,8 +101,11 @@ class Run:
 
 
 def devices_before(folder: Path) -> int | None:
-    """How many devices shared a batch in the run of this folder; None where there is none. Its bits hang on it."""
-    return ckpt.read_run(folder)[1].get("devices", 1) if (folder / ckpt.MANIFEST).exists() else None
+    """How many devices shared a batch in the run of this folder, on which its bits hang; None where there is no run."""
+    try:
+        return ckpt.read_run(folder)[1].get("devices", 1)
+    except (CheckpointError, OSError):  # whoever opens the folder to train there says what is wrong with it
+        return None
 
 
 class Preview:

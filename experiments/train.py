@@ -58,16 +58,18 @@ def resolve(args) -> cfg.Config:
 
 def choose_devices(args, config: cfg.Config, out: Path) -> int:
     """Fix the backend and the number of devices that share a batch; UserError where there are not so many."""
-    asked = args.devices or (None if args.overwrite else runs.devices_before(out))
+    asked = args.devices
+    if asked is None and not args.overwrite:
+        asked = runs.devices_before(out)
+    if asked is not None and (asked < 1 or config.batch_size % asked):
+        raise cli.UserError(f"--devices is {asked}: give a divisor of the batch_size, {config.batch_size}")
     limit = parallel.cores() if config.algorithm in steps.SHARED else 1
-    on_cpu = asked or parallel.devices_for(config.batch_size, limit)
-    if on_cpu < 1 or config.batch_size % on_cpu:
-        raise cli.UserError(f"--devices is {on_cpu}: give a divisor of the batch_size, {config.batch_size}")
-    cli.choose_backend(args.backend, cpu_devices=on_cpu)
-    devices = on_cpu if jax.default_backend() == "cpu" else asked or 1
-    if devices > jax.device_count():
-        raise cli.UserError(f"--devices is {devices}: there are {jax.device_count()} here, give at most that")
-    return devices
+    default = parallel.devices_for(config.batch_size, limit)
+    cli.choose_backend(args.backend, cpu_devices=asked or default)
+    there = jax.device_count()
+    if asked is not None and asked > there:
+        raise cli.UserError(f"--devices is {asked}: there are {there} here, give at most that")
+    return asked or (min(default, there) if jax.default_backend() == "cpu" else 1)
 
 
 def main(argv=None) -> int:
