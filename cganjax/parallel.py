@@ -4,7 +4,9 @@ XLA's CPU backend runs a convolution of few channels on one core, whatever there
 of one batch on two CPU devices, fill both.
 """
 
+import functools
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +17,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
+_NAME = "cganjax-core"
 SHARE = 32  # images of a batch for each device, at least: below, a step is mostly what it costs to begin one
 
 
@@ -26,25 +29,32 @@ def cores() -> int:
 def in_turn(call: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """`map`, but on a CPU on a thread a core, a few items ahead of whoever takes the results; in order.
 
-    The first item is worked alone, so that its program is compiled once. JAX's context managers (`default_device` and
-    the like) hold for the thread that enters them, so not for the items after the first. On accelerators it is `map`:
-    there a call returns before its work is done.
+    A jitted function that two threads call for the first time is compiled by one, and the other waits. JAX's context
+    managers (`default_device` and the like) hold for the thread that enters them, so not for these. On accelerators it
+    is `map`: there a call returns before its work is done.
     """
-    items, threads = iter(items), cores() if jax.default_backend() == "cpu" else 1
-    for item in items:
-        yield call(item)
-        break
-    if threads == 1:
+    threads = cores() if jax.default_backend() == "cpu" else 1
+    # Within one of these threads no other may be waited for: all could be waiting.
+    if threads == 1 or threading.current_thread().name.startswith(_NAME):
         yield from map(call, items)
         return
-    with ThreadPoolExecutor(threads) as pool:
-        waiting: deque = deque()
+    pool, waiting = _pool(threads), deque()
+    try:
         for item in items:
             waiting.append(pool.submit(lambda item: jax.block_until_ready(call(item)), item))
             if len(waiting) > threads:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    finally:  # also where the taker leaves, or a call failed
+        for future in waiting:
+            future.cancel()
+
+
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Kept: a new thread would begin with memory of its own, page by page."""
+    return ThreadPoolExecutor(threads, thread_name_prefix=_NAME)
 
 
 def devices_for(batch_size: int, limit: int) -> int:

@@ -30,6 +30,12 @@ def test_results_come_in_order_and_not_far_ahead(monkeypatch, threads):
     assert list(parallel.in_turn(call, [])) == []
 
 
+def test_work_within_work_does_not_wait_for_itself(monkeypatch):
+    monkeypatch.setattr(parallel, "cores", lambda: 2)
+    inner = lambda i: sum(parallel.in_turn(lambda j: i * j, range(5)))  # noqa: E731
+    assert list(parallel.in_turn(inner, range(6))) == [10 * i for i in range(6)]
+
+
 def test_an_error_in_a_thread_reaches_the_caller(monkeypatch):
     monkeypatch.setattr(parallel, "cores", lambda: 2)
     with pytest.raises(ZeroDivisionError):
