@@ -42,9 +42,9 @@ MODULES = {"foolbox": "foolbox", "adversarial-robustness-toolbox": "art", "torch
 
 def network(params):
     """`lenet5` in PyTorch: images [N, 1, 28, 28] in [0, 1] -> logits, from the weights of ours."""
-    import torch
     from torch import nn
 
+    from benchmarks import torch_flagship
     from cganjax.models import lenet5
 
     class Lenet5(nn.Module):
@@ -65,12 +65,11 @@ def network(params):
     layers = [layer for layer in net.body if hasattr(layer, "weight")]
     names = ("ConvMaxPool_0", "ConvMaxPool_1", "Dense_0", "Dense_1", "Dense_2")
     for name, layer in zip(names, layers, strict=True):
-        kernel = np.asarray(params[name]["kernel"])
+        arrays = params[name]
         if name == "Dense_0":  # its inputs are rows, columns, channels in ours, and channels first in PyTorch
-            kernel = kernel.reshape(5, 5, 16, 120).transpose(2, 0, 1, 3).reshape(400, 120)
-        weight = kernel.transpose(3, 2, 0, 1) if kernel.ndim == 4 else kernel.T
-        layer.weight.data = torch.from_numpy(weight.copy())
-        layer.bias.data = torch.from_numpy(np.array(params[name]["bias"]))
+            kernel = np.asarray(arrays["kernel"]).reshape(5, 5, 16, 120).transpose(2, 0, 1, 3).reshape(400, 120)
+            arrays = {**arrays, "kernel": kernel}
+        (torch_flagship.fill_conv if isinstance(layer, nn.Conv2d) else torch_flagship.fill_linear)(layer, arrays)
     return net.eval().requires_grad_(False)
 
 

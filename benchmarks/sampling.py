@@ -15,6 +15,10 @@ The sides, each on all cores that the process may use:
 "given latents" is the generator alone; "drawn" is the whole of `cganjax.sample(key, labels)`, where each side draws its
 own latents (so no two sides can agree there) and ends with images in [0, 1]. Given the same latents, all sides of the
 same weights must agree to 1e-4 before anything is timed. A peer that is not installed is left out.
+
+Freed memory is kept by malloc, as our commands have it (`cganjax.cli.keep_freed_memory`): by default it is mapped and
+cleared at each call, which takes `label_score` in PyTorch, with its large grids, twice as long. `--default-malloc` has
+that.
 """
 
 import functools
@@ -31,6 +35,7 @@ from cganjax import cli
 
 BATCHES = (1, 64, 1024)
 TOLERANCE = 1e-4
+PAUSE = 0.3  # seconds: threads of ONNX Runtime spin for a while after a call, on the cores of whoever comes next
 LABEL_SCORE, ONNX, TORCH, COMPILED = (
     "label_score, PyTorch",
     "mnist, ONNX Runtime",
@@ -44,29 +49,29 @@ class Peer(NamedTuple):
 
     prepare: Callable[[np.ndarray, np.ndarray], Any]  # latents, labels -> its own inputs
     draw: Callable[[np.ndarray], Any]  # labels -> its own inputs, with latents that it draws
-    generate: Callable[[Any], np.ndarray]  # its own inputs -> images [N, 1, 28, 28] in [0, 1]
+    generate: Callable[[Any], Any]  # its own inputs -> its own images [N, 1, 28, 28] in [0, 1], when they are there
     checkpoint: str  # the shipped checkpoint with the same weights
 
 
 # --- the peers --------------------------------------------------------------------------------------------------------
 
 
-def peers(compiled: bool) -> dict[str, Peer]:
-    """Every peer that is installed; of the others it is said how to get them."""
+def peers(compiled: bool, device: str = "cpu") -> dict[str, Peer]:
+    """Every peer that is installed and runs on PyTorch's `device`; of the others it is said how to get them."""
     found = {}
     try:
         import torch
 
-        found[LABEL_SCORE] = _torch_peer(torch, _label_score(torch, _arrays("label-score")), "label-score")
-        found[TORCH] = _torch_peer(torch, _mnist(torch, _arrays("mnist")), "mnist")
+        found[LABEL_SCORE] = _torch_peer(_label_score("label-score"), "label-score", device)
+        found[TORCH] = _torch_peer(_flagship("mnist"), "mnist", device)
         if compiled:
             # A program for each batch size: what PyTorch has to offer at its best.
-            module = torch.compile(_mnist(torch, _arrays("mnist")), dynamic=False)
-            found[COMPILED] = _torch_peer(torch, module, "mnist")
+            found[COMPILED] = _torch_peer(torch.compile(_flagship("mnist"), dynamic=False), "mnist", device)
     except ImportError:
         print("left out: PyTorch (pip install torch)")
     try:
-        found[ONNX] = _onnx_peer(_arrays("mnist"))
+        if device == "cpu":
+            found[ONNX] = _onnx_peer(_arrays("mnist"))
     except ImportError:
         print("left out: ONNX Runtime (pip install onnx onnxruntime)")
     return found
@@ -79,26 +84,52 @@ def _arrays(checkpoint: str) -> dict[str, np.ndarray]:
             for tree in weights for layer, arrays in tree.items() for name, value in arrays.items()}  # fmt: skip
 
 
-def _torch_peer(torch, module, checkpoint: str) -> Peer:
-    module.eval()
+def _torch_peer(module, checkpoint: str, device: str) -> Peer:
+    import torch
+
+    module.eval().to(device)
     latent_size = cganjax.load(checkpoint).latent_size
+    wait = torch.cuda.synchronize if torch.device(device).type == "cuda" else lambda: None
 
     def generate(inputs):
         with torch.inference_mode():
-            return module(*inputs).numpy()
+            images = module(*inputs)
+        wait()
+        return images
 
     def prepare(z, labels):
-        return torch.from_numpy(z), torch.from_numpy(labels.astype(np.int64))
+        return torch.from_numpy(z).to(device), torch.from_numpy(labels.astype(np.int64)).to(device)
 
     def draw(labels):
-        return torch.randn(len(labels), latent_size), torch.from_numpy(labels.astype(np.int64))
+        z = torch.randn(len(labels), latent_size, device=device)
+        return z, torch.from_numpy(labels.astype(np.int64)).to(device)
 
     return Peer(prepare, draw, generate, checkpoint)
 
 
-def _label_score(torch, arrays: Mapping[str, np.ndarray]):
+def _flagship(checkpoint: str):
+    """Our networks in PyTorch, with images in [0, 1] as they leave `cganjax.sample`; channels last within."""
+    import torch
+
+    from benchmarks import torch_flagship
+
+    class Generator(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.generator = torch_flagship.generator(cganjax.load(checkpoint).weights.params)
+
+        def forward(self, z, labels):
+            return self.generator(z, labels).contiguous() * 0.5 + 0.5
+
+    return Generator().to(memory_format=torch.channels_last)
+
+
+def _label_score(checkpoint: str):
     """The generator as its report lists it: Dense to a 56x56 grid, three convolutions, batch normalisation, tanh."""
-    nn = torch.nn
+    import torch
+    from torch import nn
+
+    from benchmarks import torch_flagship
 
     class Generator(nn.Module):
         def __init__(self):
@@ -115,59 +146,16 @@ def _label_score(torch, arrays: Mapping[str, np.ndarray]):
             x = torch.cat([z, nn.functional.one_hot(labels, 10).to(z.dtype)], 1)
             return self.body(self.dense(x).view(-1, 1, 56, 56)) * 0.5 + 0.5
 
-    module = Generator()
-    _fill_linear(torch, module.dense, arrays, "Dense_0")
+    module, (params, statistics) = Generator(), cganjax.load(checkpoint).weights
+    torch_flagship.fill_linear(module.dense, params["Dense_0"])
     for i, layer in enumerate((module.body[2], module.body[5], module.body[8])):
-        _fill_conv(torch, layer, arrays, f"Conv_{i}")
+        torch_flagship.fill_conv(layer, params[f"Conv_{i}"])
     for i, layer in enumerate((module.body[0], module.body[3], module.body[6])):
+        arrays = params[f"BatchNorm_{i}"] | statistics[f"BatchNorm_{i}"]
         names = {"weight": "scale", "bias": "bias", "running_mean": "mean", "running_var": "var"}
-        values = {ours: torch.tensor(arrays[f"BatchNorm_{i}/{theirs}"]) for ours, theirs in names.items()}
+        values = {ours: torch.tensor(np.asarray(arrays[theirs])) for ours, theirs in names.items()}
         layer.load_state_dict(values | {"num_batches_tracked": torch.tensor(0)})
     return module
-
-
-def _mnist(torch, arrays: Mapping[str, np.ndarray]):
-    """Our networks as PyTorch would have them: NCHW, PixelShuffle, channels last within (its faster layout here)."""
-    nn = torch.nn
-
-    class Generator(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.embed = nn.Embedding(10, 64)
-            self.dense = nn.Sequential(nn.Linear(128, 256), nn.LeakyReLU(0.2), nn.Linear(256, 3136), nn.LeakyReLU(0.2))
-            self.body = nn.Sequential(
-                nn.Conv2d(64, 128, 3, padding=1), nn.LeakyReLU(0.2), nn.PixelShuffle(2),
-                nn.Conv2d(32, 64, 3, padding=1), nn.LeakyReLU(0.2),
-                nn.Conv2d(64, 4, 3, padding=1), nn.PixelShuffle(2), nn.Tanh(),
-            )  # fmt: skip
-
-        def forward(self, z, labels):
-            x = self.dense(torch.cat([z, self.embed(labels)], 1))
-            # The dense layer's outputs are in the order of [7, 7, 64]: a view, no copy.
-            x = x.view(-1, 7, 7, 64).permute(0, 3, 1, 2)
-            return self.body(x).contiguous() * 0.5 + 0.5
-
-    module = Generator()
-    module.embed.load_state_dict({"weight": torch.tensor(arrays["Embed_0/embedding"])})
-    _fill_linear(torch, module.dense[0], arrays, "Dense_0")
-    _fill_linear(torch, module.dense[2], arrays, "Dense_1")
-    for i, layer in enumerate((module.body[0], module.body[3], module.body[5])):
-        _fill_conv(torch, layer, arrays, f"Conv_{i}", shuffled=i != 1)
-    return module.to(memory_format=torch.channels_last)
-
-
-def _fill_linear(torch, layer, arrays, name: str) -> None:
-    layer.load_state_dict({"weight": torch.tensor(arrays[f"{name}/kernel"].T.copy()),
-                           "bias": torch.tensor(arrays[f"{name}/bias"])})  # fmt: skip
-
-
-def _fill_conv(torch, layer, arrays, name: str, shuffled: bool = False) -> None:
-    """HWIO -> OIHW; where PixelShuffle follows, its order of channels: the place in 2x2 last, and in ours first."""
-    kernel, bias = arrays[f"{name}/kernel"].transpose(3, 2, 0, 1), arrays[f"{name}/bias"]
-    if shuffled:
-        order = np.arange(len(bias)).reshape(4, -1).T.ravel()
-        kernel, bias = kernel[order], bias[order]
-    layer.load_state_dict({"weight": torch.tensor(kernel.copy()), "bias": torch.tensor(bias)})
 
 
 def _onnx_peer(arrays: Mapping[str, np.ndarray]) -> Peer:
@@ -243,6 +231,8 @@ def measure(args) -> Iterator[timing.Row]:
     """The rows of every batch, and the million's where it is asked for."""
     if min(args.batches) < 1:
         raise cli.UserError(f"--batches has {min(args.batches)}: give at least 1")
+    if not args.default_malloc:
+        cli.keep_freed_memory()
     others = peers(not args.no_torch_compile)
     for batch in args.batches:
         yield from of_batch(batch, others, args.repeats)
@@ -264,6 +254,7 @@ def of_batch(batch: int, others: Mapping[str, Peer], repeats: int) -> Iterator[t
         inputs = peer.prepare(latents, labels)
         try:
             images = peer.generate(inputs)
+            images = images.cpu().numpy() if hasattr(images, "cpu") else images
         except Exception as error:  # a compiler that is missing or fails has errors of every kind
             if name != COMPILED:
                 raise
@@ -291,7 +282,9 @@ def _rows(what: str, sides, batch: int, repeats: int) -> list[timing.Row]:
         for _ in range(calls):
             call()
 
-    seconds = timing.in_turn({name: functools.partial(often, call) for name, call in sides.items()}, repeats)
+    seconds = timing.in_turn(
+        {name: functools.partial(often, call) for name, call in sides.items()}, repeats, pause=PAUSE
+    )
     notes = {name: f"{batch * calls / sorted(v)[len(v) // 2]:,.0f} images/s" for name, v in seconds.items()}
     return timing.rows(what, seconds, "ms", 1e3 / calls, **notes)
 
@@ -332,6 +325,7 @@ def add(parser) -> None:
         help=f"images a call (default: {' '.join(map(str, BATCHES))})",
     )  # fmt: skip
     parser.add_argument("--no-torch-compile", action="store_true", help="leave out torch.compile, which takes a minute")
+    parser.add_argument("--default-malloc", action="store_true", help="leave memory to malloc as it is")
     parser.add_argument("--million", action="store_true", help="also draw 1,000,000 images, and look at the memory")
 
 

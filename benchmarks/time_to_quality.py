@@ -6,9 +6,11 @@
 Each recipe is trained by its own command, `experiments.train`, with more checkpoints than usual, one recipe after the
 other, each for so many minutes at most. Then each checkpoint's 10,000 samples are judged as `cganjax.evaluate` does,
 against MNIST's test images. Reached is the first checkpoint with 98 % accuracy and a Frechet distance of at most four
-times that of real training images. A recipe's settings were not chosen by these figures.
+times that of real training images. A recipe's settings were not chosen by these figures. The table, the plot and the
+rows keep what earlier runs left of other recipes.
 """
 
+import csv
 import signal
 import subprocess
 import sys
@@ -26,6 +28,7 @@ from experiments import recipes
 
 ACCURACY, FLOORS = 0.98, 4.0
 SAMPLES = 10_000
+HEADER = ("recipe", "seconds", "step", "accuracy", "frechet")
 
 
 def train(recipe: str, args) -> list[tuple[float, Path]]:
@@ -33,8 +36,8 @@ def train(recipe: str, args) -> list[tuple[float, Path]]:
     steps = recipes.load(recipe).steps
     out = args.runs / recipe
     every = max(1, steps // 20) if args.every is None else args.every
-    command = [sys.executable, "-m", "experiments.train", "--recipe", recipe, "--backend", "cpu", "--out", str(out),
-               "--overwrite", "--keep", "1000", "--set", f"checkpoint_every={every}"]  # fmt: skip
+    command = [sys.executable, "-m", "experiments.train", "--recipe", recipe, "--backend", args.backend,
+               "--out", str(out), "--overwrite", "--keep", "1000", "--set", f"checkpoint_every={every}"]  # fmt: skip
     command += ["--data-dir", args.data_dir] if args.data_dir else []
     print(" ".join(command[1:]), flush=True)
     began = time.time()
@@ -61,28 +64,37 @@ def judged(folder: Path) -> tuple[float, float]:
 def measure(args):
     """Rows: seconds until both aims are reached; the whole curves go into files."""
     args.out.mkdir(parents=True, exist_ok=True)
-    cli.choose_backend("cpu")
-    floor = reference.read(ckpt.find("digits-v1"), cganjax.load_classifier("digits-v1")).rows["real images"]["frechet"]
-    # All trainings before any judging: it would compile and hold memory beside them.
+    # All trainings before any judging: it would compile, and hold memory (on a GPU most of it), beside them.
     runs = {recipe: train(recipe, args) for recipe in args.recipes}
-    table, curves = [], {}
+    cli.choose_backend(args.backend)
+    floor = reference.read(ckpt.find("digits-v1"), cganjax.load_classifier("digits-v1")).rows["real images"]["frechet"]
+    curves = kept(args.out / "time-to-quality.csv")
     for recipe, found in runs.items():
-        points = [(seconds, *judged(folder), int(folder.name)) for seconds, folder in found]
-        curves[recipe] = points
-        table += [(recipe, round(seconds, 1), step, accuracy, frechet) for seconds, accuracy, frechet, step in points]
-        there = [p for p in points if p[1] >= ACCURACY and p[2] <= FLOORS * floor]
-        last = points[-1]
-        at = there[0] if there else last
-        note = f"{at[1]:.2%}, {at[2]:.3f} at step {at[3]}; at the end, {last[0]:.0f} s: {last[1]:.2%}, {last[2]:.3f}"
-        note = note if there else f"NOT reached; {note}"
+        curves[recipe] = [(seconds, int(folder.name), *judged(folder)) for seconds, folder in found]
+    for recipe, points in curves.items():
+        there = [p for p in points if p[2] >= ACCURACY and p[3] <= FLOORS * floor]
+        at, last = (there or points[-1:])[0], points[-1]
+        note = f"{at[2]:.2%}, {at[3]:.3f} at step {at[1]}; at the end, {last[0]:.0f} s: {last[2]:.2%}, {last[3]:.3f}"
+        note = ("" if there else "NOT reached; ") + note + ("" if recipe in runs else "; from an earlier run")
         what = (
             f"seconds from process start to {ACCURACY:.0%} and Frechet {FLOORS * floor:.2f} ({FLOORS:.0f} times real)"
         )
         yield timing.Row(what, recipe, at[0], at[0], at[0], "s", 1, None, note)
-    header = ("recipe", "seconds", "step", "accuracy", "frechet")
-    files.write_csv(args.out / "time-to-quality.csv", header, table, places=4)
+    table = [(recipe, *point) for recipe, points in curves.items() for point in points]
+    files.write_csv(args.out / "time-to-quality.csv", HEADER, table, places=4)
     draw(args.out / "time-to-quality.png", curves, floor)
     print(f"{args.out / 'time-to-quality.csv'}\n{args.out / 'time-to-quality.png'}")
+
+
+def kept(path: Path) -> dict[str, list[tuple[float, int, float, float]]]:
+    """(seconds, step, accuracy, Frechet) of each checkpoint, of the recipes that the table has."""
+    curves = {}
+    if path.exists():
+        with path.open(newline="") as file:
+            for row in csv.DictReader(file):
+                point = float(row["seconds"]), int(row["step"]), float(row["accuracy"]), float(row["frechet"])
+                curves.setdefault(row["recipe"], []).append(point)
+    return curves
 
 
 def draw(path: Path, curves, floor: float) -> None:
@@ -93,8 +105,8 @@ def draw(path: Path, curves, floor: float) -> None:
     accuracy, frechet = figure.subplots(1, 2)
     for recipe, points in curves.items():
         minutes = [p[0] / 60 for p in points]
-        accuracy.plot(minutes, [100 * p[1] for p in points], marker="o", markersize=3, linewidth=1, label=recipe)
-        frechet.plot(minutes, [p[2] for p in points], marker="o", markersize=3, linewidth=1, label=recipe)
+        accuracy.plot(minutes, [100 * p[2] for p in points], marker="o", markersize=3, linewidth=1, label=recipe)
+        frechet.plot(minutes, [p[3] for p in points], marker="o", markersize=3, linewidth=1, label=recipe)
     accuracy.axhline(100 * ACCURACY, color="k", linewidth=0.8, linestyle=":", label="aim")
     frechet.axhline(FLOORS * floor, color="k", linewidth=0.8, linestyle=":", label="aim: 4 times real images")
     frechet.axhline(floor, color="k", linewidth=0.8, label="real images")
@@ -114,6 +126,7 @@ def main(argv=None):
         parser.add_argument("--recipes", nargs="+", default=["mnist_fast"], metavar="NAME", help="default: mnist_fast")
         parser.add_argument("--minutes", type=float, default=30, help="at most, for each recipe (default: 30)")
         parser.add_argument("--every", type=int, metavar="STEPS", help="steps between checkpoints (default: 20 in all)")
+        cli.add_backend(parser)
         parser.add_argument("--runs", type=Path, default=Path("runs/time-to-quality"), metavar="DIR",
                             help="run folders, written anew (default: runs/time-to-quality)")  # fmt: skip
         parser.add_argument("--out", type=Path, default=Path("docs/benchmarks"), metavar="DIR",

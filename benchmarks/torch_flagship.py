@@ -1,10 +1,12 @@
 """The flagship in PyTorch: the same networks, loss, penalties, optimiser and average, as a user of PyTorch writes them.
 
 `pixel_shuffle` orders the channels it spreads otherwise than ours does; weights are carried over accordingly, so that
-both sides compute the same.
+both sides compute the same. Between products and convolutions lie rows, columns, channels, as in ours: with channels
+last, PyTorch's faster layout here, that is no copy.
 """
 
 import copy
+import functools
 
 import numpy as np
 import torch
@@ -30,7 +32,7 @@ class Generator(nn.Module):
         x = torch.cat([z, self.embed(labels)], dim=1)
         x = F.leaky_relu(self.dense_0(x), 0.2)
         x = F.leaky_relu(self.dense_1(x), 0.2)
-        x = x.view(-1, self.width_7, 7, 7)
+        x = x.view(-1, 7, 7, self.width_7).permute(0, 3, 1, 2)
         x = F.leaky_relu(self.conv_0(x), 0.2)
         x = F.leaky_relu(self.conv_1(F.pixel_shuffle(x, 2)), 0.2)
         return torch.tanh(F.pixel_shuffle(self.conv_2(x), 2))
@@ -53,7 +55,7 @@ class Discriminator(nn.Module):
         x = F.leaky_relu(self.conv_0(F.pixel_unshuffle(images, 2)), 0.2)
         x = F.leaky_relu(self.conv_1(F.pixel_unshuffle(x, 2)), 0.2)
         x = F.leaky_relu(self.conv_2(x), 0.2)
-        x = F.leaky_relu(self.dense_0(x.flatten(1)), 0.2)
+        x = F.leaky_relu(self.dense_0(x.permute(0, 2, 3, 1).flatten(1)), 0.2)
         return self.dense_1(x)[:, 0] + (self.embed(labels) * x).sum(1)
 
 
@@ -66,53 +68,55 @@ def _spread(n: int) -> np.ndarray:
     return np.arange(n).reshape(4, n // 4).T.reshape(-1)
 
 
-def _conv(layer: nn.Conv2d, p, outs=None, ins=None) -> None:
-    kernel, bias = np.asarray(p["kernel"]).transpose(3, 2, 0, 1), np.asarray(p["bias"])
-    kernel = kernel if outs is None else kernel[outs]
-    layer.weight.data, layer.bias.data = (
-        _t(kernel if ins is None else kernel[:, ins]),
-        _t(bias if outs is None else bias[outs]),
-    )
+def fill_linear(layer: nn.Linear, p) -> None:
+    """Our kernel [in, out], and bias where there is one."""
+    layer.load_state_dict({"weight": _t(np.asarray(p["kernel"]).T)} | ({"bias": _t(p["bias"])} if "bias" in p else {}))
+
+
+def fill_conv(layer: nn.Conv2d, p, outs=slice(None), ins=slice(None)) -> None:
+    """Our kernel HWIO and bias, with outputs and inputs in another order."""
+    kernel = np.asarray(p["kernel"]).transpose(3, 2, 0, 1)
+    layer.load_state_dict({"weight": _t(kernel[outs][:, ins]), "bias": _t(np.asarray(p["bias"])[outs])})
 
 
 def generator(params) -> Generator:
     """Ours in PyTorch, with our weights (a nested dict as Linen makes it)."""
-    g = Generator(*np.shape(params["Embed_0"]["embedding"])[:1])
-    hw = np.arange(49 * g.width_7).reshape(49, g.width_7).T.reshape(-1)  # rows, columns, channels -> channels first
-    g.embed.weight.data = _t(params["Embed_0"]["embedding"])
-    g.dense_0.weight.data, g.dense_0.bias.data = _t(params["Dense_0"]["kernel"].T), _t(params["Dense_0"]["bias"])
-    g.dense_1.weight.data = _t(np.asarray(params["Dense_1"]["kernel"]).T[hw])
-    g.dense_1.bias.data = _t(np.asarray(params["Dense_1"]["bias"])[hw])
-    _conv(g.conv_0, params["Conv_0"], outs=_spread(2 * g.width_7))
-    _conv(g.conv_1, params["Conv_1"])
-    _conv(g.conv_2, params["Conv_2"], outs=_spread(4))
+    classes, embedding = np.shape(params["Embed_0"]["embedding"])
+    width_7, width_14 = np.shape(params["Conv_0"]["kernel"])[2], np.shape(params["Conv_1"]["kernel"])[3]
+    inputs, hidden = np.shape(params["Dense_0"]["kernel"])
+    g = Generator(classes, inputs - embedding, embedding, hidden, width_7, width_14)
+    g.embed.load_state_dict({"weight": _t(params["Embed_0"]["embedding"])})
+    fill_linear(g.dense_0, params["Dense_0"])
+    fill_linear(g.dense_1, params["Dense_1"])
+    fill_conv(g.conv_0, params["Conv_0"], outs=_spread(2 * width_7))
+    fill_conv(g.conv_1, params["Conv_1"])
+    fill_conv(g.conv_2, params["Conv_2"], outs=_spread(4))
     return g
 
 
 def discriminator(params) -> Discriminator:
     """The same for D."""
-    d = Discriminator(np.shape(params["Embed_0"]["embedding"])[0])
-    width_7 = d.conv_2.out_channels
-    hw = np.arange(49 * width_7).reshape(49, width_7).T.reshape(-1)
-    _conv(d.conv_0, params["Conv_0"], ins=_spread(4))
-    _conv(d.conv_1, params["Conv_1"], ins=_spread(d.conv_1.in_channels))
-    _conv(d.conv_2, params["Conv_2"])
-    d.dense_0.weight.data, d.dense_0.bias.data = (
-        _t(np.asarray(params["Dense_0"]["kernel"]).T[:, hw]),
-        _t(params["Dense_0"]["bias"]),
-    )
-    d.embed.weight.data = _t(params["Embed_0"]["embedding"])
-    d.dense_1.weight.data = _t(params["Dense_1"]["kernel"].T)
+    classes, hidden = np.shape(params["Embed_0"]["embedding"])
+    width_14, width_7 = (np.shape(params[layer]["kernel"])[3] for layer in ("Conv_0", "Conv_1"))
+    d = Discriminator(classes, width_14, width_7, hidden)
+    fill_conv(d.conv_0, params["Conv_0"], ins=_spread(4))
+    fill_conv(d.conv_1, params["Conv_1"], ins=_spread(4 * width_14))
+    fill_conv(d.conv_2, params["Conv_2"])
+    fill_linear(d.dense_0, params["Dense_0"])
+    d.embed.load_state_dict({"weight": _t(params["Embed_0"]["embedding"])})
+    fill_linear(d.dense_1, params["Dense_1"])
     return d
 
 
 class Training:
     """The step of `cganjax.steps.relativistic` with its state; `step(real, labels, z)` is one update of both."""
 
-    def __init__(self, config, g: Generator, d: Discriminator, *, compiled=False, bfloat16=False, channels_last=False):
+    def __init__(self, config, g: Generator, d: Discriminator, *, device="cpu", compiled=False, bfloat16=False,
+                 channels_last=False):  # fmt: skip
         form = torch.channels_last if channels_last else torch.contiguous_format
-        self.g, self.d = g.to(memory_format=form), d.to(memory_format=form)
-        self.ema, self.config, self.done, self.form, self.bfloat16 = copy.deepcopy(g), config, 0, form, bfloat16
+        self.g, self.d = (network.to(device, memory_format=form) for network in (g, d))
+        self.ema, self.config, self.done = copy.deepcopy(g), config, 0
+        self.low = functools.partial(torch.autocast, torch.device(device).type, torch.bfloat16, enabled=bfloat16)
         adam = {"lr": config.learning_rate, "betas": (config.beta1, config.beta2), "fused": True}
         self.g_opt, self.d_opt = torch.optim.Adam(g.parameters(), **adam), torch.optim.Adam(d.parameters(), **adam)
         self._generate, self._score, self._penalised = g, d, self._with_penalties
@@ -129,14 +133,14 @@ class Training:
     def step(self, real, labels, z, gamma):
         """Real images [N, 1, 28, 28], labels [N], latents [N, L], the penalties' weight -> the losses of G and D."""
         n, group = len(real), round(1 / self.config.penalty_fraction)  # of so many pairs the first has penalties
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+        with self.low():
             fake = self._generate(z, labels)
             fixed = fake.detach().float()
-            head = torch.arange(0, n, group)
+            at = torch.arange(n, device=real.device)
+            head, tail = at[at % group == 0], at[at % group != 0]
             scores, penalties = self._penalised(torch.cat([real[head], fixed[head]]), torch.cat([labels[head]] * 2))
             score_real, score_fake = scores[: len(head)], scores[len(head) :]
             if group > 1:
-                tail = torch.arange(n)[torch.arange(n) % group != 0]
                 rest = self._score(torch.cat([real[tail], fixed[tail]]), torch.cat([labels[tail]] * 2))
                 score_real = torch.cat([score_real, rest[: len(tail)]])
                 score_fake = torch.cat([score_fake, rest[len(tail) :]])
@@ -148,7 +152,7 @@ class Training:
         self.d_opt.step()
 
         self.d.requires_grad_(False)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+        with self.low():
             with torch.no_grad():
                 score_real = self._score(real, labels)
             g_loss = F.softplus((score_real - self._score(fake, labels)).float()).mean()

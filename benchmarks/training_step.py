@@ -13,6 +13,7 @@ takes R1 and R2 on whole batches.
 """
 
 import sys
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -60,7 +61,8 @@ def measure(args):
     devices = args.devices or parallel.devices_for(batch_size, parallel.cores())
     if batch_size % devices:
         raise cli.UserError(f"--devices is {devices}: give a divisor of {batch_size}")
-    args.spread = cli.choose_backend("cpu", cpu_devices=devices) or parallel.Spread(devices)
+    cli.choose_backend("cpu", cpu_devices=devices)
+    args.spread = parallel.Spread(devices)
     torch.set_num_threads(parallel.cores())
 
     forms = {"PyTorch eager": {}, "PyTorch eager, channels last": {"channels_last": True}}
@@ -78,48 +80,88 @@ def measure(args):
 
 
 def _rows(args, peer, config, forms, title, work):
-    import torch
+    at = problem(config)
+    step = args.spread.jit(at.trainer.step)
+    sides = {timing.OURS: repeated(step, at.key, args.spread.place(at.state), at.batch, RUN)}
+    want = losses(step, at.key, args.spread.place(at.state), at.batch)
+    sides |= {name: peer_run(peer, at, want, name, "cpu", RUN, **settings) for name, settings in forms.items()}
+    rows = timing.rows(title, timing.in_turn(sides, args.repeats), "ms", 1e3 / RUN)
+    rate = f"{work / 1e9:.1f} GFLOP as we do it, {work / 1e6 / rows[0].median:.0f} GFLOP/s"
+    return [rows[0]._replace(note=rate), *rows[1:]]
 
+
+class Problem(NamedTuple):
+    """Where both sides start from."""
+
+    config: cfg.RelativisticGAN
+    latent_size: int
+    trainer: steps.Trainer
+    key: jax.Array
+    state: Any
+    batch: Batch
+
+
+def problem(config: cfg.RelativisticGAN) -> Problem:
+    """A recipe's first state, and a batch: noise of the images' range, half of it background."""
     networks = models.build(config, 10)
     trainer, key = steps.build(config, networks), rng.root(config.seed)
-    state = jax.jit(trainer.init)(key)
-    weights = jax.device_get(state.weights() | {"generator": state.generator})
-    # Any images serve: noise of the images' range, half of it background.
     random = np.random.default_rng(0)
     images = np.maximum(random.integers(-255, 256, (config.batch_size, 28, 28, 1)), 0).astype(np.uint8)
     labels = np.arange(config.batch_size, dtype=np.int32) % 10
     batch = Batch(jax.numpy.asarray(images), jax.numpy.asarray(labels))
-    step, gamma = args.spread.jit(trainer.step), steps.relativistic.gamma_schedule(config)
-    real = torch.from_numpy(images.transpose(0, 3, 1, 2) / np.float32(127.5) - 1)
-    theirs = torch.from_numpy(labels.astype(np.int64))
+    return Problem(config, networks.latent_size, trainer, key, jax.jit(trainer.init)(key), batch)
 
-    def latents(at):
-        drawn = jax.random.normal(jax.random.fold_in(rng.stream(key, "z"), at), (len(labels), networks.latent_size))
-        return torch.from_numpy(np.array(drawn))
 
-    z = [latents(i) for i in range(CHECKED)]
-    own, ours = args.spread.place(state), []
+def losses(step, key, state, batch) -> list[tuple[float, float]]:
+    """Of G and D in the first steps; `step` may take the state's memory."""
+    found = []
     for _ in range(CHECKED):
-        own, info = step(key, own, batch)
-        ours.append((float(info.loss_generator), float(info.loss_discriminator)))
-    sides, held = {}, [own]
+        state, info = step(key, state, batch)
+        found.append((float(info.loss_generator), float(info.loss_discriminator)))
+    return found
+
+
+def repeated(step, key, state, batch, times: int):
+    """A call of so many steps, each from the state that the one before left, that waits for the last."""
+    held = [jax.tree.map(jax.numpy.copy, state)]  # a step takes over its state's memory
 
     def call():
-        for _ in range(RUN):
+        for _ in range(times):
             held[0], _ = step(key, held[0], batch)
         jax.block_until_ready(held[0])
 
-    sides[timing.OURS] = call
-    for name, settings in forms.items():
-        form = torch.channels_last if settings.get("channels_last") else torch.contiguous_format
-        g, d = peer.generator(weights["generator"].params), peer.discriminator(weights["discriminator"].params)
-        training, x = peer.Training(config, g, d, **settings), real.to(memory_format=form)
-        losses = [[float(v) for v in training.step(x, theirs, z[i], float(gamma(i)))] for i in range(CHECKED)]
-        timing.same(f"losses of {name}", ours, losses, 5e-2 if settings.get("bfloat16") else 1e-3)
-        sides[name] = lambda training=training, x=x: [training.step(x, theirs, z[0], 1.0) for _ in range(RUN)]
-    rows = timing.rows(title, timing.in_turn(sides, args.repeats), "ms", 1e3 / RUN)
-    rate = f"{work / 1e9:.1f} GFLOP as we do it, {work / 1e6 / rows[0].median:.0f} GFLOP/s"
-    return [rows[0]._replace(note=rate), *rows[1:]]
+    return call
+
+
+def peer_run(peer, at: Problem, want, name: str, device: str, times: int, **settings):
+    """The same of PyTorch on its `device`, once its first losses were found to be those that are wanted."""
+    import torch
+
+    def latents(i):
+        drawn = jax.random.normal(
+            jax.random.fold_in(rng.stream(at.key, "z"), i), (len(at.batch.labels), at.latent_size)
+        )
+        return torch.from_numpy(np.array(drawn)).to(device)
+
+    weights = jax.device_get((at.state.generator.params, at.state.discriminator.params))
+    networks = peer.generator(weights[0]), peer.discriminator(weights[1])
+    training = peer.Training(at.config, *networks, device=device, **settings)
+    real = torch.from_numpy(np.asarray(at.batch.images).transpose(0, 3, 1, 2) / np.float32(127.5) - 1)
+    real = real.to(
+        device, memory_format=torch.channels_last if settings.get("channels_last") else torch.contiguous_format
+    )
+    labels = torch.from_numpy(np.asarray(at.batch.labels, np.int64)).to(device)
+    gamma, z = steps.relativistic.gamma_schedule(at.config), [latents(i) for i in range(CHECKED)]
+    found = [[float(v) for v in training.step(real, labels, z[i], float(gamma(i)))] for i in range(CHECKED)]
+    timing.same(f"losses of {name}", want, found, 5e-2 if settings.get("bfloat16") or device != "cpu" else 1e-3)
+
+    def call():
+        for _ in range(times):
+            training.step(real, labels, z[0], 1.0)
+        if device != "cpu":
+            torch.cuda.synchronize()
+
+    return call
 
 
 def main(argv=None):

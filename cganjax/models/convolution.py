@@ -2,16 +2,14 @@
 
 1. It computes the gradient of a kernel on a large grid many times slower than the forward pass. On a CPU, and for the
    shapes that `by_rows` names, that gradient is one matrix product here; everywhere else it stays XLA's own.
-2. It is slow where channels are few, and at a window's maximum: `conv_max_pool` does both at once on a grid of half
-   the size with four times the channels.
+2. It is slow where channels are few, and at a window's maximum: `conv_max_pool` does both in one matrix product, with
+   the images of a batch as its longest axis.
 """
 
 import functools
 
 import jax
 import jax.numpy as jnp
-
-from cganjax.models.depth_to_space import space_to_depth
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
@@ -92,19 +90,73 @@ def conv_max_pool(x: jax.Array, kernel: jax.Array, padding: int) -> jax.Array:
     """The maximum over 2x2 pixels of a convolution: [N, H, W, in] and [k, k, in, out] -> [N, H'/2, W'/2, out].
 
     H' = H + 2 padding - k + 1, and k is odd. The four pixels of a window are four groups of outputs of one kernel of
-    size k + 1 and stride 2, which with space-to-depth is a small matrix product: 1.44 times the multiplications for
-    k = 5, on rows of four times the width, and a maximum of contiguous groups.
+    size k + 1 and stride 2: 1.44 times the multiplications for k = 5, in one matrix product of 4 out rows, and a
+    maximum of whole groups. Images come last within, so that few channels do not make short rows.
+
+    Gradients are by hand, for reverse mode alone (`grad`, `vjp`, also twice). Where pixels of a window tie, they share.
+
+    Raises:
+      ValueError: an even kernel, or a result of odd sides.
     """
-    k, _, ci, co = kernel.shape
+    k, _, inputs, outputs = kernel.shape
     if k % 2 == 0 or any((side + 2 * padding - k + 1) % 2 for side in x.shape[1:3]):
         raise ValueError(f"a kernel of {k} on {x.shape[1]}x{x.shape[2]}, padded by {padding}: expected an odd kernel "
                          "and a result of even sides")  # fmt: skip
-    half = (k + 1) // 2
-    # The kernel at each of four offsets within (k + 1) x (k + 1), then split as space_to_depth splits the image.
-    four = jnp.stack([jnp.pad(kernel, ((a, 1 - a), (b, 1 - b), (0, 0), (0, 0))) for a in (0, 1) for b in (0, 1)], -2)
-    four = four.reshape(half, 2, half, 2, ci, 4 * co).transpose(0, 2, 1, 3, 4, 5)
-    x = space_to_depth(jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0))))
-    n, h, w = x.shape[0], x.shape[1] - half + 1, x.shape[2] - half + 1
-    patches = jnp.concatenate([x[:, i : i + h, j : j + w] for i in range(half) for j in range(half)], axis=-1)
-    y = (patches.reshape(n * h * w, -1) @ four.reshape(-1, 4 * co)).reshape(n, h, w, 4, co)
-    return jnp.maximum(jnp.maximum(y[..., 0, :], y[..., 1, :]), jnp.maximum(y[..., 2, :], y[..., 3, :]))
+    # The kernel at each of four offsets within (k + 1) x (k + 1).
+    four = jnp.stack([jnp.pad(kernel, ((a, 1 - a), (b, 1 - b), (0, 0), (0, 0))) for a in (0, 1) for b in (0, 1)])
+    four = four.transpose(0, 4, 1, 2, 3).reshape(4 * outputs, (k + 1) ** 2 * inputs)
+    x = jnp.pad(x.transpose(1, 2, 3, 0), ((padding, padding), (padding, padding), (0, 0), (0, 0)))
+    return _pooled(x, four, k + 1).transpose(3, 1, 2, 0)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _pooled(x: jax.Array, four: jax.Array, size: int) -> jax.Array:
+    """[H, W, in, N] and [4 out, size * size * in] -> [out, H'/2, W'/2, N]."""
+    return _pooled_fwd(x, four, size)[0]
+
+
+def _pooled_fwd(x, four, size):
+    h, w, inputs, n = x.shape
+    a, b = (h - size) // 2 + 1, (w - size) // 2 + 1
+    patches = jnp.stack(
+        [jax.lax.slice(x, (i, j, 0, 0), (i + 2 * a - 1, j + 2 * b - 1, inputs, n), (2, 2, 1, 1)).transpose(2, 0, 1, 3)
+         for i in range(size) for j in range(size)]
+    ).reshape(size * size * inputs, a * b * n)  # fmt: skip
+    y = (four @ patches).reshape(4, -1)
+    largest = jnp.maximum(jnp.maximum(y[0], y[1]), jnp.maximum(y[2], y[3]))
+    return largest.reshape(-1, a, b, n), (x.shape, four, patches, y)
+
+
+def _pooled_bwd(size, residuals, g):
+    (h, w, inputs, n), four, patches, y = residuals
+    a, b = g.shape[1:3]
+    # The shares of the maximum of maxima, by the rule of `jnp.maximum`: halves where two are equal.
+    y = y.reshape(2, 2, -1)
+    pairs = jnp.maximum(y[:, 0], y[:, 1])
+    g = _computed(g, y).reshape(1, -1) * _share(pairs, pairs[::-1])
+    dy = (g[:, None] * _share(y, y[:, ::-1])).reshape(len(four), -1)
+    # Each pixel of a patch goes back to its own: rows and columns of equal parity never meet another's.
+    patch = (four.T @ dy).reshape(size // 2, 2, size // 2, 2, inputs, a, b, n)
+    dx = jnp.zeros((2, 2, inputs, h // 2, w // 2, n), patch.dtype)
+    for i in range(size // 2):
+        for j in range(size // 2):
+            dx = dx.at[:, :, :, i : i + a, j : j + b].add(patch[i, :, j])
+    return _computed(dx, y).transpose(3, 0, 4, 1, 2, 5).reshape(h, w, inputs, n), dy @ patches.T
+
+
+_pooled.defvjp(_pooled_fwd, _pooled_bwd)
+
+
+def _share(a: jax.Array, b: jax.Array) -> jax.Array:
+    """d maximum(a, b) / d a."""
+    return jnp.where(a > b, 1.0, jnp.where(a == b, 0.5, 0.0)).astype(a.dtype)
+
+
+def _computed(x: jax.Array, any_value: jax.Array) -> jax.Array:
+    """x, as a result that XLA keeps, not computed again by each of its readers.
+
+    Its CPU backend drops `optimization_barrier` before it fuses; a branch that it cannot foresee it leaves alone. The
+    branch is not taken unless values are not finite, and then says so.
+    """
+    first = any_value[(0,) * any_value.ndim]
+    return jax.lax.cond(first < jnp.inf, lambda x: x, lambda x: jnp.full_like(x, jnp.nan), x)

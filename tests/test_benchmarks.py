@@ -1,0 +1,143 @@
+"""What the benchmarks stand on: figures, their page, and that both sides compute the same. No time is asserted."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+import cganjax
+from benchmarks import __main__ as everything
+from benchmarks import timing, training_step
+from cganjax import config as cfg
+from cganjax import parallel, robustness
+from experiments import recipes
+
+KEY = jax.random.key(0)
+
+
+def test_sides_run_in_turn_after_one_unmeasured_call_each():
+    called = []
+    seconds = timing.in_turn({"a": lambda: called.append("a"), "b": lambda: called.append("b")}, 3, pause=0.0)
+    assert "".join(called) == "ab" + "ab" * 3
+    assert {name: len(values) for name, values in seconds.items()} == {"a": 3, "b": 3}
+
+
+def test_a_ratio_is_a_sides_median_over_ours():
+    ours, peer = timing.rows("w", {timing.OURS: [1.0, 2.0, 9.0], "peer": [3.0, 8.0, 5.0]}, "ms", 1e3, peer="note")
+    assert ours == timing.Row("w", timing.OURS, 2000.0, 1000.0, 9000.0, "ms", 3, None, "")
+    assert peer == timing.Row("w", "peer", 5000.0, 3000.0, 8000.0, "ms", 3, 2.5, "note")
+
+
+@pytest.mark.parametrize("other", [[1.0, 2.1], [1.0, np.nan], [1.0], [1.0, 2.0, 3.0]])
+def test_nothing_is_timed_where_sides_differ(other):
+    timing.same("w", [1.0, 2.0], [1.0, 2.0001], 1e-3)
+    with pytest.raises(SystemExit, match="w: the two sides differ .* nothing was timed"):
+        timing.same("w", [1.0, 2.0], other, 1e-3)
+
+
+def test_the_page_has_every_row_and_keeps_those_not_run_again(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rows = timing.rows("a call", {timing.OURS: [2.0], "peer": [3.0]}, "ms", peer="with care")
+    record = timing.environment() | {"rows": [row._asdict() for row in rows], "command": ["kept", "out"]}
+    monkeypatch.setattr(everything, "run", lambda name, data_dir: None if name == "memory" else record)
+    assert everything.main(["--only", "sampling", "memory"]) != 0  # one was left out, and it is said
+    assert "left out, see above: memory" in capsys.readouterr().out
+    assert everything.main(["--only", "growth"]) == 0
+    results, page = json.loads(everything.RESULTS.read_text()), everything.PAGE.read_text()
+    assert sorted(results) == ["growth", "sampling"] and "command" not in results["growth"]
+    assert results["growth"]["versions"]["jax"] == jax.__version__ and results["growth"]["date"]
+    for title in ("## sampling", "## growth"):
+        assert title in page
+    assert page.count("| a call | cganjax | 2 ms | 2 to 2, n 1 |  |  |") == 2
+    assert page.count("|  | peer | 3 ms | 3 to 3, n 1 | 1.50 | with care |") == 2
+    assert "## memory" not in page
+
+
+def test_every_benchmark_of_the_page_has_a_command():
+    for name, takes_data in everything.NAMES.items():
+        module = __import__(f"benchmarks.{name}", fromlist=["main"])
+        with pytest.raises(SystemExit) as stopped:
+            module.main(["--help"])
+        assert stopped.value.code == 0 and takes_data == ("--data-dir" in (module.__doc__ or "")), name
+
+
+def test_in_pytorch_the_flagship_computes_the_same():
+    torch = pytest.importorskip("torch")
+    from benchmarks import torch_flagship
+
+    # Widths of which no two are alike: an order that is wrong shows.
+    changes = ["batch_size=4", "generator.width_7=8", "generator.width_14=12", "generator.hidden=20",
+               "discriminator.width_7=8", "discriminator.width_14=4", "discriminator.hidden=12"]  # fmt: skip
+    at = training_step.problem(cfg.override(recipes.load("mnist"), changes))
+    step = jax.jit(at.trainer.step)
+    want = training_step.losses(step, at.key, at.state, at.batch)
+    for settings in ({}, {"channels_last": True}):
+        training_step.peer_run(torch_flagship, at, want, "PyTorch", "cpu", 1, **settings)()
+    with pytest.raises(SystemExit, match="differ"):
+        training_step.peer_run(torch_flagship, at, [(g, d + 0.1) for g, d in want], "PyTorch", "cpu", 1)
+    with torch.no_grad():
+        generator = torch_flagship.generator(at.state.generator.params)
+    assert sum(p.numel() for p in generator.parameters()) == sum(x.size for x in jax.tree.leaves(at.state.generator))
+
+
+def test_peers_of_sampling_draw_the_same_images():
+    pytest.importorskip("torch")
+    from benchmarks import sampling
+
+    rows = list(sampling.of_batch(2, sampling.peers(compiled=False), 1))  # ends where images differ by more than 1e-4
+    assert {row.side for row in rows} >= {timing.OURS, sampling.LABEL_SCORE, sampling.TORCH}
+
+
+def test_lenet5_in_pytorch_has_the_same_logits():
+    torch = pytest.importorskip("torch")
+    from benchmarks import decoys
+
+    classifier, images = cganjax.load_classifier("lenet5"), np.asarray(cganjax.sample(KEY, range(10)))
+    theirs = decoys.network(classifier.params)(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).numpy()
+    assert_allclose(theirs, classifier(images), atol=1e-4)
+
+
+def test_pgd_keeps_its_bounds_whatever_the_chunk_and_compiles_once():
+    classifier, labels = cganjax.load_classifier("lenet5"), np.arange(24) % 10
+    images, traces = np.asarray(cganjax.sample(KEY, labels)), []
+
+    def traced(x):
+        traces.append(x.shape)
+        return classifier(x)
+
+    found = [robustness.pgd(KEY, traced, images, labels, 0.1, steps=3, chunk=chunk) for chunk in (24, 8)]
+    assert_allclose(*found, atol=1e-5)
+    assert np.abs(found[0] - images).max() <= 0.1 + 1e-6 and found[0].min() >= 0 and found[0].max() <= 1
+    assert np.abs(found[0] - images).max() > 0.05
+    before = len(traces)
+    again = robustness.pgd(jax.random.key(1), traced, images, labels, 0.1, steps=3, chunk=8)
+    assert len(traces) == before and not np.array_equal(again, found[1])
+
+
+def test_work_of_a_step_by_hand():
+    """The FLOPs that the benchmark names, against those that XLA counts in the whole program."""
+    config = recipes.load("mnist_fast")
+    at = training_step.problem(config)
+    cost = jax.jit(at.trainer.step).lower(at.key, at.state, at.batch).compile().cost_analysis()
+    assert_allclose(training_step.flops(config), cost["flops"], rtol=0.25)
+    assert parallel.devices_for(config.batch_size, 2) == 2
+
+
+def test_the_curve_of_a_recipe_is_kept_until_it_is_run_again(tmp_path, monkeypatch, capsys):
+    from benchmarks import time_to_quality as ttq
+
+    def train(recipe, args):
+        return [(10.0 * i, tmp_path / str(i)) for i in (1, 2)]
+
+    figures = iter([(0.5, 3.0), (0.99, 0.3), (0.5, 3.0), (0.6, 2.0)])
+    monkeypatch.setattr(ttq, "train", train)
+    monkeypatch.setattr(ttq, "judged", lambda folder: next(figures))
+    monkeypatch.setattr(ttq, "draw", lambda *args: None)
+    ttq.main(["--recipes", "mnist_fast", "--out", str(tmp_path), "--backend", "cpu"])
+    assert "mnist_fast                                 20 s" in capsys.readouterr().out
+    ttq.main(["--recipes", "mnist", "--out", str(tmp_path), "--backend", "cpu"])
+    said = capsys.readouterr().out
+    assert "99.00%, 0.300 at step 2" in said and "from an earlier run" in said and "NOT reached" in said
+    assert list(ttq.kept(tmp_path / "time-to-quality.csv")) == ["mnist_fast", "mnist"]
