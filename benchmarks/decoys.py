@@ -184,7 +184,7 @@ def measure(args):
     """The rows: PGD warm, the decoy objective beside it, the curve, and first calls."""
     if min(args.images, args.curve) < 1:
         raise cli.UserError(f"--images is {args.images} and --curve {args.curve}: give at least 1")
-    cli.choose_backend(args.backend)
+    cli.choose_backend("cpu")  # where the peers are
     import jax
 
     import cganjax
@@ -236,6 +236,7 @@ def measure(args):
     decoy_side = "cganjax.decoy"
     seconds = timing.in_turn(sides | {decoy_side: decoy}, args.repeats)
     by_decoy, number = seconds.pop(decoy_side), f"{len(few):,} images"
+    number += " of MNIST's test set" if args.data_dir else " that were generated"
     what = f"PGD, {STEPS} steps, {number}, cross-entropy"
     yield from timing.rows(what, seconds, "s", **notes)
     notes[timing.OURS] = f"{decoy().queries.mean():g} forward, {STEPS} back, and what judges them"
@@ -261,7 +262,6 @@ def _flags(parser):
     )
     parser.add_argument("--images", type=int, default=1000, metavar="N", help="of PGD (default: 1000)")
     parser.add_argument("--curve", type=int, default=10000, metavar="N", help="images of the curve (default: 10000)")
-    cli.add_backend(parser)
 
 
 def main(argv=None) -> int:

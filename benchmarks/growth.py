@@ -12,8 +12,7 @@ Where a line is not straight, and why:
 - Drawing 2 to 32 images on a CPU costs the same: they are padded to 32, so that image i is the same to the bit whatever
   is drawn with it. One image is a program of its own, reads all weights for itself alone, and here finds cold caches
   (benchmarks.sampling has it among others of its kind). From 32 on it is straight, in steps of 32.
-- A training step has next to no fixed part. From a batch of about 64 on intermediate results are mapped and unmapped at
-  each call (140 page faults an image, a tenth of the time); at 512 the rest takes a fifth longer as well.
+- A training step, here on one device, has next to no fixed part.
 - The networks fix 28x28. For 32x32 the same stages are built here, on grids of 8, 16 and 32, for 1.31 times the pixels.
 - Classes enter by a row of an embedding table: they cost nothing but the optimiser's pass over the table, so R^2 of
   drawing by classes says nothing.
@@ -119,22 +118,23 @@ def networks_on(side: int, settings: config.RelativisticGAN, like: models.Networ
     """Pure functions of images of side x side pixels."""
     plain = {k: v for k, v in settings.generator.items() if k != "latent_size"}
     generator = Generator(side // 4, plain)
-    # D takes any grid: its one fixed size is its first dense layer's, which comes from what it sees first.
+    # D takes any grid: its one fixed size is its first dense layer's, which comes from what it sees first (`init`), or
+    # from the parameters (`scaled`, which is that of 28x28).
     discriminator = family.Discriminator(num_classes=10, **settings.discriminator)
     label = jnp.zeros(1, jnp.int32)
 
-    def network(module, x, *more):
+    def network(module, x, *more, scaled=None):
         def init(key):
             return Weights(module.init(key, x, label, *more)["params"], {})
 
         def apply(weights, x, labels):
             return module.apply({"params": weights.params}, x, labels, *more)
 
-        return models.Network(init, apply, None, None)
+        return models.Network(init, apply, None, None, scaled)
 
     return like._replace(
         generator=network(generator, jnp.zeros((1, like.latent_size))),
-        discriminator=network(discriminator, jnp.zeros((1, side, side, 1)), False),
+        discriminator=network(discriminator, jnp.zeros((1, side, side, 1)), False, scaled=like.discriminator.scaled),
         image_shape=(side, side, 1),
     )
 
@@ -144,6 +144,7 @@ def networks_on(side: int, settings: config.RelativisticGAN, like: models.Networ
 
 def measure(args) -> Iterator[timing.Row]:
     """The rows of every series that is asked for."""
+    cli.choose_backend("auto")  # with freed memory kept, as in a training
     card = cganjax.load("mnist").card
     settings = config.from_json(card["config"])
     networks = models.build(settings, 10)

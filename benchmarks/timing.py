@@ -2,7 +2,6 @@
 
 import datetime
 import json
-import os
 import platform
 import statistics
 import sys
@@ -12,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cganjax import cli
+from cganjax import cli, parallel
 
 OURS = "cganjax"
 PEERS = ("torch", "onnxruntime", "foolbox", "adversarial-robustness-toolbox", "torchattacks")
@@ -74,7 +73,11 @@ def same(what: str, a: Any, b: Any, tolerance: float) -> None:
 
 
 def environment() -> dict[str, Any]:
-    """Versions, machine and date, as they go into the JSON."""
+    """Versions, commit, machine and date, as they go into the JSON."""
+    import jax
+
+    from cganjax import runs
+
     versions = {}
     for package in PACKAGES:
         try:
@@ -85,8 +88,10 @@ def environment() -> dict[str, Any]:
         "date": datetime.date.today().isoformat(),
         "python": platform.python_version(),
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": parallel.cores(),
+        "devices": sorted({device.device_kind for device in jax.devices()}),
         "system": platform.system(),
+        "git": runs.git_state(),
         "versions": versions,
     }
 
@@ -128,15 +133,17 @@ def command(
     if args.repeats < 1:
         raise cli.UserError(f"--repeats is {args.repeats}: give at least 1")
     found, what = [], None
-    for row in measure(args):
-        if row.what != what:
-            print(row.what, flush=True)
-        what = row.what
-        print(line(row), flush=True)
-        found.append(row._asdict())
-    if args.json:
-        command = ["python", "-m", f"benchmarks.{name}", *(sys.argv[1:] if argv is None else argv)]
-        record = {"benchmark": name, "command": command, **environment(), "rows": found}
-        args.json.write_text(json.dumps(record, indent=1) + "\n")
-        print(args.json)
+    try:
+        for row in measure(args):
+            if row.what != what:
+                print(row.what, flush=True)
+            what = row.what
+            print(line(row), flush=True)
+            found.append(row._asdict())
+    finally:  # what was measured before an end that was not meant
+        if args.json and found:
+            command = ["python", "-m", f"benchmarks.{name}", *(sys.argv[1:] if argv is None else argv)]
+            record = {"benchmark": name, "command": command, **environment(), "rows": found}
+            args.json.write_text(json.dumps(record, indent=1) + "\n")
+            print(args.json)
     return cli.DONE

@@ -119,11 +119,17 @@ class Training:
         self.low = functools.partial(torch.autocast, torch.device(device).type, torch.bfloat16, enabled=bfloat16)
         adam = {"lr": config.learning_rate, "betas": (config.beta1, config.beta2), "fused": True}
         self.g_opt, self.d_opt = torch.optim.Adam(g.parameters(), **adam), torch.optim.Adam(d.parameters(), **adam)
-        self._generate, self._score, self._penalised = g, d, self._with_penalties
+        self._generate, self._score, self._penalised = g, d, self._with_penalties_eagerly
         if compiled:
             self._generate, self._score = torch.compile(g), torch.compile(d)
             # A double backward through a compiled graph is refused; a `vjp` inside of it is part of the graph.
             self._penalised = torch.compile(self._with_penalties)
+
+    def _with_penalties_eagerly(self, images, labels):
+        images.requires_grad_()
+        scores = self.d(images, labels)
+        (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
+        return scores, gradient.float().square().flatten(1).sum(1)
 
     def _with_penalties(self, images, labels):
         scores, pullback = torch.func.vjp(lambda x: self.d(x, labels), images)
@@ -131,22 +137,32 @@ class Training:
         return scores, gradient.float().square().flatten(1).sum(1)
 
     def step(self, real, labels, z, gamma):
-        """Real images [N, 1, 28, 28], labels [N], latents [N, L], the penalties' weight -> the losses of G and D."""
-        n, group = len(real), round(1 / self.config.penalty_fraction)  # of so many pairs the first has penalties
+        """Real images [N, 1, 28, 28], labels [N], latents [N, L], the penalties' weight -> G's and D's loss, R1, R2."""
+        group = round(1 / self.config.penalty_fraction)  # of so many pairs the first has penalties
+
+        def part(x, members):
+            return x.unflatten(0, (-1, group))[:, members].flatten(0, 1)
+
+        def both(real, fake):
+            return torch.cat([real, fake])
+
         with self.low():
             fake = self._generate(z, labels)
             fixed = fake.detach().float()
-            at = torch.arange(n, device=real.device)
-            head, tail = at[at % group == 0], at[at % group != 0]
-            scores, penalties = self._penalised(torch.cat([real[head], fixed[head]]), torch.cat([labels[head]] * 2))
-            score_real, score_fake = scores[: len(head)], scores[len(head) :]
+            head, tail = slice(0, 1), slice(1, None)
+            scores, penalties = self._penalised(
+                both(part(real, head), part(fixed, head)), both(part(labels, head), part(labels, head))
+            )
+            score_real, score_fake = scores.chunk(2)
             if group > 1:
-                rest = self._score(torch.cat([real[tail], fixed[tail]]), torch.cat([labels[tail]] * 2))
-                score_real = torch.cat([score_real, rest[: len(tail)]])
-                score_fake = torch.cat([score_fake, rest[len(tail) :]])
+                rest = self._score(
+                    both(part(real, tail), part(fixed, tail)), both(part(labels, tail), part(labels, tail))
+                )
+                rest_real, rest_fake = rest.chunk(2)
+                score_real, score_fake = torch.cat([score_real, rest_real]), torch.cat([score_fake, rest_fake])
             d_loss = F.softplus((score_fake - score_real).float()).mean()
-            penalty = penalties[: len(head)].mean() + penalties[len(head) :].mean()
-            total = d_loss + 0.5 * gamma * penalty
+            r1, r2 = (part.mean() for part in penalties.chunk(2))
+            total = d_loss + 0.5 * gamma * (r1 + r2)
         self.d_opt.zero_grad(set_to_none=True)
         total.backward()
         self.d_opt.step()
@@ -164,4 +180,4 @@ class Training:
         with torch.no_grad():
             torch._foreach_lerp_(list(self.ema.parameters()), list(self.g.parameters()), 1.0 - decay)
         self.done += 1
-        return g_loss.detach(), d_loss.detach()
+        return g_loss.detach(), d_loss.detach(), r1.detach(), r2.detach()

@@ -24,6 +24,7 @@ from cganjax import config as cfg
 from cganjax.types import Batch
 from experiments import recipes
 
+LOSSES = ("loss_generator", "loss_discriminator", "r1", "r2")
 CHECKED = 3  # steps whose losses must agree
 RUN = 5  # steps of a side before it is the other's turn: a training is a loop, and the first step finds cold caches
 
@@ -83,7 +84,8 @@ def _rows(args, peer, config, forms, title, work):
     at = problem(config)
     step = args.spread.jit(at.trainer.step)
     sides = {timing.OURS: repeated(step, at.key, args.spread.place(at.state), at.batch, RUN)}
-    want = losses(step, at.key, args.spread.place(at.state), at.batch)
+    # On a single device the placed state is the state itself, which a step would take over.
+    want = losses(step, at.key, args.spread.place(jax.tree.map(jax.numpy.copy, at.state)), at.batch)
     sides |= {name: peer_run(peer, at, want, name, "cpu", RUN, **settings) for name, settings in forms.items()}
     rows = timing.rows(title, timing.in_turn(sides, args.repeats), "ms", 1e3 / RUN)
     rate = f"{work / 1e9:.1f} GFLOP as we do it, {work / 1e6 / rows[0].median:.0f} GFLOP/s"
@@ -112,12 +114,12 @@ def problem(config: cfg.RelativisticGAN) -> Problem:
     return Problem(config, networks.latent_size, trainer, key, jax.jit(trainer.init)(key), batch)
 
 
-def losses(step, key, state, batch) -> list[tuple[float, float]]:
-    """Of G and D in the first steps; `step` may take the state's memory."""
+def losses(step, key, state, batch) -> list[list[float]]:
+    """Of G and D, and R1 and R2, in the first steps; `step` may take the state's memory."""
     found = []
     for _ in range(CHECKED):
         state, info = step(key, state, batch)
-        found.append((float(info.loss_generator), float(info.loss_discriminator)))
+        found.append([float(getattr(info, name)) for name in LOSSES])
     return found
 
 

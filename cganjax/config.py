@@ -55,7 +55,7 @@ class RelativisticGAN(GANConfig):
     gamma_start: float  # weight of R1 and R2 (each enters with gamma / 2), falling by a half cosine ...
     gamma_end: float  # ... to this
     gamma_until: float  # ... at this share of the run
-    penalty_fraction: float  # share of each batch on which R1 and R2 are taken
+    penalty_fraction: float  # share of each batch on which R1 and R2 are taken: one over a divisor of it
     ema_decay: float  # of the generator's moving average, per step; it starts faster
     precision: str = "float32"  # of the networks' products and activations, or "bfloat16"; parameters stay float32
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from cganjax.types import Batch
 
-# Steps or blocks handed to the device ahead of the host: enough to keep it busy, few enough to obey a stop at once.
+# Calls handed to the device ahead of the host: enough to keep it busy, few enough to obey a stop soon.
 IN_FLIGHT = 4
 
 
@@ -71,10 +71,11 @@ def run(
       batches: from the state's place in the data onwards.
       until: the number of updates after which to end.
       block: used in place of `step` from each multiple of its size on, where nothing is due within: which steps run
-        together follows from their number alone, also after a resumption.
+        together follows from their number, also after a resumption, as long as no end within a block came between.
       log_every: steps that one call of `on_log` summarises; fewer where a hook or the end comes first, so that a run
         which is resumed from a checkpoint has lost no line.
-      on_log: receives (step, means of info's fields over the steps since the last call, and `steps`, their number).
+      on_log: receives (step, means of info's fields over the steps since the last call, and `steps`, their number);
+        between hooks not before the device has its next work, so that it never waits for the host.
       on_step: receives the number of updates handed out so far, for a progress bar.
       hooks: see `Hook`; they run after the log, in order.
       should_stop: asked after each step or block.
@@ -85,7 +86,7 @@ def run(
     Raises:
       Diverged: when an info or the state is not finite, before any hook sees that state.
     """
-    done, infos = int(state.step), []
+    done, infos, late, flying = int(state.step), [], [], []
     beats = (log_every, *(hook.every for hook in hooks))
     while done < until:
         quiet = min(until - done, *(every - done % every for every in beats))  # steps until something is due
@@ -96,12 +97,18 @@ def run(
             state, info = step(key, state, next(batches))
             done += 1
         infos.append(info)
-        if len(infos) > IN_FLIGHT:
-            jax.block_until_ready(infos[-IN_FLIGHT])
+        flying.append(info)
+        if len(flying) > IN_FLIGHT:
+            jax.block_until_ready(flying.pop(0))
         on_step(done)
+        for at, those in late:
+            on_log(at, _means(_finite(at, _each(jax.device_get(those)))))
+        late = []
         last = done == until or should_stop()
         due = [hook for hook in hooks if last or done % hook.every == 0]
-        if last or due or done % log_every == 0:
+        if done % log_every == 0 and not (last or due):
+            late, infos = [(done, infos)], []
+        elif last or due:
             on_log(done, _means(_finite(done, _each(jax.device_get(infos)))))
             infos = []
             if due and not _all_finite(state):

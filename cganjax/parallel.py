@@ -4,6 +4,7 @@ XLA's CPU backend runs a convolution of few channels on one core, whatever there
 of one batch on two CPU devices, fill both.
 """
 
+import contextlib
 import functools
 import os
 import threading
@@ -18,6 +19,13 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
 _NAME = "cganjax-core"
+_PER_THREAD = {
+    "jax_debug_infs": jax.debug_infs,
+    "jax_debug_nans": jax.debug_nans,
+    "jax_default_device": jax.default_device,
+    "jax_default_matmul_precision": jax.default_matmul_precision,
+    "jax_disable_jit": jax.disable_jit,
+}
 SHARE = 32  # images of a batch for each device, at least: below, a step is mostly what it costs to begin one
 
 
@@ -29,19 +37,19 @@ def cores() -> int:
 def in_turn(call: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """`map`, but on a CPU on a thread a core, a few items ahead of whoever takes the results; in order.
 
-    A jitted function that two threads call for the first time is compiled by one, and the other waits. JAX's context
-    managers (`default_device` and the like) hold for the thread that enters them, so not for these. On accelerators it
-    is `map`: there a call returns before its work is done.
+    A jitted function that two threads call for the first time is compiled by one, and the other waits. What JAX keeps
+    for each thread of `_PER_THREAD` holds for these too. On accelerators it is `map`: there a call returns before its
+    work is done.
     """
     threads = cores() if jax.default_backend() == "cpu" else 1
     # Within one of these threads no other may be waited for: all could be waiting.
     if threads == 1 or threading.current_thread().name.startswith(_NAME):
         yield from map(call, items)
         return
-    pool, waiting = _pool(threads), deque()
+    pool, waiting, call = _pool(threads), deque(), _as_here(call)
     try:
         for item in items:
-            waiting.append(pool.submit(lambda item: jax.block_until_ready(call(item)), item))
+            waiting.append(pool.submit(call, item))
             if len(waiting) > threads:
                 yield waiting.popleft().result()
         while waiting:
@@ -49,6 +57,20 @@ def in_turn(call: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[R
     finally:  # also where the taker leaves, or a call failed
         for future in waiting:
             future.cancel()
+
+
+def _as_here(call: Callable[[Item], Result]) -> Callable[[Item], Result]:
+    """`call` until its result is there, under the settings of the thread that asks for it now."""
+    settings = {name: getattr(jax.config, name) for name in _PER_THREAD}
+
+    def there(item: Item) -> Result:
+        with contextlib.ExitStack() as stack:
+            for name, value in settings.items():
+                if getattr(jax.config, name) != value:
+                    stack.enter_context(_PER_THREAD[name](value))
+            return jax.block_until_ready(call(item))
+
+    return there
 
 
 @functools.cache

@@ -89,10 +89,9 @@ def curve(
       chunk: None is what is fast here, see `attacks.batches.at_once`.
 
     Raises:
-      ValueError: no image, or not as many labels.
+      ValueError: no image, or not as many labels; a chunk below 1.
     """
-    if len(images) == 0 or len(images) != len(labels):
-        raise ValueError(f"{len(images)} images and {len(labels)} labels were given: expected as many, at least one")
+    _check(images, labels, chunk)
     held = objectives.Held(classifier)
 
     def of_part(rows):
@@ -107,9 +106,18 @@ def curve(
     return Curve(((attacked == labels) & (clean == labels)).mean(axis=1), clean, attacked)
 
 
+def _check(images, labels, chunk: int | None, steps: int = 1) -> None:
+    if len(images) == 0 or len(images) != len(labels):
+        raise ValueError(f"{len(images)} images and {len(labels)} labels were given: expected as many, at least one")
+    if chunk is not None and chunk < 1:
+        raise ValueError(f"chunk is {chunk}: expected at least 1, or None")
+    if steps < 1:
+        raise ValueError(f"steps is {steps}: expected at least 1")
+
+
 def _parts(chunk: int | None, *arrays):
     """Rows of arrays, a chunk at a time, on the device."""
-    chunk = chunk or batches.at_once()
+    chunk = batches.at_once() if chunk is None else chunk
     for i in range(0, len(arrays[0]), chunk):
         yield tuple(jnp.asarray(x[i : i + chunk]) for x in arrays)
 
@@ -161,9 +169,13 @@ def pgd(
       random_start: begin anywhere within epsilon, not at the image.
       chunk: as of `curve`.
 
+    Raises:
+      ValueError: as of `curve`; no step.
+
     References:
       Madry et al., "Towards deep learning models resistant to adversarial attacks" (arXiv 1706.06083), section 2.1.
     """
+    _check(images, labels, chunk, steps)
     settings = gradient.Descent(steps=steps, share=min(1.0, 2.5 / steps), random_start=random_start)
     objective = _Right(objectives.Held(classifier))
 
@@ -194,6 +206,7 @@ def pgd_accuracy(
     Args:
       images: float [N, H, W, C] in [0, 1]. labels: int [N]. The rest as `pgd` and `curve`.
     """
+    _check(images, labels, chunk, steps)
     held = objectives.Held(classifier)
 
     def right(images: np.ndarray) -> np.ndarray:

@@ -59,9 +59,7 @@ class Generator(_Loaded):
           ValueError: z of another shape, or a concrete label outside 0..K-1.
           TypeError: labels that are not integers, or labels for an unconditional generator.
         """
-        z = jnp.asarray(z, jnp.float32)
-        if z.ndim != 2 or z.shape[1] != self.latent_size:
-            raise ValueError(f"z has shape {z.shape}: expected [N, {self.latent_size}]")
+        z = self._check_latents(z)
         if self.num_classes is None:
             if labels is not None:
                 raise TypeError("labels were given to an unconditional generator: call it with z alone")
@@ -72,6 +70,29 @@ class Generator(_Loaded):
         if len(labels) != len(z):
             raise ValueError(f"{len(z)} latents and {len(labels)} labels were given: expected as many of each")
         return _generate_in_chunks(self, z, labels)
+
+    def between(self, z: jax.Array, weights: jax.Array) -> jax.Array:
+        """Images between classes: latents float [N, L] and weights of the classes float [N, K] -> as a call.
+
+        The network is told the weighted mean of what it is told of each class; a row with a single 1 is that class. A
+        mixture is no class that it was trained on: what it draws need be no digit.
+
+        Raises:
+          ValueError: z or weights of another shape.
+          TypeError: an unconditional generator.
+        """
+        z, weights = self._check_latents(z), jnp.asarray(weights, jnp.float32)
+        if self.num_classes is None:
+            raise TypeError("an unconditional generator has nothing between classes: call it with z alone")
+        if weights.shape != (len(z), self.num_classes):
+            raise ValueError(f"weights have shape {weights.shape}: expected [{len(z)}, {self.num_classes}]")
+        return _generate_in_chunks(self, z, weights)
+
+    def _check_latents(self, z: Any) -> jax.Array:
+        z = jnp.asarray(z, jnp.float32)
+        if z.ndim != 2 or z.shape[1] != self.latent_size:
+            raise ValueError(f"z has shape {z.shape}: expected [N, {self.latent_size}]")
+        return z
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -106,7 +127,10 @@ class Discriminator(_Loaded):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Classifier(_Loaded):
-    """A trained classifier as a pure function; make one with `cganjax.load_classifier`."""
+    """A trained classifier as a pure function; make one with `cganjax.load_classifier`.
+
+    Gradients of `lenet5` are by hand, for reverse mode: `jax.grad` and `jax.vjp`, also twice, not `jax.jvp`.
+    """
 
     scores: str  # what its numbers are: "logits" of a softmax, or "sigmoid": logits of one sigmoid a class
     apply_features: Callable[..., jax.Array] = dataclasses.field(repr=False)

@@ -58,17 +58,19 @@ def resolve(args) -> cfg.Config:
 
 def choose_devices(args, config: cfg.Config, out: Path) -> int:
     """Fix the backend and the number of devices that share a batch; UserError where there are not so many."""
-    asked = args.devices
+    asked, said = args.devices, f"--devices is {args.devices}"
     if asked is None and not args.overwrite:
         asked = runs.devices_before(out)
+        said = f"the run in {out} shares a batch among {asked} devices"
     if asked is not None and (asked < 1 or config.batch_size % asked):
-        raise cli.UserError(f"--devices is {asked}: give a divisor of the batch_size, {config.batch_size}")
+        raise cli.UserError(f"{said}: give --devices, a divisor of the batch_size, {config.batch_size}")
     limit = parallel.cores() if config.algorithm in steps.SHARED else 1
     default = parallel.devices_for(config.batch_size, limit)
     cli.choose_backend(args.backend, cpu_devices=asked or default)
     there = jax.device_count()
     if asked is not None and asked > there:
-        raise cli.UserError(f"--devices is {asked}: there are {there} here, give at most that")
+        raise cli.UserError(f"{said}, and there are {there} here: give --devices {there}, or another divisor of the "
+                            "batch_size up to that; the bits will be others")  # fmt: skip
     return asked or (min(default, there) if jax.default_backend() == "cpu" else 1)
 
 

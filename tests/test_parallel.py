@@ -16,10 +16,13 @@ from cganjax import parallel
 def test_results_come_in_order_and_not_far_ahead(monkeypatch, threads):
     monkeypatch.setattr(parallel, "cores", lambda: threads)
     begun, names = [], set()
+    both = threading.Barrier(2, timeout=60)
 
     def call(i):
         begun.append(i)
         names.add(threading.current_thread().name)
+        if threads > 1 and i < 2:
+            both.wait()  # ends only where two calls run at once
         return 10 * i
 
     for i, result in enumerate(parallel.in_turn(call, range(20))):
@@ -28,6 +31,35 @@ def test_results_come_in_order_and_not_far_ahead(monkeypatch, threads):
     assert sorted(begun) == list(range(20))
     assert (len(names) > 1) == (threads > 1)
     assert list(parallel.in_turn(call, [])) == []
+
+
+def test_settings_of_the_asking_thread_hold_in_the_others(monkeypatch):
+    monkeypatch.setattr(parallel, "cores", lambda: 2)
+
+    def seen(i):
+        return jax.config.jax_default_matmul_precision, jax.config.jax_debug_nans
+
+    with jax.default_matmul_precision("highest"), jax.debug_nans(True):
+        assert list(parallel.in_turn(seen, range(5))) == [("highest", True)] * 5
+    assert set(parallel.in_turn(seen, range(5))) == {(None, False)}
+
+
+def test_work_that_nobody_waits_for_is_not_begun(monkeypatch):
+    monkeypatch.setattr(parallel, "cores", lambda: 2)
+    begun, gate = [], threading.Event()
+
+    def call(i):
+        begun.append(i)
+        if i:
+            gate.wait(60)
+        return i
+
+    results = parallel.in_turn(call, range(20))
+    assert next(results) == 0
+    results.close()  # the taker leaves: what waits for a thread is cancelled
+    gate.set()
+    assert list(parallel.in_turn(lambda i: i, range(5))) == [0, 1, 2, 3, 4]  # every thread is free again
+    assert len(begun) <= 4
 
 
 def test_work_within_work_does_not_wait_for_itself(monkeypatch):

@@ -11,7 +11,7 @@ from cganjax import config as cfg
 from cganjax import rng, steps
 from cganjax.state import PenalisedGANInfo
 from cganjax.steps import relativistic
-from cganjax.types import Batch, Weights
+from cganjax.types import Batch, UserError, Weights
 
 KEY = rng.root(0)
 
@@ -175,3 +175,24 @@ def test_a_short_training_learns_what_a_digit_is(tiny, digits):
 
 def test_info_names_are_the_metric_names():
     assert PenalisedGANInfo._fields == ("loss_generator", "loss_discriminator", "score_real", "score_fake", "r1", "r2")
+
+
+@pytest.mark.parametrize(("fraction", "fits"), [(0.75, "1"), (0.4, "0.5"), (0.3, "0.5"), (1e-9, "0.125")])
+def test_a_share_of_penalties_that_cannot_be_taken_is_refused(tiny, fraction, fits):
+    config, networks = tiny
+    with pytest.raises(UserError, match=f"penalty_fraction is {fraction}: .* as {fits}$"):
+        steps.build(cfg.override(config, [f"penalty_fraction={fraction}"]), networks)
+
+
+def test_bfloat16_products_keep_a_state_of_float32(tiny, digits):
+    """Near the step in float32, and not the same."""
+    config, networks = tiny
+    found = {}
+    for precision in ("float32", "bfloat16"):
+        trainer = steps.build(cfg.override(config, [f"precision={precision}"]), networks)
+        state, info = jax.jit(trainer.step)(KEY, jax.jit(trainer.init)(KEY), some_batch(digits))
+        floating = [x for x in jax.tree.leaves((state, info)) if jnp.issubdtype(x.dtype, jnp.floating)]
+        assert {x.dtype for x in floating} == {jnp.dtype("float32")}
+        found[precision] = np.array(jax.tree.leaves(info))
+    assert_allclose(found["bfloat16"], found["float32"], rtol=0.1, atol=0.02)
+    assert (found["bfloat16"] != found["float32"]).any()

@@ -393,6 +393,15 @@ def test_conv_max_pool_is_a_convolution_and_a_maximum(n, k, padding, side, order
         assert_allclose(got, want, atol=1e-4 * float(jnp.abs(want).max()))
 
 
+def test_an_image_that_is_not_finite_spoils_no_other():
+    x, kernel = jax.random.normal(KEY, (3, 8, 8, 1)), jax.random.normal(KEY, (3, 3, 1, 2))
+    gradient = jax.jit(jax.grad(lambda x: jnp.sum(convolution.conv_max_pool(x, kernel, 1) ** 2)))
+    for bad in (jnp.nan, jnp.inf):
+        spoilt = gradient(x.at[0].set(bad))
+        assert_allclose(spoilt[1:], gradient(x)[1:], rtol=1e-5)
+        assert not np.isfinite(np.asarray(spoilt[0])).all()
+
+
 def test_conv_max_pool_refuses_what_it_cannot_pool():
     with pytest.raises(ValueError, match="even sides"):
         convolution.conv_max_pool(jnp.ones((1, 9, 9, 1)), jnp.ones((3, 3, 1, 1)), 1)

@@ -354,3 +354,28 @@ def test_help_is_complete(capsys):
     for flag in ("--recipe", "--seed", "--backend", "--data-dir", "--dataset", "--split", "--out", "--set", "--dry-run",
                  "--steps", "--stop-after", "--overwrite"):  # fmt: skip
         assert flag in text
+
+
+def test_blocks_of_steps_train_the_same(train_tiny, tmp_path):
+    """To rounding: a block is another program. A block that nothing fits into is never used."""
+    for folder, block in (("single", 1), ("blocks", 2), ("large", 100)):
+        code, out, err = train_tiny("--out", folder, "--block", block)
+        assert (code, err) == (0, "")
+    single, blocks, large = (
+        [json.loads(line) for line in (tmp_path / folder / "metrics.jsonl").read_text().splitlines()]
+        for folder in ("single", "blocks", "large")
+    )
+    assert [row["step"] for row in blocks] == [row["step"] for row in single]
+    for key in ("loss_generator", "loss_discriminator", "r1", "r2"):
+        np.testing.assert_allclose([row[key] for row in blocks], [row[key] for row in single], rtol=1e-3)
+        assert [row[key] for row in large] == [row[key] for row in single]
+
+
+def test_a_run_on_more_devices_than_there_are_says_how_to_go_on(train_tiny, tmp_path):
+    train_tiny("--out", "run", "--stop-after", "2")
+    manifest = tmp_path / "run/manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"devices": 8}))
+    code, _, err = train_tiny("--out", "run")
+    assert code == 2 and "the run in run shares a batch among 8 devices, and there are" in err
+    code, _, err = train_tiny("--out", "run", "--devices", "3")
+    assert code == 2 and "--devices is 3: give --devices, a divisor of the batch_size, 8" in err

@@ -155,8 +155,8 @@ def _share(a: jax.Array, b: jax.Array) -> jax.Array:
 def _computed(x: jax.Array, any_value: jax.Array) -> jax.Array:
     """x, as a result that XLA keeps, not computed again by each of its readers.
 
-    Its CPU backend drops `optimization_barrier` before it fuses; a branch that it cannot foresee it leaves alone. The
-    branch is not taken unless values are not finite, and then says so.
+    Its CPU backend drops `optimization_barrier` before it fuses; a branch that it cannot foresee it leaves alone. Both
+    branches give x.
     """
     first = any_value[(0,) * any_value.ndim]
-    return jax.lax.cond(first < jnp.inf, lambda x: x, lambda x: jnp.full_like(x, jnp.nan), x)
+    return jax.lax.cond(first < jnp.inf, lambda x: x, lambda x: jnp.where(jnp.isnan(x), jnp.nan, x), x)

@@ -9,6 +9,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from cganjax.models import classes
+
 IMAGE_SHAPE = (28, 28, 1)
 CONDITIONAL = True
 SCORES = "unbounded"
@@ -36,7 +38,7 @@ def space_to_depth(x: jax.Array) -> jax.Array:
 
 
 class Generator(nn.Module):
-    """z [N, L] ~ N(0, I) and labels int [N] -> images [N, 28, 28, 1] in [-1, 1]."""
+    """z [N, L] ~ N(0, I) and labels int [N], or class weights [N, K] -> images [N, 28, 28, 1] in [-1, 1]."""
 
     num_classes: int
     embedding: int
@@ -50,8 +52,8 @@ class Generator(nn.Module):
         if self.width_7 % 2:
             raise ValueError(f"generator.width_7 is {self.width_7}: it must be even, to spread over 2x2 pixels")
         # Unit-variance class vectors stand beside unit-variance z: neither drowns the other at the start.
-        classes = nn.Embed(self.num_classes, self.embedding, embedding_init=nn.initializers.normal(1.0))(labels)
-        x = jnp.concatenate([z, classes], axis=-1)  # [N, L + embedding]
+        embed = nn.Embed(self.num_classes, self.embedding, embedding_init=nn.initializers.normal(1.0))
+        x = jnp.concatenate([z, classes.embedded(embed, labels)], axis=-1)  # [N, L + embedding]
         x = _lrelu(nn.Dense(self.hidden, kernel_init=_INIT)(x))  # [N, hidden]
         x = _lrelu(nn.Dense(7 * 7 * self.width_7, kernel_init=_INIT)(x))
         x = x.reshape(-1, 7, 7, self.width_7)  # [N, 7, 7, width_7]

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from cganjax.models import pytorch
+from cganjax.models import classes, pytorch
 
 IMAGE_SHAPE = (28, 28, 1)
 CONDITIONAL = True
@@ -16,13 +16,13 @@ CLASSIFIES = False  # D is told the label
 
 
 class Generator(nn.Module):
-    """z [N, L] ~ N(0, I) and labels int [N] -> images [N, 28, 28, 1] in [-1, 1]."""
+    """z [N, L] ~ N(0, I) and labels int [N], or class weights [N, K] -> images [N, 28, 28, 1] in [-1, 1]."""
 
     num_classes: int
 
     @nn.compact
     def __call__(self, z: jax.Array, labels: jax.Array, train: bool) -> jax.Array:
-        x = jnp.concatenate([z, jax.nn.one_hot(labels, self.num_classes, dtype=z.dtype)], axis=-1)  # [N, L + K]
+        x = jnp.concatenate([z, classes.one_hot(labels, self.num_classes, z.dtype)], axis=-1)  # [N, L + K]
         x = pytorch.dense(3136, x.shape[-1])(x).reshape(-1, 56, 56, 1)  # [N, 56, 56, 1]
         x = pytorch.leaky_relu(pytorch.conv(50, 3, 1, padding=1, bias=False)(x))  # [N, 56, 56, 50]
         for inputs, width in ((50, 250), (250, 50), (50, 25)):

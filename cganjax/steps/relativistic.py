@@ -61,8 +61,8 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
     optimizer = optax.adam(learning_rate_schedule(config), b1=config.beta1, b2=config.beta2)
     gamma = gamma_schedule(config)
     group = round(1 / config.penalty_fraction)  # of so many pairs the first has penalties
-    if config.batch_size % group:
-        fits = next(k for k in range(group, 0, -1) if config.batch_size % k == 0)
+    if config.batch_size % group or abs(config.penalty_fraction * group - 1) > 0.01:
+        fits = next(k for k in range(min(group, config.batch_size), 0, -1) if config.batch_size % k == 0)
         raise UserError(f"penalty_fraction is {config.penalty_fraction}: with a batch_size of {config.batch_size} give "
                         f"one over a divisor of it, as {1 / fits:.3g}")  # fmt: skip
 
