@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import timing
-from cganjax import cli, files
+from cganjax import cli, files, runs
 
 # In order, with the flags of each; DATA stands for --data-dir, where it was given.
 DATA = "--data-dir"
@@ -63,7 +63,9 @@ def page(results: dict) -> str:
             continue
         record = results[name]
         versions = ", ".join(f"{k} {v}" for k, v in record["versions"].items())
-        machine = f"{record['date']}, {record['processor']}, {record['cores']} cores, Python {record['python']}"
+        commit = (record["git"]["commit"] or "of no checkout")[:7] + " and changes" * bool(record["git"]["dirty"])
+        machine = f"{record['date']}, commit {commit}, {record['processor']}, {record['cores']} cores"
+        machine += f", Python {record['python']}"
         header = ["| | | median | | ratio | |", "|---" * 6 + "|"]
         lines += ["", f"## {name}", "", f"{machine}; {versions}.", "", *header]
         what = None
@@ -84,14 +86,14 @@ def main(argv=None) -> int:
     args = parser.parse_args(argv)
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     results = files.read_json(RESULTS) if RESULTS.exists() else {}
-    left_out = []
+    left_out, git = [], runs.git_state()  # before the page changes the checkout
     for name in args.only or [name for name in NAMES if name != "gpu" or accelerator()]:
         record = run(name, args.data_dir)
         if record is None:
             left_out.append(name)
             continue
         # The record speaks of the benchmark, not of where it ran.
-        results[name] = {k: v for k, v in record.items() if k != "command"}
+        results[name] = {k: v for k, v in record.items() if k != "command"} | {"git": git}
         files.write_json(RESULTS, results)
         files.write_file(PAGE, page(results).encode())
     print(f"\n{PAGE}\n{RESULTS}" + (f"\nleft out, see above: {', '.join(left_out)}" if left_out else ""))
