@@ -20,12 +20,13 @@ from cganjax import cli, files, runs
 DATA = "--data-dir"
 NAMES = {
     "training_step": ("--bfloat16",),
-    "time_to_quality": (DATA,),
+    "time_to_quality": (DATA, "--backend=cpu"),  # so that its curves are of one machine
     "sampling": ("--million",),
     "cold_start": (),
     "decoys": (DATA,),
     "memory": (DATA,),
     "growth": (),
+    "convolution": ("--backend=cpu",),
     "gpu": (),  # where there is one
 }
 PAGE, RESULTS = Path("docs/benchmarks.md"), Path("docs/benchmarks/results.json")
@@ -65,7 +66,7 @@ def page(results: dict) -> str:
         versions = ", ".join(f"{k} {v}" for k, v in record["versions"].items())
         commit = (record["git"]["commit"] or "of no checkout")[:7] + " and changes" * bool(record["git"]["dirty"])
         machine = f"{record['date']}, commit {commit}, {record['processor']}, {record['cores']} cores"
-        machine += f", Python {record['python']}"
+        machine += f" as {' and '.join(record['devices'])}, Python {record['python']}"
         header = ["| | | median | | ratio | |", "|---" * 6 + "|"]
         lines += ["", f"## {name}", "", f"{machine}; {versions}.", "", *header]
         what = None

@@ -23,7 +23,6 @@ A library that is not installed is left out: pip install torch foolbox adversari
 
 import functools
 import importlib.util
-import os
 import sys
 import time
 from pathlib import Path
@@ -31,7 +30,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import timing
-from cganjax import cli, data, pixels
+from cganjax import cli, data, parallel, pixels
 
 STEPS, EPSILON = 20, 0.1
 STEP = EPSILON * 2.5 / STEPS
@@ -213,7 +212,7 @@ def measure(args):
     if importlib.util.find_spec("torch"):
         import torch
 
-        torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+        torch.set_num_threads(parallel.cores())
         net, planes = network(classifier.params), few.transpose(0, 3, 1, 2).copy()
         timing.same("logits", classifier(few), net(torch.from_numpy(planes)).numpy(), 1e-4)
         tensors = torch.from_numpy(curve_images.transpose(0, 3, 1, 2).copy()), torch.from_numpy(curve_truth)

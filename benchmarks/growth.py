@@ -12,8 +12,7 @@ Where a line is not straight, and why:
 - Drawing 2 to 32 images on a CPU costs the same: they are padded to 32, so that image i is the same to the bit whatever
   is drawn with it. One image is a program of its own, reads all weights for itself alone, and here finds cold caches
   (benchmarks.sampling has it among others of its kind). From 32 on it is straight, in steps of 32.
-- A training step, here on one device, has next to no fixed part. At 512 it lies a fifth above the line: intermediate
-  results no longer fit the last cache.
+- A training step, here on one device, has next to no fixed part. At 512 it lies a fifth above the line.
 - The networks fix 28x28. For 32x32 the same stages are built here, on grids of 8, 16 and 32, for 1.31 times the pixels.
 - Classes enter by a row of an embedding table: they cost nothing but the optimiser's pass over the table, so R^2 of
   drawing by classes says nothing.

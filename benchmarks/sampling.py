@@ -229,10 +229,14 @@ def _onnx_graph(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 def measure(args) -> Iterator[timing.Row]:
     """The rows of every batch, and the million's where it is asked for."""
+    import jax
+
     if min(args.batches) < 1:
         raise cli.UserError(f"--batches has {min(args.batches)}: give at least 1")
-    if not args.default_malloc:
-        cli.keep_freed_memory()
+    if args.default_malloc:
+        jax.config.update("jax_platforms", "cpu")
+    else:
+        cli.choose_backend("cpu")  # where the peers are; benchmarks.gpu is about the other place
     others = peers(not args.no_torch_compile)
     for batch in args.batches:
         yield from of_batch(batch, others, args.repeats)

@@ -50,6 +50,10 @@ def train(recipe: str, args) -> list[tuple[float, Path]]:
     if process.returncode not in (cli.DONE, cli.INTERRUPTED):
         raise cli.UserError(f"training {recipe} ended with exit code {process.returncode}: see above")
     found = [(p.stat().st_mtime - began, p) for p in (out / ckpt.STATES).iterdir() if p.name.isdigit()]
+    if not found:
+        raise cli.UserError(
+            f"training {recipe} left no checkpoint within {args.minutes:g} minutes: give more --minutes"
+        )
     return sorted(found)
 
 
@@ -71,18 +75,20 @@ def measure(args):
     curves = kept(args.out / "time-to-quality.csv")
     for recipe, found in runs.items():
         curves[recipe] = [(seconds, int(folder.name), *judged(folder)) for seconds, folder in found]
+    table = [(recipe, *point) for recipe, points in curves.items() for point in points]
+    files.write_csv(args.out / "time-to-quality.csv", HEADER, table, places=4)
+    draw(args.out / "time-to-quality.png", curves, floor)
     for recipe, points in curves.items():
         there = [p for p in points if p[2] >= ACCURACY and p[3] <= FLOORS * floor]
         at, last = (there or points[-1:])[0], points[-1]
-        note = f"{at[2]:.2%}, {at[3]:.3f} at step {at[1]}; at the end, {last[0]:.0f} s: {last[2]:.2%}, {last[3]:.3f}"
+        whole = recipes.load(recipe).steps
+        end = "at the end" if last[1] >= whole else f"where it was stopped, at step {last[1]} of {whole}"
+        note = f"{at[2]:.2%}, {at[3]:.3f} at step {at[1]}; {end}, {last[0]:.0f} s: {last[2]:.2%}, {last[3]:.3f}"
         note = ("" if there else "NOT reached; ") + note + ("" if recipe in runs else "; from an earlier run")
         what = (
             f"seconds from process start to {ACCURACY:.0%} and Frechet {FLOORS * floor:.2f} ({FLOORS:.0f} times real)"
         )
         yield timing.Row(what, recipe, at[0], at[0], at[0], "s", 1, None, note)
-    table = [(recipe, *point) for recipe, points in curves.items() for point in points]
-    files.write_csv(args.out / "time-to-quality.csv", HEADER, table, places=4)
-    draw(args.out / "time-to-quality.png", curves, floor)
     print(f"{args.out / 'time-to-quality.csv'}\n{args.out / 'time-to-quality.png'}")
 
 

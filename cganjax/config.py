@@ -7,12 +7,14 @@ import dataclasses
 import difflib
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cganjax.types import UserError
 
-SPLITS = ("train", "test", "all")
+SPLIT = re.compile(r"(train|test|all)(?:\[(\d*):(\d*)\])?")
+SPLITS = "train, test or all, or some rows of one, as train[10000:]"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,7 +24,7 @@ class Config:
     recipe: str  # the page in experiments/recipes/ that this began as
     algorithm: str  # the training step: a key of ALGORITHMS
     dataset: str  # see cganjax.data.load
-    split: str  # "train", "test" or "all"
+    split: str  # "train", "test" or "all", or some rows of it in canonical order, as "train[10000:]"
     seed: int  # every stream of random numbers derives from it
     steps: int  # length of the whole run, which the schedules refer to
     batch_size: int  # real images a step
@@ -109,7 +111,6 @@ ALGORITHMS = {
     "augmented_classification": AugmentedClassification,
 }
 _CHOICES = {
-    "split": SPLITS,
     "loss": ("bce", "mse"),
     "target": ("one_hot", "ones"),
     "optimizer": ("adam", "sgd"),
@@ -124,6 +125,7 @@ _BELOW_1 = (lambda v: 0 <= v < 1, "0 or more, below 1")
 _COUNT = (lambda v: v >= 1, "at least 1")
 _RULES = {
     "seed": (lambda v: 0 <= v < 2**32, "within 0 and 2^32 - 1"),
+    "split": (lambda v: SPLIT.fullmatch(v) is not None, SPLITS),
     **dict.fromkeys(("learning_rate",), _ABOVE_0),
     **dict.fromkeys(("gamma_start", "gamma_end", "weight_decay", "learning_rate_floor", "shift", "rotation"), _FROM_0),
     **dict.fromkeys(("decay_from", "noise", "adversary_epsilon"), _SHARE),

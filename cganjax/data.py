@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cganjax import rng
-from cganjax.config import SPLITS
+from cganjax.config import SPLIT, SPLITS
 from cganjax.files import quiet
 from cganjax.types import Batch, UserError
 
@@ -44,7 +44,7 @@ class Dataset(NamedTuple):
     """One split of one data set, whole and in memory, in canonical order (by digest of image and label)."""
 
     name: str
-    split: str  # "train", "test" or "all"
+    split: str  # "train", "test" or "all", or some rows of it
     images: np.ndarray  # uint8 [N, H, W, C], ink = 255; drawn data float32 in [0, 1]
     labels: np.ndarray  # int32 [N], 0..num_classes-1
     num_classes: int
@@ -74,7 +74,8 @@ def load(name: str = "mnist", split: str = "train", data_dir: str | os.PathLike 
     Args:
       name: "mnist"; "digits", the 1,797 that scikit-learn carries; "pattern_1010", drawn rows of four pixels; or any
         TFDS image set of labelled uint8 images.
-      split: "train", "test", or "all" for both together.
+      split: "train", "test", or "all" for both together; or some rows of one in canonical order, as "train[10000:]",
+        which `experiments.evaluate --reference train` leaves for choices to be made by.
       data_dir: a folder with IDX files (plain or .gz), or a root with one folder a data set and `tfds/`. Where it is
         None, `CGANJAX_DATA_DIR`, then TFDS's own default folder, then a download through TFDS.
 
@@ -84,12 +85,14 @@ def load(name: str = "mnist", split: str = "train", data_dir: str | os.PathLike 
     Raises:
       UserError: nothing found, a damaged file, an unknown name; the message says what to do.
     """
-    if split not in SPLITS:
-        raise UserError(f"unknown split {split!r}: choose one of {', '.join(SPLITS)}")
+    found = SPLIT.fullmatch(split)
+    if found is None:
+        raise UserError(f"unknown split {split!r}: choose {SPLITS}")
+    whole, *ends = found.groups()
     folder = data_dir or os.environ.get(ENVIRONMENT) or None
     folder = Path(folder).expanduser() if folder else None
-    parts = [_find(name, part, folder) for part in (("train", "test") if split == "all" else (split,))]
-    return _canonical(name, split, parts)
+    parts = [_find(name, part, folder) for part in (("train", "test") if whole == "all" else (whole,))]
+    return _canonical(name, split, parts, slice(*(int(end) if end else None for end in ends)))
 
 
 def _find(name: str, part: str, folder: Path | None) -> _Raw:
@@ -100,8 +103,8 @@ def _find(name: str, part: str, folder: Path | None) -> _Raw:
     raise AssertionError("the last source finds the data set or raises")
 
 
-def _canonical(name: str, split: str, parts: list[_Raw]) -> Dataset:
-    """Join the parts and sort by digest, so that every source of the same images gives the same rows."""
+def _canonical(name: str, split: str, parts: list[_Raw], rows: slice = slice(None)) -> Dataset:
+    """Join the parts and sort by digest, so that every source of the same images gives the same rows; take some."""
     images = np.concatenate([p.images for p in parts])
     first, num_classes = _OTHER_LABELS.get(name, (0, max(p.num_classes for p in parts)))
     labels = np.concatenate([p.labels for p in parts]).astype(np.int32) - np.int32(first)
@@ -109,7 +112,9 @@ def _canonical(name: str, split: str, parts: list[_Raw]) -> Dataset:
         raise UserError(f"{name} ({split}) from {parts[0].source} has labels {labels.min() + first}.."
                         f"{labels.max() + first}: expected {first}..{first + num_classes - 1}")  # fmt: skip
     digests = [hashlib.md5(x.tobytes() + struct.pack("<i", y)).digest() for x, y in zip(images, labels, strict=True)]
-    order = np.array(sorted(range(len(digests)), key=digests.__getitem__), dtype=np.int64)
+    order = np.array(sorted(range(len(digests)), key=digests.__getitem__), dtype=np.int64)[rows]
+    if not len(order):
+        raise UserError(f"{name} has {len(digests)} images, and split {split} none of them: choose other rows")
     total = hashlib.sha256(repr((images.shape[1:], num_classes)).encode())
     for i in order:
         total.update(digests[i])

@@ -25,6 +25,10 @@ _PER_THREAD = {
     "jax_default_device": jax.default_device,
     "jax_default_matmul_precision": jax.default_matmul_precision,
     "jax_disable_jit": jax.disable_jit,
+    "jax_enable_x64": jax.enable_x64,
+    "jax_numpy_dtype_promotion": jax.numpy_dtype_promotion,
+    "jax_numpy_rank_promotion": jax.numpy_rank_promotion,
+    "jax_threefry_partitionable": jax.threefry_partitionable,
 }
 SHARE = 32  # images of a batch for each device, at least: below, a step is mostly what it costs to begin one
 

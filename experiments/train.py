@@ -25,7 +25,7 @@ def parser() -> cli.Parser:
     p.add_argument("--recipe", default="mnist", help=f"one of {', '.join(recipes.names())} (default: mnist)")
     cli.add_backend(p)
     cli.add_data(p)
-    p.add_argument("--split", choices=("train", "test", "all"), help="what to train on (default: the recipe's)")
+    p.add_argument("--split", help=f"what to train on: {cfg.SPLITS} (default: the recipe's)")
     p.add_argument("--seed", type=int, help="every random stream derives from it (default: the recipe's, 0)")
     p.add_argument("--steps", type=int, help="length of the whole run, which the schedules refer to")
     p.add_argument("--stop-after", type=int, metavar="N", help="save and stop after step N; the same command resumes")
@@ -105,7 +105,7 @@ def main(argv=None) -> int:
     for note in dataset.notes:
         print(f"warning: {note}", file=sys.stderr)
     test = data.load(config.dataset, "test", args.data_dir) if classifies else None
-    if classifies and config.split != "train":
+    if classifies and not config.split.startswith("train"):
         print(f"warning: trained on {config.split}, so accuracy on test images says nothing", file=sys.stderr)
     networks = models.build(config, dataset.num_classes)
     data.check_fits(dataset, networks.image_shape, config.batch_size)

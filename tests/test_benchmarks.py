@@ -1,6 +1,8 @@
 """What the benchmarks stand on: figures, their page, and that both sides compute the same. No time is asserted."""
 
+import importlib
 import json
+import re
 
 import jax
 import numpy as np
@@ -57,11 +59,11 @@ def test_the_page_has_every_row_and_keeps_those_not_run_again(tmp_path, monkeypa
 
 def test_every_benchmark_of_the_page_has_a_command(capsys):
     for name, flags in everything.NAMES.items():
-        module = __import__(f"benchmarks.{name}", fromlist=["main"])
+        module = importlib.import_module(f"benchmarks.{name}")
         with pytest.raises(SystemExit) as stopped:
             module.main(["--help"])
         said = capsys.readouterr().out
-        assert stopped.value.code == 0 and all(flag in said for flag in flags), name
+        assert stopped.value.code == 0 and all(flag.split("=")[0] in said for flag in flags), name
 
 
 def test_in_pytorch_the_flagship_computes_the_same(monkeypatch):
@@ -151,7 +153,7 @@ def test_the_curve_of_a_recipe_is_kept_until_it_is_run_again(tmp_path, monkeypat
     monkeypatch.setattr(ttq, "judged", lambda folder: next(figures))
     monkeypatch.setattr(ttq, "draw", lambda *args: None)
     ttq.main(["--recipes", "mnist_fast", "--out", str(tmp_path), "--backend", "cpu"])
-    assert "mnist_fast                                 20 s" in capsys.readouterr().out
+    assert re.search(r"mnist_fast +20 s", capsys.readouterr().out)
     ttq.main(["--recipes", "mnist", "--out", str(tmp_path), "--backend", "cpu"])
     said = capsys.readouterr().out
     assert "99.00%, 0.300 at step 2" in said and "from an earlier run" in said and "NOT reached" in said

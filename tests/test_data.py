@@ -246,3 +246,16 @@ def test_a_batch_larger_than_the_set_is_refused(digits):
         data.check_fits(digits, (28, 28, 1), 2000)
     with pytest.raises(UserError, match="these networks take"):
         data.check_fits(digits, (32, 32, 1), 20)
+
+
+def test_a_split_is_cut_in_canonical_order():
+    whole, first, rest = (data.load("digits", split) for split in ("train", "train[:200]", "train[200:]"))
+    np.testing.assert_array_equal(np.concatenate([first.images, rest.images]), whole.images)
+    np.testing.assert_array_equal(np.concatenate([first.labels, rest.labels]), whole.labels)
+    assert len({whole.fingerprint, first.fingerprint, rest.fingerprint}) == 3 and first.split == "train[:200]"
+    assert len(data.load("digits", "all[10:20]").images) == 10
+    with pytest.raises(UserError, match=r"digits has 1500 images, and split train\[5000:\] none of them"):
+        data.load("digits", "train[5000:]")
+    for wrong in ("valid[:3]", "train[3]", "train[-5:]", "train[:5", "train:5"):
+        with pytest.raises(UserError, match="unknown split"):
+            data.load("digits", wrong)

@@ -94,6 +94,22 @@ def test_blocks_change_neither_state_nor_log(start):
     assert calls == [(s, 4) for s in (0, 4, 12, 20) if s >= start]
 
 
+def test_a_log_waits_until_the_next_step_is_handed_out_but_not_past_a_hook():
+    events, step = [], counting()
+
+    def told(key, state, batch):
+        events.append(f"step {int(state.step) + 1}")
+        return step(key, state, batch)
+
+    loop.run(
+        told, jax.random.key(0), S(jnp.int32(0), jnp.float32(0)), iter(jnp.ones(100)), until=7, log_every=2,
+        on_log=lambda at, means: events.append(f"log {at}"),
+        hooks=[loop.Hook(6, lambda at, state: events.append(f"hook {at}"))],
+    )  # fmt: skip
+    assert events == ["step 1", "step 2", "step 3", "log 2", "step 4", "step 5", "log 4", "step 6", "log 6", "hook 6",
+                      "step 7", "log 7", "hook 7"]  # fmt: skip
+
+
 def test_a_bad_loss_inside_a_block_is_reported_with_its_step():
     step = counting(bad_loss_at=7)
     block = loop.Block(4, jax.jit(loop.scanned(step)))

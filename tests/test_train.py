@@ -356,11 +356,20 @@ def test_help_is_complete(capsys):
         assert flag in text
 
 
-def test_blocks_of_steps_train_the_same(train_tiny, tmp_path):
+def test_blocks_of_steps_train_the_same(train_tiny, tmp_path, monkeypatch):
     """To rounding: a block is another program. A block that nothing fits into is never used."""
+    traced, scanned = [], loop.scanned
+
+    def spied(step):
+        block = scanned(step)
+        return lambda key, state, batches: (traced.append(len(batches.labels)), block(key, state, batches))[1]
+
+    monkeypatch.setattr(loop, "scanned", spied)
     for folder, block in (("single", 1), ("blocks", 2), ("large", 100)):
         code, out, err = train_tiny("--out", folder, "--block", block)
         assert (code, err) == (0, "")
+        assert traced == ([2] if folder == "blocks" else [])
+        traced.clear()
     single, blocks, large = (
         [json.loads(line) for line in (tmp_path / folder / "metrics.jsonl").read_text().splitlines()]
         for folder in ("single", "blocks", "large")

@@ -124,12 +124,13 @@ def _pooled_fwd(x, four, size):
     ).reshape(size * size * inputs, a * b * n)  # fmt: skip
     y = (four @ patches).reshape(4, -1)
     largest = jnp.maximum(jnp.maximum(y[0], y[1]), jnp.maximum(y[2], y[3]))
-    return largest.reshape(-1, a, b, n), (x.shape, four, patches, y)
+    return largest.reshape(-1, a, b, n), (four, patches, y)
 
 
 def _pooled_bwd(size, residuals, g):
-    (h, w, inputs, n), four, patches, y = residuals
-    a, b = g.shape[1:3]
+    four, patches, y = residuals
+    _, a, b, n = g.shape
+    inputs, h, w = len(patches) // size**2, 2 * a + size - 2, 2 * b + size - 2
     # The shares of the maximum of maxima, by the rule of `jnp.maximum`: halves where two are equal.
     y = y.reshape(2, 2, -1)
     pairs = jnp.maximum(y[:, 0], y[:, 1])
@@ -158,5 +159,9 @@ def _computed(x: jax.Array, any_value: jax.Array) -> jax.Array:
     Its CPU backend drops `optimization_barrier` before it fuses; a branch that it cannot foresee it leaves alone. Both
     branches give x.
     """
+
+    def behind_a_branch(x, y):
+        return jax.lax.cond(y < jnp.inf, lambda x: x, lambda x: jnp.where(jnp.isnan(x), jnp.nan, x), x)
+
     first = any_value[(0,) * any_value.ndim]
-    return jax.lax.cond(first < jnp.inf, lambda x: x, lambda x: jnp.where(jnp.isnan(x), jnp.nan, x), x)
+    return jax.lax.platform_dependent(x, first, cpu=behind_a_branch, default=lambda x, _: x)

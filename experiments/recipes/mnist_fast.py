@@ -3,11 +3,11 @@
 Source      as recipe mnist: R3GAN's loss and penalties (Huang et al., arXiv 2501.05441), networks of our own.
 Command     python -m experiments.train --recipe mnist_fast --backend cpu --data-dir DIR
 Hardware    2 cores of an AMD EPYC (AVX-512)
-Time        218 s for 4 epochs (3,748 steps), 1,099 images/s, as 2 CPU devices; 224 s from process start to end without
-            a compilation cache
+Time        224 and 244 s in two runs, from process start to the end of 4 epochs (3,748 steps), as 2 CPU devices and
+            without a compilation cache
 Result      seed 0 (one seed so far), 10,000 balanced samples against 10,000 test images, by
             `benchmarks.time_to_quality`: accuracy 98.31 % (real training images 99.44), Frechet 0.39 (0.22); 98 % and
-            0.37 after 170 s
+            0.37 after 170 and 186 s
 
 Deviations from recipe mnist, each for time to quality:
 1. Networks of three quarters of the width: 0.6 of the multiplications.
