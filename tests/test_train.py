@@ -267,7 +267,10 @@ def test_dry_run_prints_everything_and_writes_nothing(command, tmp_path):
         (["--recipe", "digits", "--set", "generator.width_7=7"], "generator.width_7 is 7: it must be even"),
         (["--set", "family=resnet"], "unknown network family 'resnet': known are " + ", ".join(models.FAMILIES)),
         (["--set", "recipe=x"], "a recipe is chosen by --recipe"),
-        (["--set", "split=valid"], "split is valid: it must be one of train, test, all"),
+        (
+            ["--set", "split=valid"],
+            "split is valid: it must be train, test or all, or some rows of one, as train[10000:]",
+        ),
         (["--set", "learning_rate=inf"], "learning_rate is inf"),
         (["--seed", str(2**32)], "seed is 4294967296"),
         (
