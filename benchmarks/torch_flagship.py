@@ -136,6 +136,13 @@ class Training:
         (gradient,) = pullback(torch.ones_like(scores))
         return scores, gradient.float().square().flatten(1).sum(1)
 
+    def _mismatched(self, real, fake, labels):
+        if not self.config.mismatch_fraction:
+            return fake
+        other = labels.roll(1) != labels
+        other &= torch.arange(len(labels), device=labels.device) % round(1 / self.config.mismatch_fraction) == 0
+        return torch.where(other[:, None, None, None], real.roll(1, 0), fake)
+
     def step(self, real, labels, z, gamma):
         """Real images [N, 1, 28, 28], labels [N], latents [N, L], the penalties' weight -> G's and D's loss, R1, R2."""
         group = round(1 / self.config.penalty_fraction)  # of so many pairs the first has penalties
@@ -148,7 +155,7 @@ class Training:
 
         with self.low():
             fake = self._generate(z, labels)
-            fixed = fake.detach().float()
+            fixed = self._mismatched(real, fake.detach().float(), labels)
             head, tail = slice(0, 1), slice(1, None)
             scores, penalties = self._penalised(
                 both(part(real, head), part(fixed, head)), both(part(labels, head), part(labels, head))

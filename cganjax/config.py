@@ -58,6 +58,8 @@ class RelativisticGAN(GANConfig):
     gamma_end: float  # ... to this
     gamma_until: float  # ... at this share of the run
     penalty_fraction: float  # share of each batch on which R1 and R2 are taken: one over a divisor of it
+    mismatch_fraction: float = 0.0  # share of D's generated images that give way to real ones of another class: 0, or
+    # one over a divisor of the batch
     ema_decay: float  # of the generator's moving average, per step; it starts faster
     precision: str = "float32"  # of the networks' products and activations, or "bfloat16"; parameters stay float32
 
@@ -128,7 +130,7 @@ _RULES = {
     "split": (lambda v: SPLIT.fullmatch(v) is not None, SPLITS),
     **dict.fromkeys(("learning_rate",), _ABOVE_0),
     **dict.fromkeys(("gamma_start", "gamma_end", "weight_decay", "learning_rate_floor", "shift", "rotation"), _FROM_0),
-    **dict.fromkeys(("decay_from", "noise", "adversary_epsilon"), _SHARE),
+    **dict.fromkeys(("decay_from", "mismatch_fraction", "noise", "adversary_epsilon"), _SHARE),
     **dict.fromkeys(("gamma_until", "penalty_fraction", "plateau_factor"), _SOME_SHARE),
     **dict.fromkeys(("beta1", "beta2", "ema_decay", "momentum"), _BELOW_1),
     **dict.fromkeys(("steps", "batch_size", "gen_steps", "epoch_steps", "adversary_steps", "log_every", "sample_every",

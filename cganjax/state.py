@@ -49,7 +49,7 @@ class GANInfo(NamedTuple):
 
 
 class PenalisedGANInfo(NamedTuple):
-    """`GANInfo`, and the penalties; `loss_discriminator` is without them."""
+    """`GANInfo`, and the penalties; `loss_discriminator` is without them, and mismatched pairs count as generated."""
 
     loss_generator: jax.Array
     loss_discriminator: jax.Array

@@ -71,7 +71,8 @@ def test_in_pytorch_the_flagship_computes_the_same(monkeypatch):
     from benchmarks import torch_flagship
 
     # Widths of which no two are alike: an order that is wrong shows. Steps so large that a wrong gradient shows too.
-    changes = """batch_size=4 learning_rate=5e-3 generator.width_7=8 generator.width_14=12 generator.hidden=20
+    changes = """batch_size=4 learning_rate=5e-3 mismatch_fraction=0.5
+        generator.width_7=8 generator.width_14=12 generator.hidden=20
         discriminator.width_7=8 discriminator.width_14=4 discriminator.hidden=12""".split()
     at = training_step.problem(cfg.override(recipes.load("mnist"), changes))
     step = jax.jit(at.trainer.step)

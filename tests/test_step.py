@@ -54,11 +54,11 @@ def test_ema_of_the_first_steps_by_hand(tiny, digits):
     assert np.abs(w[2] - after_2).max() > 1e-5
 
 
-@pytest.mark.parametrize("fraction", [1.0, 0.25])
-def test_one_step_matches_a_plain_re_derivation(tiny, digits, fraction):
-    """Adam on gradients of the losses as the paper writes them: no shared forward pass, an image at a time."""
+@pytest.mark.parametrize(("fraction", "mismatch"), [(1.0, 0.5), (0.25, 0.0)])
+def test_one_step_matches_a_plain_re_derivation(tiny, digits, fraction, mismatch):
+    """Adam on gradients of the losses as the papers write them: no shared forward pass, an image at a time."""
     config, networks = tiny
-    config = cfg.override(config, [f"penalty_fraction={fraction}"])
+    config = cfg.override(config, [f"penalty_fraction={fraction}", f"mismatch_fraction={mismatch}"])
     trainer, batch = steps.build(config, networks), some_batch(digits)
     state = trainer.init(KEY)
     after, info = jax.jit(trainer.step)(KEY, state, batch)
@@ -72,6 +72,12 @@ def test_one_step_matches_a_plain_re_derivation(tiny, digits, fraction):
         return networks.discriminator.apply(Weights(params, {}), *inputs)
 
     fake = networks.generator.apply(state.generator, z, y)
+    negative = list(fake)
+    for i in range(0, 8, 2) if mismatch else ():
+        if y[i - 1] != y[i]:
+            negative[i] = x[i - 1]
+    negative = jnp.stack(negative)
+    assert not mismatch or 0 < sum(bool((negative[i] == x[i - 1]).all()) for i in range(0, 8, 2)) <= 4
 
     def score_one(p, image, label):
         return d(p, image[None], label[None])[0]
@@ -83,8 +89,8 @@ def test_one_step_matches_a_plain_re_derivation(tiny, digits, fraction):
         return sum(jnp.sum(g**2) for g in gradients) / many
 
     def d_loss(p):
-        pairing = jnp.mean(-jnp.log(jax.nn.sigmoid(d(p, x, y) - d(p, fake, y))))
-        return pairing + config.gamma_start / 2 * (penalty(p, x) + penalty(p, fake))
+        pairing = jnp.mean(-jnp.log(jax.nn.sigmoid(d(p, x, y) - d(p, negative, y))))
+        return pairing + config.gamma_start / 2 * (penalty(p, x) + penalty(p, negative))
 
     adam = optax.adam(config.learning_rate, b1=config.beta1, b2=config.beta2)
     gradient = jax.grad(d_loss)(d_params)
@@ -109,7 +115,7 @@ def test_one_step_matches_a_plain_re_derivation(tiny, digits, fraction):
         )
         assert differs.mean() < 0.01  # Adam's first step is a sign: that of a gradient near zero may differ
     assert_allclose(info.r1, penalty(d_params, x), rtol=1e-4)
-    assert_allclose(info.r2, penalty(d_params, fake), rtol=1e-4)
+    assert_allclose(info.r2, penalty(d_params, negative), rtol=1e-4)
     assert_allclose(info.loss_generator, g_loss(g_params), rtol=1e-5)
     assert_allclose(info.score_real, d(d_params, x, y).mean(), rtol=1e-4, atol=1e-5)
 
@@ -147,7 +153,7 @@ def three_steps(tiny, digits):
 @pytest.mark.parametrize(
     "setting",
     ["learning_rate=1e-3", "beta1=0.5", "beta2=0.5", "gamma_start=5", "penalty_fraction=0.25", "ema_decay=0.05",
-     "decay_from=0", "gamma_until=0.1", "gamma_end=3", "steps=4"],
+     "decay_from=0", "gamma_until=0.1", "gamma_end=3", "steps=4", "mismatch_fraction=0.125"],
 )  # fmt: skip
 def test_every_setting_of_the_step_changes_its_outcome(tiny, three_steps, setting):
     config, _ = tiny
@@ -177,11 +183,23 @@ def test_info_names_are_the_metric_names():
     assert PenalisedGANInfo._fields == ("loss_generator", "loss_discriminator", "score_real", "score_fake", "r1", "r2")
 
 
+@pytest.mark.parametrize("share", ["penalty_fraction", "mismatch_fraction"])
 @pytest.mark.parametrize(("fraction", "fits"), [(0.75, "1"), (0.4, "0.5"), (0.3, "0.5"), (1e-9, "0.125")])
-def test_a_share_of_penalties_that_cannot_be_taken_is_refused(tiny, fraction, fits):
+def test_a_share_of_the_batch_that_cannot_be_taken_is_refused(tiny, share, fraction, fits):
     config, networks = tiny
-    with pytest.raises(UserError, match=f"penalty_fraction is {fraction}: .* as {fits}$"):
-        steps.build(cfg.override(config, [f"penalty_fraction={fraction}"]), networks)
+    with pytest.raises(UserError, match=f"{share} is {fraction}: .* as {fits}$"):
+        steps.build(cfg.override(config, [f"{share}={fraction}"]), networks)
+
+
+def test_mismatched_pairs_are_real_images_of_another_class():
+    """A neighbour of the same class leaves the generated image in its place, and every second place keeps it anyway."""
+    images = jnp.arange(12, dtype=jnp.float32).reshape(6, 1, 1, 2)
+    labels = jnp.array([3, 3, 3, 5, 5, 3])  # the neighbours of 0, 2 and 4 are 5, 1 and 3
+    negative = relativistic.mismatched(images, -1 - images, labels, 2)
+    assert negative[:, 0, 0, 0].tolist() == [-1, -3, -5, -7, -9, -11]
+    labels = jnp.array([3, 3, 1, 5, 2, 0])
+    negative = relativistic.mismatched(images, -1 - images, labels, 2)
+    assert negative[:, 0, 0, 0].tolist() == [10, -3, 2, -7, 6, -11]
 
 
 def test_bfloat16_products_keep_a_state_of_float32(tiny, digits):

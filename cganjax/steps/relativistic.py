@@ -30,6 +30,37 @@ def learning_rate_schedule(config: RelativisticGAN) -> optax.Schedule:
     return optax.linear_schedule(config.learning_rate, 0.0, max(config.steps - begin, 1), begin)
 
 
+def _every(config: RelativisticGAN, field: str) -> int:
+    """A share of the batch as every so many images."""
+    share, size = getattr(config, field), config.batch_size
+    every = round(1 / share)
+    if size % every or abs(share * every - 1) > 0.01:
+        fits = next(k for k in range(min(every, size), 0, -1) if size % k == 0)
+        raise UserError(f"{field} is {share}: with a batch_size of {size} give one over a divisor of it, as "
+                        f"{1 / fits:.3g}")  # fmt: skip
+    return every
+
+
+def mismatched(real: jax.Array, fake: jax.Array, labels: jax.Array, every: int) -> jax.Array:
+    """What D is to take for generated: of every `every` images of `fake` the first gives way to a real one.
+
+    That one is its neighbour in the batch, and of another class than the label beside it; where the neighbour is of the
+    same class the generated image stays. So D learns, from data, that the right image under the wrong label is wrong,
+    which else it has to find out from G's mistakes.
+
+    It costs no product. With a share s of mismatched pairs, whose density is q(x, y), D's two sides are alike where
+    p = (1 - s) p_G + s q: an image is drawn less often for a label only in so far as other labels have it too.
+
+    Args:
+      real: float [N, H, W, C], of `labels`. fake: the same, generated for `labels`. labels: int [N].
+
+    References:
+      Reed et al., "Generative adversarial text to image synthesis" (arXiv 1605.05396), section 4.2 and algorithm 1.
+    """
+    other = (jnp.arange(len(labels)) % every == 0) & (jnp.roll(labels, 1) != labels)
+    return jnp.where(other[:, None, None, None], jnp.roll(real, 1, axis=0), fake)
+
+
 def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
     """Relativistic pairing with R1 and R2 penalties, and a moving average of G.
 
@@ -60,11 +91,9 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
 
     optimizer = optax.adam(learning_rate_schedule(config), b1=config.beta1, b2=config.beta2)
     gamma = gamma_schedule(config)
-    group = round(1 / config.penalty_fraction)  # of so many pairs the first has penalties
-    if config.batch_size % group or abs(config.penalty_fraction * group - 1) > 0.01:
-        fits = next(k for k in range(min(group, config.batch_size), 0, -1) if config.batch_size % k == 0)
-        raise UserError(f"penalty_fraction is {config.penalty_fraction}: with a batch_size of {config.batch_size} give "
-                        f"one over a divisor of it, as {1 / fits:.3g}")  # fmt: skip
+    group = _every(config, "penalty_fraction")  # of so many pairs the first has penalties
+
+    mismatch = _every(config, "mismatch_fraction") if config.mismatch_fraction else None
 
     def init(key: jax.Array) -> GANState:
         return first_state(networks, optimizer, key, ema=True)
@@ -104,8 +133,9 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
         z = jax.random.normal(key_z, (len(labels), networks.latent_size), jnp.float32)
         fake, pullback = jax.vjp(lambda p: generate(p, z, labels), state.generator.params)
 
+        negative = mismatched(real, fake, labels, mismatch) if mismatch else fake
         d_gradient, (d_loss, means, r1, r2) = discriminator_gradient(
-            state.discriminator.params, real, fake, labels, gamma(state.step)
+            state.discriminator.params, real, negative, labels, gamma(state.step)
         )
         d_params, d_opt = update(optimizer, d_gradient, state.discriminator_optimizer, state.discriminator.params)
 
