@@ -60,6 +60,7 @@ class RelativisticGAN(GANConfig):
     penalty_fraction: float  # share of each batch on which R1 and R2 are taken: one over a divisor of it
     mismatch_fraction: float = 0.0  # share of D's generated images that give way to real ones of another class: 0, or
     # one over a divisor of the batch
+    latent_std: float = 1.0  # of z in training, where samples have 1: below 1 they spread further than G has learnt
     ema_decay: float  # of the generator's moving average, per step; it starts faster
     precision: str = "float32"  # of the networks' products and activations, or "bfloat16"; parameters stay float32
 
@@ -128,7 +129,7 @@ _COUNT = (lambda v: v >= 1, "at least 1")
 _RULES = {
     "seed": (lambda v: 0 <= v < 2**32, "within 0 and 2^32 - 1"),
     "split": (lambda v: SPLIT.fullmatch(v) is not None, SPLITS),
-    **dict.fromkeys(("learning_rate",), _ABOVE_0),
+    **dict.fromkeys(("learning_rate", "latent_std"), _ABOVE_0),
     **dict.fromkeys(("gamma_start", "gamma_end", "weight_decay", "learning_rate_floor", "shift", "rotation"), _FROM_0),
     **dict.fromkeys(("decay_from", "mismatch_fraction", "noise", "adversary_epsilon"), _SHARE),
     **dict.fromkeys(("gamma_until", "penalty_fraction", "plateau_factor"), _SOME_SHARE),

@@ -1,5 +1,6 @@
 """The training command: what a run folder holds, that a resumed run equals an unbroken one, and each refusal."""
 
+import gc
 import json
 import os
 import signal
@@ -21,8 +22,17 @@ from cganjax.steps import relativistic
 from experiments import recipes, ship, train
 
 ROOT = Path(__file__).resolve().parents[1]
-# TensorStore's reads under way report to a closed event loop after a failed restore.
-late_reads = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture
+def late_reads(request):
+    """A failed restore leaves reads under way that report to a closed event loop, and coroutines that nobody awaits.
+
+    They are let go here: as garbage of a later test they would be taken for its errors.
+    """
+    request.node.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
+    yield
+    gc.collect()
 
 
 def state_of(folder, tiny, at=None):
@@ -97,7 +107,7 @@ def test_another_seed_is_another_run(train_tiny, tiny):
     }
 
 
-@late_reads
+@pytest.mark.usefixtures("late_reads")
 def test_a_run_can_be_sampled_scored_and_shipped(train_tiny, command, tmp_path):
     assert train_tiny("--out", "run")[0] == 0
     generator = cganjax.load("run")
@@ -171,7 +181,7 @@ def test_previews_have_a_row_a_class_of_the_same_latents(tiny):
     assert (z == z[:1]).all() and not np.array_equal(z[0, 0], z[0, 1])
 
 
-@late_reads
+@pytest.mark.usefixtures("late_reads")
 def test_a_damaged_newest_checkpoint_is_named(train_tiny, tmp_path):
     assert train_tiny("--out", "run", "--stop-after", "3")[0] == 0
     (tmp_path / "run/checkpoints/3/default/manifest.ocdbt").write_bytes(b"x")

@@ -31,7 +31,7 @@ def learning_rate_schedule(config: RelativisticGAN) -> optax.Schedule:
 
 
 def _every(config: RelativisticGAN, field: str) -> int:
-    """A share of the batch as every so many images."""
+    """A share of the batch as every so many images. Raises UserError for one that a batch does not have."""
     share, size = getattr(config, field), config.batch_size
     every = round(1 / share)
     if size % every or abs(share * every - 1) > 0.01:
@@ -49,10 +49,17 @@ def mismatched(real: jax.Array, fake: jax.Array, labels: jax.Array, every: int) 
     which else it has to find out from G's mistakes.
 
     It costs no product. With a share s of mismatched pairs, whose density is q(x, y), D's two sides are alike where
-    p = (1 - s) p_G + s q: an image is drawn less often for a label only in so far as other labels have it too.
+    p = (1 - s) p_G + s q: in theory an image is drawn less often for a label only in so far as other labels have it
+    too. In practice a large share also narrows what G draws within a class.
 
     Args:
-      real: float [N, H, W, C], of `labels`. fake: the same, generated for `labels`. labels: int [N].
+      real: float [N, H, W, C] in [-1, 1], of `labels`.
+      fake: float [N, H, W, C] in [-1, 1], generated for `labels`.
+      labels: int [N].
+      every: images of a batch to one that may give way, at least 1.
+
+    Returns:
+      float [N, H, W, C] in [-1, 1], to be judged by D under `labels`.
 
     References:
       Reed et al., "Generative adversarial text to image synthesis" (arXiv 1605.05396), section 4.2 and algorithm 1.
@@ -92,7 +99,6 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
     optimizer = optax.adam(learning_rate_schedule(config), b1=config.beta1, b2=config.beta2)
     gamma = gamma_schedule(config)
     group = _every(config, "penalty_fraction")  # of so many pairs the first has penalties
-
     mismatch = _every(config, "mismatch_fraction") if config.mismatch_fraction else None
 
     def init(key: jax.Array) -> GANState:
@@ -130,7 +136,7 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
     def step(key: jax.Array, state: GANState, batch: Batch) -> tuple[GANState, PenalisedGANInfo]:
         real, labels = pixels.rest_to_signed(batch.images), batch.labels
         key_z = jax.random.fold_in(rng.stream(key, "z"), state.step)
-        z = jax.random.normal(key_z, (len(labels), networks.latent_size), jnp.float32)
+        z = config.latent_std * jax.random.normal(key_z, (len(labels), networks.latent_size), jnp.float32)
         fake, pullback = jax.vjp(lambda p: generate(p, z, labels), state.generator.params)
 
         negative = mismatched(real, fake, labels, mismatch) if mismatch else fake
