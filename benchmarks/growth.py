@@ -5,8 +5,8 @@
 
 Of each series a straight line time = a + b n is fitted to the medians (least squares of the deviations as shares); its
 row is b, and says a, R^2 and the point furthest from the line. Sizes of a series are run in turn. Arithmetic is counted
-by hand and held against XLA's own count, of the forward passes to 2 %; both leave out products with the zeros around a
-grid. The rate is a share of a float32 product of 2048x2048 matrices, measured in the same turns.
+by hand and held against XLA's own count to 2 %; both leave out products with the zeros around a grid. The rate is a
+share of a float32 product of 2048x2048 matrices, measured in the same turns.
 
 Where a line is not straight, and why:
 - Drawing 2 to 32 images on a CPU costs the same: they are padded to 32, so that image i is the same to the bit whatever
@@ -72,6 +72,12 @@ def forward_flops(settings: config.RelativisticGAN, side: int = 28) -> tuple[int
         + dense(d["hidden"], 2)  # the score, and the projection on the label
     )
     return generator, discriminator
+
+
+def step_flops(settings: config.RelativisticGAN, side: int = 28) -> float:
+    """Those of one update: G's forward pass and both gradients, D's passes as `training_step.flops` has them."""
+    g, d = forward_flops(settings, side)
+    return settings.batch_size * (3 * g + (2 * (3 + settings.penalty_fraction) + 3) * d)
 
 
 def counted(function: Callable, *arguments: Any) -> float:
@@ -165,7 +171,8 @@ def of_step(settings, networks, repeats) -> Iterator[timing.Row]:
     """Of the flagship's training step by its batch."""
     calls, flops = {}, {}
     for n in TRAINED:
-        calls[n], flops[n] = training(dataclasses.replace(settings, batch_size=n), networks)
+        of_n = dataclasses.replace(settings, batch_size=n)
+        calls[n], flops[n] = training(of_n, networks), step_flops(of_n)
     yield from series("a training step, by real images", calls, flops, repeats, "image")
 
 
@@ -184,7 +191,8 @@ def of_grid(settings, networks, repeats) -> Iterator[timing.Row]:
         weights = there.generator.init(key)
         generators[side] = lambda a=(weights, z, labels), apply=apply: jax.block_until_ready(apply(*a))
         of_g[side] = BATCH * forward_flops(settings, side)[0]
-        trainings[side], of_training[side] = training(dataclasses.replace(settings, batch_size=BATCH), there)
+        of_batch = dataclasses.replace(settings, batch_size=BATCH)
+        trainings[side], of_training[side] = training(of_batch, there), step_flops(of_batch, side)
     for what, calls, flops in (("G", generators, of_g), ("a training step", trainings, of_training)):
         seconds, matmul = timed(calls, repeats)
         medians = {side: np.median(seconds[side]) for side in GRIDS}
@@ -203,7 +211,8 @@ def of_classes(settings, networks, repeats) -> Iterator[timing.Row]:
         weights = there.generator.init(jax.random.key(k))
         generator = sampling.Generator(weights, k, there.image_shape, {}, there.generator.apply, there.latent_size)
         drawings[k], of_g[k] = drawing(generator, BATCH), BATCH * forward_flops(settings)[0]
-        trainings[k], of_training[k] = training(dataclasses.replace(settings, batch_size=BATCH), there)
+        of_batch = dataclasses.replace(settings, batch_size=BATCH)
+        trainings[k], of_training[k] = training(of_batch, there), step_flops(of_batch)
     yield from series(f"drawing {BATCH} images, by classes", drawings, of_g, repeats, "class")
     yield from series(f"a training step of {BATCH} images, by classes", trainings, of_training, repeats, "class")
 
@@ -214,8 +223,8 @@ def drawing(generator: sampling.Generator, n: int) -> Callable[[], Any]:
     return lambda: jax.block_until_ready(sampling.sample_from(generator, key, labels))
 
 
-def training(settings: config.RelativisticGAN, networks: models.Networks) -> tuple[Callable[[], Any], float]:
-    """A call that makes one update on made-up images, and XLA's count of its operations."""
+def training(settings: config.RelativisticGAN, networks: models.Networks) -> Callable[[], Any]:
+    """A call that makes one update on made-up images."""
     trainer, key = steps.build(settings, networks), rng.root(0)
     numbers, n = np.random.default_rng(0), settings.batch_size
     batch = Batch(
@@ -223,13 +232,12 @@ def training(settings: config.RelativisticGAN, networks: models.Networks) -> tup
         jnp.asarray(numbers.integers(0, networks.num_classes, n, np.int32)),
     )
     states, step = [trainer.init(key)], jax.jit(trainer.step, donate_argnums=1)
-    flops = counted(trainer.step, key, states[0], batch)
 
     def call():
         states[0], info = step(key, states[0], batch)  # the step takes over the state's memory
         jax.block_until_ready((states[0], info))
 
-    return call, flops
+    return call
 
 
 def timed(calls: Mapping[int, Callable[[], Any]], repeats: int) -> tuple[dict[int, list[float]], float]:

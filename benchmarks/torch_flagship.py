@@ -109,7 +109,7 @@ def discriminator(params) -> Discriminator:
 
 
 class Training:
-    """The step of `cganjax.steps.relativistic` with its state; `step(real, labels, z)` is one update of both."""
+    """The step of `cganjax.steps.relativistic` with its state; `step(real, labels, z, gamma)` is one update of both."""
 
     def __init__(self, config, g: Generator, d: Discriminator, *, device="cpu", compiled=False, bfloat16=False,
                  channels_last=False):  # fmt: skip
@@ -139,8 +139,9 @@ class Training:
     def _mismatched(self, real, fake, labels):
         if not self.config.mismatch_fraction:
             return fake
-        other = labels.roll(1) != labels
-        other &= torch.arange(len(labels), device=labels.device) % round(1 / self.config.mismatch_fraction) == 0
+        place, group = torch.arange(len(labels), device=labels.device), round(1 / self.config.penalty_fraction)
+        chosen = (place // group + place % group) % round(1 / self.config.mismatch_fraction) == 0
+        other = chosen & (labels.roll(1) != labels)
         return torch.where(other[:, None, None, None], real.roll(1, 0), fake)
 
     def step(self, real, labels, z, gamma):

@@ -8,8 +8,7 @@ is taken: real images against generated ones of the same labels, relativistic pa
 networks, the average of G. Ours shares the batch among CPU devices, as `experiments.train` does. PyTorch runs eagerly,
 eagerly with channels last, and by `torch.compile`, with fused Adam; the penalties are differentiated twice there (in
 the compiled program by `torch.func.vjp` inside of it: a double backward through a compiled one is refused). Ours takes
-them by one directional derivative (`cganjax.losses`). `penalty_fraction` is that of the recipe, R1 and R2 on whole
-batches as R3GAN takes them, and 0.5.
+them by one directional derivative (`cganjax.losses`). `penalty_fraction` is the recipe's, 1 as in R3GAN, and then 0.5.
 """
 
 import sys

@@ -58,9 +58,10 @@ class RelativisticGAN(GANConfig):
     gamma_end: float  # ... to this
     gamma_until: float  # ... at this share of the run
     penalty_fraction: float  # share of each batch on which R1 and R2 are taken: one over a divisor of it
-    mismatch_fraction: float = 0.0  # share of D's generated images that give way to real ones of another class: 0, or
-    # one over a divisor of the batch
-    latent_std: float = 1.0  # of z in training, where samples have 1: below 1 they spread further than G has learnt
+    mismatch_fraction: float = 0.0  # at most this share of D's generated images give way to real ones of another class:
+    # 0, or one over a divisor of the batch
+    latent_std: float = 1.0  # standard deviation of z in training; samples are drawn with 1, so that below 1 they reach
+    # further out than those that G was trained on
     ema_decay: float  # of the generator's moving average, per step; it starts faster
     precision: str = "float32"  # of the networks' products and activations, or "bfloat16"; parameters stay float32
 
@@ -131,7 +132,8 @@ _RULES = {
     "split": (lambda v: SPLIT.fullmatch(v) is not None, SPLITS),
     **dict.fromkeys(("learning_rate", "latent_std"), _ABOVE_0),
     **dict.fromkeys(("gamma_start", "gamma_end", "weight_decay", "learning_rate_floor", "shift", "rotation"), _FROM_0),
-    **dict.fromkeys(("decay_from", "mismatch_fraction", "noise", "adversary_epsilon"), _SHARE),
+    **dict.fromkeys(("decay_from", "noise", "adversary_epsilon"), _SHARE),
+    "mismatch_fraction": (lambda v: 0 <= v <= 0.5, "within 0 and 0.5"),
     **dict.fromkeys(("gamma_until", "penalty_fraction", "plateau_factor"), _SOME_SHARE),
     **dict.fromkeys(("beta1", "beta2", "ema_decay", "momentum"), _BELOW_1),
     **dict.fromkeys(("steps", "batch_size", "gen_steps", "epoch_steps", "adversary_steps", "log_every", "sample_every",

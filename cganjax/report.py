@@ -94,9 +94,12 @@ def save_curves(path: Path, rows: Sequence[Mapping[str, Any]], title: str) -> No
 
 def save_lines(
     path: Path, x_values: Sequence[float], lines: Sequence[tuple[str, Sequence[float], Mapping[str, Any]]],
-    *, x: str, y: str, title: str,
+    *, x: str, y: str, title: str, names: Sequence[str] = (),
 ) -> None:  # fmt: skip
-    """Draw lines (label, values [E], Matplotlib's settings) against common x values; `x` and `y` name the axes."""
+    """Draw lines (label, values [E], Matplotlib's settings) against common x values; `x` and `y` name the axes.
+
+    `names`, where given, stand beside the points of each line.
+    """
     from matplotlib.figure import Figure
 
     few = len(lines := list(lines)) <= 7
@@ -104,6 +107,8 @@ def save_lines(
     axes = figure.subplots()
     for label, values, settings in lines:
         axes.plot(x_values, values, label=label, **{"marker": "o", "markersize": 3, "linewidth": 1} | settings)
+        for name, *point in zip(names, x_values, values, strict=bool(names)):
+            axes.annotate(name, point, xytext=(4, 4), textcoords="offset points", fontsize=8)
     axes.set(xlabel=x, ylabel=y, title=title)
     axes.grid(alpha=0.3)
     if few:

@@ -1,5 +1,6 @@
 """The run folder: what a training writes, when it may resume there, and what its manifest records."""
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import os
@@ -227,7 +228,9 @@ def _holds_a_run(folder: Path) -> bool:
 
 
 def _same(folder: Path, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Refuse to go on with a run of another config, naming what differs."""
+    """Refuse to go on with a run of another config, naming what differs; a field that it did not have yet is unset."""
+    with contextlib.suppress(TypeError, KeyError):  # then it has fields that are not ours: they are named below
+        there = cfg.to_json(cfg.from_json(there))
     for key in ("recipe", "seed", *wanted):
         if there.get(key) != wanted[key]:
             raise UserError(

@@ -74,11 +74,11 @@ class Generator(_Loaded):
     def between(self, z: jax.Array, weights: jax.Array) -> jax.Array:
         """Images between classes: latents float [N, L] and weights of the classes float [N, K] -> as a call.
 
-        The network is told the weighted mean of what it is told of each class; a row with a single 1 is that class. A
-        mixture is no class that it was trained on: what it draws need be no digit.
+        The network is told the weighted mean of what it is told of each class, weights of a row having the sum 1; a row
+        with a single 1 is that class. A mixture is no class that it was trained on: what it draws need be no digit.
 
         Raises:
-          ValueError: z or weights of another shape.
+          ValueError: z or weights of another shape, or a concrete row of weights with another sum.
           TypeError: an unconditional generator.
         """
         z, weights = self._check_latents(z), jnp.asarray(weights, jnp.float32)
@@ -86,6 +86,10 @@ class Generator(_Loaded):
             raise TypeError("an unconditional generator has nothing between classes: call it with z alone")
         if weights.shape != (len(z), self.num_classes):
             raise ValueError(f"weights have shape {weights.shape}: expected [{len(z)}, {self.num_classes}]")
+        if not isinstance(weights, jax.core.Tracer):
+            sums = np.asarray(weights).sum(axis=1)
+            if (wrong := np.flatnonzero(~(np.abs(sums - 1) < 1e-3))).size:
+                raise ValueError(f"weights of row {wrong[0]} have the sum {sums[wrong[0]]:g}: expected 1")
         return _generate_in_chunks(self, z, weights)
 
     def _check_latents(self, z: Any) -> jax.Array:

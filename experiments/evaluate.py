@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from cganjax import cli, data, files, report
+from cganjax.config import SPLIT
 from experiments import reference as reference_command
 
 
@@ -52,12 +53,7 @@ def main(argv=None) -> int:
     generators = {name: sampling.load(name) for name in dict.fromkeys(args.checkpoints)}
     extractor, judge = sampling.load_classifier(args.extractor), sampling.load_classifier(args.judge)
     for name, generator in generators.items():
-        if generator.image_shape != extractor.image_shape:
-            raise cli.UserError(f"{name} draws images of {generator.image_shape}, {args.extractor} takes "
-                                f"{extractor.image_shape}: give a checkpoint of such images")  # fmt: skip
-        if generator.num_classes not in (None, extractor.num_classes):
-            raise cli.UserError(f"{name} knows {generator.num_classes} classes, {args.extractor} "
-                                f"{extractor.num_classes}: give an --extractor of the same data")  # fmt: skip
+        check_comparable(name, generator, args.extractor, extractor)
     taken = [Path(name).name for name in generators]
     if len(set(taken)) < len(taken):
         raise cli.UserError(f"{' and '.join(generators)}: two have the same last name, and their pages would overwrite "
@@ -80,6 +76,10 @@ def main(argv=None) -> int:
           f"{time.perf_counter() - began:.1f} s")  # fmt: skip
     for network, role in ((extractor, "features"), (judge, "accuracy")):
         print(f"{role} by {network.card['name']}, SHA-256 {evaluation.named(network)['sha256']}")
+    for name, generator in generators.items():
+        if args.reference == "train" and _has_seen(generator.card["data"], reference.about):
+            print(f"{name} was trained on {generator.card['data']['split']}, which has images of the reference: "
+                  f"to choose by it, train on 'train[{reference.about['images']}:]'")  # fmt: skip
     for name, why in left_out.items():
         if args.reference == "train":
             why = "compares with training images, and they are the reference"
@@ -117,6 +117,22 @@ def main(argv=None) -> int:
         files.write_json(args.json, about | {"checkpoints": columns, "rows": rows})
         print(args.json)
     return cli.DONE
+
+
+def check_comparable(name: str, generator, extractor_name: str, extractor) -> None:
+    """Raise UserError where a generator's images are not such as the extractor takes, or of other classes."""
+    if generator.image_shape != extractor.image_shape:
+        raise cli.UserError(f"{name} draws images of {generator.image_shape}, {extractor_name} takes "
+                            f"{extractor.image_shape}: give a checkpoint of such images")  # fmt: skip
+    if generator.num_classes not in (None, extractor.num_classes):
+        raise cli.UserError(f"{name} knows {generator.num_classes} classes, {extractor_name} "
+                            f"{extractor.num_classes}: give an --extractor of the same data")  # fmt: skip
+
+
+def _has_seen(trained_on, about) -> bool:
+    """Whether a generator was trained on some of the first rows of train, which --reference train measures against."""
+    whole, start, _ = SPLIT.fullmatch(trained_on["split"]).groups()
+    return trained_on["name"] == about["name"] and whole != "test" and int(start or 0) < about["images"]
 
 
 def _metrics(args) -> tuple[str, ...]:

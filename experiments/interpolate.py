@@ -7,10 +7,11 @@ truncation.png        latents scaled towards 0, a row a truncation: more typical
 truncation.csv        accuracy, precision, recall, density, coverage, Frechet and pixel std of --samples images for each
                       truncation; truncation-curve.png draws precision against recall
 handwriting.csv       how far ink, slant and width of two classes go together over latents that they share, and over
-                      latents of their own
+                      latents of their own: correlations, mean and standard deviation over the pairs of classes
 
-Between latents the way is a great circle (White, arXiv 1609.04468): on a straight line latents would be shorter than
-any that were trained on. Figures are those of `cganjax.evaluate`, against the test images that are shipped.
+Between latents the way is a great circle (White, arXiv 1609.04468): half-way on a straight line latents would be
+shorter than nearly all that were trained on. Figures are those of `cganjax.evaluate`, against the shipped features of
+MNIST's test images.
 """
 
 import sys
@@ -19,12 +20,13 @@ from pathlib import Path
 import numpy as np
 
 from cganjax import cli, files
+from experiments.evaluate import check_comparable
 
 TRUNCATIONS = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 FIGURES = ("accuracy", "precision", "recall", "density", "coverage", "frechet", "pixel_std")
 STEPS = 12  # pictures on the way from one end to the other
 ROWS = 8  # latents of a sheet
-LATENTS = 1000  # of handwriting.csv
+LATENTS = 1000  # of handwriting.csv, each in every class
 
 
 def parser() -> cli.Parser:
@@ -52,35 +54,50 @@ def main(argv=None) -> int:
     if args.samples < 0 or 0 < args.samples < 1000:
         raise cli.UserError(f"--samples is {args.samples}: give at least 1000, or 0 to leave the figures out")
     cli.choose_backend(args.backend)
-    from cganjax import report, rng, sampling
+    from cganjax import evaluation, report, rng, sampling
 
     generator = sampling.load(args.checkpoint)
-    if generator.num_classes is None or generator.num_classes < 2:
-        raise cli.UserError(f"{args.checkpoint} takes no labels: give a conditional generator")
+    classes = generator.num_classes
+    if classes is None or classes < 2:
+        raise cli.UserError(
+            f"{args.checkpoint} has no classes to go between: give a conditional generator of two or more"
+        )
+    if args.samples:
+        check_comparable(
+            args.checkpoint, generator, evaluation.EXTRACTOR, sampling.load_classifier(evaluation.EXTRACTOR)
+        )
     folder = args.out or Path("runs") / f"latent-{generator.card['name']}"
     names = ["latents.png", "classes.png", "handwriting.png", "truncation.png"]
     names += ["handwriting.csv", "truncation.csv", "truncation-curve.png"] if args.samples else []
     paths = [files.new_file(folder / name, args.overwrite) for name in names]
     key = rng.root(args.seed)
 
+    def latents(name: str, n: int) -> np.ndarray:
+        return np.asarray(sampling.latents(rng.stream(key, name), n, generator.latent_size))
+
     sheets = {
-        "latents.png": (between_latents(key, generator), STEPS),
-        "classes.png": (between_classes(key, generator), STEPS),
-        "handwriting.png": (one_latent_each_row(key, generator), generator.num_classes),
+        "latents.png": (between_latents(generator, latents("ends", 2 * classes)), STEPS),
+        "classes.png": (between_classes(generator, latents("classes", 1)), STEPS),
+        "handwriting.png": (one_latent_each_row(generator, latents("handwriting", ROWS)), classes),
     }
     for name, (images, columns) in sheets.items():
         report.save_png(folder / name, report.grid(np.asarray(images), columns))
     sizes = sorted(args.truncations)
-    sheet = truncated(key, generator, sizes)
-    report.save_sheet(folder / "truncation.png", sheet, [[""] * sheet.shape[1]] * len(sizes), [f"{t:g}" for t in sizes])
+    sheet = truncated(generator, latents("truncation", STEPS), sizes)
+    report.save_sheet(folder / "truncation.png", sheet, [[""] * STEPS] * len(sizes), [f"{t:g}" for t in sizes])
     if args.samples:
-        handwriting(key, generator, folder / "handwriting.csv")
-        truncations(key, generator, sizes, args.samples, folder)
+        try:
+            handwriting(generator, latents("shared", LATENTS), latents("own", LATENTS * classes), folder)
+            truncations(generator, rng.stream(key, "figures"), sizes, args.samples, folder)
+        except ValueError as error:  # as of a generator whose images are all alike, or no numbers
+            raise cli.UserError(
+                f"{args.checkpoint} cannot be measured ({error}): --samples 0 draws the sheets alone"
+            ) from error
     print("\n".join(map(str, paths)))
     return cli.DONE
 
 
-# --- sheets: images in rows, float [rows * columns, H, W, C] ----------------------------------------------------------
+# --- sheets: a generator and latents [N, L] give images in rows -------------------------------------------------------
 
 
 def slerp(a, b, t: float):
@@ -93,76 +110,61 @@ def slerp(a, b, t: float):
     return direction * ((1 - t) * size_a + t * size_b)
 
 
-def between_latents(key, generator):
-    """A row a class, each from a latent of its own to another."""
-    from cganjax import rng, sampling
-
-    classes, size = generator.num_classes, generator.latent_size
-    ends = np.asarray(sampling.latents(rng.stream(key, "ends"), 2 * classes, size)).reshape(classes, 2, size)
-    z = np.concatenate([[slerp(a, b, t) for t in np.linspace(0, 1, STEPS)] for a, b in ends])
-    return generator(z, np.repeat(np.arange(classes), STEPS))
+def between_latents(generator, z):
+    """A row a class, each from a latent of its own to another, two of z [2 K, L]: [K * STEPS, H, W, C]."""
+    ways = [[slerp(a, b, t) for t in np.linspace(0, 1, STEPS)] for a, b in zip(z[::2], z[1::2], strict=True)]
+    return generator(np.concatenate(ways), np.repeat(np.arange(len(ways)), STEPS))
 
 
-def between_classes(key, generator):
-    """A row a class, each from it to the next, at one latent for all."""
-    from cganjax import rng, sampling
-
+def between_classes(generator, z):
+    """A row a class, each from it to the next, at the one latent z [1, L] for all: [K * STEPS, H, W, C]."""
     classes, t = generator.num_classes, np.linspace(0, 1, STEPS)[:, None]
     one = np.eye(classes)
     weights = np.concatenate([(1 - t) * one[k] + t * one[(k + 1) % classes] for k in range(classes)])
-    z = np.repeat(
-        np.asarray(sampling.latents(rng.stream(key, "classes"), 1, generator.latent_size)), len(weights), axis=0
-    )
-    return generator.between(z, weights)
+    return generator.between(np.repeat(z, len(weights), axis=0), weights)
 
 
-def one_latent_each_row(key, generator):
-    """A row a latent, in every class."""
-    from cganjax import rng, sampling
-
-    z = np.asarray(sampling.latents(rng.stream(key, "handwriting"), ROWS, generator.latent_size))
-    return generator(np.repeat(z, generator.num_classes, axis=0), np.tile(np.arange(generator.num_classes), ROWS))
+def one_latent_each_row(generator, z):
+    """A row a latent of z [N, L], in every class: [N * K, H, W, C]."""
+    classes = generator.num_classes
+    return generator(np.repeat(z, classes, axis=0), np.tile(np.arange(classes), len(z)))
 
 
-def truncated(key, generator, sizes):
-    """A row a truncation, the same latents of two classes in each: [rows, STEPS, H, W, C]."""
-    from cganjax import rng, sampling
-
-    labels = np.repeat([2 % generator.num_classes, 7 % generator.num_classes], STEPS // 2)
-    z = np.asarray(sampling.latents(rng.stream(key, "truncation"), len(labels), generator.latent_size))
+def truncated(generator, z, sizes):
+    """A row a truncation, in each the latents z [N, L], half of them in one class, half in another: [R, N, H, W, C]."""
+    two = (2, 7) if generator.num_classes > 7 else (0, generator.num_classes - 1)
+    labels = np.repeat(two, len(z) // 2)
     return np.stack([np.asarray(generator(z * np.float32(size), labels)) for size in sizes])
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------
 
 
-def handwriting(key, generator, path: Path) -> None:
-    """Correlations of style over latents that classes share, and over latents of each image's own."""
-    from cganjax import rng, sampling
+def handwriting(generator, one, own, folder: Path) -> None:
+    """Correlations of style over latents `one` [N, L] that all classes share, and `own` [N * K, L] of each image."""
     from cganjax.metrics import handwriting as metric
 
-    classes = generator.num_classes
-    labels = np.tile(np.arange(classes), LATENTS)
-    z = np.asarray(sampling.latents(rng.stream(key, "shared"), LATENTS, generator.latent_size))
-    own = np.asarray(sampling.latents(rng.stream(key, "own"), LATENTS * classes, generator.latent_size))
-    rows = []
-    for name, latents in (("one latent in all classes", np.repeat(z, classes, axis=0)), ("a latent each", own)):
-        styles = metric.style(np.asarray(generator(latents, labels))).reshape(LATENTS, classes, len(metric.STYLE))
-        found = metric.shared(styles)
-        rows.append((name, *found.values()))
-        print(f"{name}: correlation of two classes' " + ", ".join(f"{k} {v:.2f}" for k, v in found.items()), flush=True)
-    files.write_csv(path, ("latents", *metric.STYLE), rows)
+    n, classes = len(one), generator.num_classes
+    table = []
+    for name, z in (("one latent in all classes", np.repeat(one, classes, axis=0)), ("a latent each", own)):
+        styles = metric.style(np.asarray(generator(z, np.tile(np.arange(classes), n))))
+        pairs = metric.correlations(styles.reshape(n, classes, len(metric.STYLE)))
+        table.append((name, n, *(f(pairs[style]) for style in metric.STYLE for f in (np.mean, np.std))))
+        said = ", ".join(f"{style} {pairs[style].mean():.2f} +- {pairs[style].std():.2f}" for style in metric.STYLE)
+        print(f"{name}: correlation of two classes' {said}", flush=True)
+    header = [column for style in metric.STYLE for column in (style, f"{style}_std")]
+    files.write_csv(folder / "handwriting.csv", ("latents", "n", *header), table)
 
 
-def truncations(key, generator, sizes, samples: int, folder: Path) -> None:
+def truncations(generator, key, sizes, samples: int, folder: Path) -> None:
     """Figures of each truncation, as a table and as a curve of precision and recall."""
     import cganjax
-    from cganjax import report, rng, sampling
+    from cganjax import report, sampling
 
     labels = np.arange(samples) % generator.num_classes
     table = []
     for size in sizes:
-        images = sampling.sample_from(generator, rng.stream(key, "figures"), labels, truncation=size)
+        images = sampling.sample_from(generator, key, labels, truncation=size)
         found = cganjax.evaluate(np.asarray(images), labels, metrics=["accuracy", "diversity", "frechet", "prdc"])
         table.append((size, *(found[name] for name in FIGURES)))
         print(f"truncation {size:g}: " + ", ".join(f"{name} {found[name]:.3f}" for name in FIGURES), flush=True)
@@ -170,9 +172,9 @@ def truncations(key, generator, sizes, samples: int, folder: Path) -> None:
     precision, recall = (FIGURES.index(name) + 1 for name in ("precision", "recall"))
     report.save_lines(
         folder / "truncation-curve.png", [row[recall] for row in table],
-        [("truncation " + ", ".join(f"{size:g}" for size in sizes), [row[precision] for row in table], {})],
+        [("at each point its truncation", [row[precision] for row in table], {})],
         x="recall: share of real images near generated ones", y="precision: share of generated images near real ones",
-        title=f"{generator.card['name']}: quality against diversity",
+        title=f"{generator.card['name']}: quality against diversity", names=[f"{size:g}" for size in sizes],
     )  # fmt: skip
 
 

@@ -38,6 +38,8 @@ def test_set_reaches_plain_and_dotted_keys_with_their_types():
         ("batch_size=many", "expected a whole number"),
         ("batch_size", "key=value"),
         ("penalty_fraction=0", "above 0, at most 1"),
+        ("mismatch_fraction=1", "within 0 and 0.5"),
+        ("latent_std=0", "above 0 and finite"),
         ("steps=0", "steps is 0: it must be at least 1"),
         ("generator.hidden=-3", "generator.hidden is -3"),
         ("learning_rate=nan", "learning_rate is nan"),

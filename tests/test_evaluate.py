@@ -334,6 +334,24 @@ def test_evaluate_with_data_measures_its_own_rows(command, shelf):
     arguments = ("--n", 300, "--metrics", "prdc", "--reference", "train", "--out", "b")
     code, out, err = command(evaluate_command, *networks, *arguments)
     assert (code, err) == (0, "") and "digits train" in out, err
+    assert "was trained on" not in out  # of other data
+
+
+@pytest.mark.parametrize(
+    ("split", "seen"),
+    {
+        "train": True,
+        "train[10000:]": False,
+        "train[9999:]": True,
+        "train[:5000]": True,
+        "test": False,
+        "all": True,
+    }.items(),
+)
+def test_images_to_choose_by_are_not_those_of_the_training(split, seen):
+    about = {"name": "mnist", "split": "train", "images": 10000}
+    assert evaluate_command._has_seen({"name": "mnist", "split": split}, about) is seen
+    assert not evaluate_command._has_seen({"name": "kmnist", "split": split}, about)
 
 
 def test_reference_writes_beside_a_shipped_extractor_alone(command, shelf, tmp_path):

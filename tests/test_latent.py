@@ -4,6 +4,7 @@ import csv
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -35,6 +36,10 @@ def test_between_refuses_what_it_cannot_place():
         generator.between(z, [0, 1])
     with pytest.raises(ValueError, match=r"z has shape \(2, 3\)"):
         generator.between(z[:, :3], np.eye(10)[:2])
+    with pytest.raises(ValueError, match="weights of row 1 have the sum 0.5"):
+        generator.between(z, np.eye(10)[:2] * [[1.0], [0.5]])
+    with pytest.raises(ValueError, match="weights of row 0 have the sum nan"):
+        generator.between(z, np.full((2, 10), np.nan))
     with pytest.raises(TypeError, match="unconditional"):
         dataclasses.replace(generator, num_classes=None).between(z, np.eye(10)[:2])
 
@@ -69,14 +74,32 @@ def test_style_by_hand():
 def test_a_shared_hand_correlates_and_a_latent_each_does_not():
     random = np.random.default_rng(0)
     hand, own = random.normal(size=(500, 1, 3)), random.normal(size=(500, 4, 3))
-    together, apart = handwriting.shared(hand + own), handwriting.shared(own)
+    together, apart = handwriting.correlations(hand + own), handwriting.correlations(own)
     assert list(together) == list(handwriting.STYLE)
-    assert_allclose(list(together.values()), 0.5, atol=0.08)
-    assert_allclose(list(apart.values()), 0.0, atol=0.08)
+    assert {len(pairs) for pairs in together.values()} == {6}
+    assert_allclose([pairs.mean() for pairs in together.values()], 0.5, atol=0.08)
+    assert_allclose([pairs.mean() for pairs in apart.values()], 0.0, atol=0.08)
     with pytest.raises(ValueError, match="expected"):
-        handwriting.shared(own[:, 0])
-    with pytest.raises(ValueError, match="the same for all latents"):
-        handwriting.shared(np.zeros((5, 2, 3)))
+        handwriting.correlations(own[:, 0])
+    alike = np.repeat(random.uniform(size=(1, 28, 28, 1)), 200, axis=0)  # the moments differ by rounding
+    for collapsed in (handwriting.style(alike).reshape(100, 2, 3), np.full((5, 2, 3), np.nan)):
+        with pytest.raises(ValueError, match="the same for all latents"):
+            handwriting.correlations(collapsed)
+
+
+def test_what_the_sheets_hold_fixed():
+    """Ends of the ways, the one latent in all rows, the same latents under each truncation."""
+    generator = cganjax.load("mnist")
+    z, steps = np.asarray(jax.random.normal(KEY, (20, generator.latent_size))), interpolate.STEPS
+    ways = np.asarray(interpolate.between_latents(generator, z)).reshape(10, steps, 28, 28, 1)
+    assert_allclose(ways[:, [0, -1]].reshape(20, 28, 28, 1), generator(z, np.repeat(np.arange(10), 2)), atol=1e-5)
+    rows = np.asarray(interpolate.between_classes(generator, z[:1])).reshape(10, steps, 28, 28, 1)
+    assert_allclose(rows[:, -1], np.roll(rows[:, 0], -1, axis=0), atol=1e-5)  # a row ends where the next begins
+    one = np.asarray(interpolate.one_latent_each_row(generator, z[:2])).reshape(2, 10, 28, 28, 1)
+    assert_allclose(one[:, 3], generator(z[:2], [3, 3]), atol=1e-5)
+    assert_allclose(one[0], rows[:, 0], atol=1e-5)
+    sheet = interpolate.truncated(generator, z[:4], [0.5, 1.0])
+    assert_allclose(sheet, [generator(size * z[:4], [2, 2, 7, 7]) for size in (0.5, 1)], atol=1e-5)
 
 
 def test_interpolate_draws_and_measures(tmp_path, monkeypatch, capsys):
@@ -93,7 +116,7 @@ def test_interpolate_draws_and_measures(tmp_path, monkeypatch, capsys):
     assert float(rows[0]["recall"]) < float(rows[1]["recall"])  # less varied
     with (tmp_path / "latent/handwriting.csv").open() as file:
         shared, own = csv.DictReader(file)
-    assert float(shared["slant"]) > float(own["slant"])
+    assert float(shared["slant"]) > float(own["slant"]) and shared["n"] == "20"
 
 
 @pytest.mark.parametrize(
@@ -113,5 +136,20 @@ def test_interpolate_says_what_is_wrong(wrong, sentence, tmp_path):
 def test_interpolate_needs_classes(monkeypatch, tmp_path):
     unconditional = dataclasses.replace(cganjax.load("mnist"), num_classes=None)
     monkeypatch.setattr(sampling, "load", lambda name: unconditional)
-    with pytest.raises(UserError, match="mine takes no labels: give a conditional generator"):
+    with pytest.raises(UserError, match="mine has no classes to go between: give a conditional generator"):
         interpolate.main(["mine", "--backend", "cpu", "--out", str(tmp_path / "out")])
+
+
+def test_interpolate_refuses_to_measure_what_the_extractor_does_not_know(monkeypatch, tmp_path):
+    letters = dataclasses.replace(cganjax.load("mnist"), num_classes=26)
+    monkeypatch.setattr(sampling, "load", lambda name: letters)
+    with pytest.raises(UserError, match="letters knows 26 classes, digits-v1 10"):
+        interpolate.main(["letters", "--backend", "cpu", "--out", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
+
+
+def test_interpolate_says_when_images_cannot_be_measured(monkeypatch, tmp_path):
+    dead = dataclasses.replace(cganjax.load("mnist"), apply=lambda weights, z, labels: jnp.zeros((len(z), 28, 28, 1)))
+    monkeypatch.setattr(sampling, "load", lambda name: dead)
+    with pytest.raises(UserError, match="dead cannot be measured .*the same for all latents.*--samples 0 draws"):
+        interpolate.main(["dead", "--backend", "cpu", "--out", str(tmp_path / "out")])

@@ -19,20 +19,23 @@ from cganjax import checkpoint as ckpt
 from cganjax import config as cfg
 from cganjax import loop, models, rng, runs, steps
 from cganjax.steps import relativistic
+from cganjax.types import UserError
 from experiments import recipes, ship, train
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
-def late_reads(request):
-    """A failed restore leaves reads under way that report to a closed event loop, and coroutines that nobody awaits.
-
-    They are let go here: as garbage of a later test they would be taken for its errors.
-    """
-    request.node.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
+def collected():
+    """What a test leaves behind is let go with it: as garbage of a later one it would be taken for that one's error."""
     yield
     gc.collect()
+
+
+def late_reads(test):
+    """A failed restore leaves reads under way that report to a closed event loop, and coroutines that nobody awaits."""
+    ignored = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+    return ignored(pytest.mark.usefixtures("collected")(test))
 
 
 def state_of(folder, tiny, at=None):
@@ -107,7 +110,7 @@ def test_another_seed_is_another_run(train_tiny, tiny):
     }
 
 
-@pytest.mark.usefixtures("late_reads")
+@late_reads
 def test_a_run_can_be_sampled_scored_and_shipped(train_tiny, command, tmp_path):
     assert train_tiny("--out", "run")[0] == 0
     generator = cganjax.load("run")
@@ -181,7 +184,7 @@ def test_previews_have_a_row_a_class_of_the_same_latents(tiny):
     assert (z == z[:1]).all() and not np.array_equal(z[0, 0], z[0, 1])
 
 
-@pytest.mark.usefixtures("late_reads")
+@late_reads
 def test_a_damaged_newest_checkpoint_is_named(train_tiny, tmp_path):
     assert train_tiny("--out", "run", "--stop-after", "3")[0] == 0
     (tmp_path / "run/checkpoints/3/default/manifest.ocdbt").write_bytes(b"x")
@@ -339,6 +342,20 @@ def test_folders_of_others_are_left_alone(train_tiny, tmp_path):
     assert all(p.read_bytes() == data for p, data in before.items())
     assert train_tiny("--out", "run", "--seed", "1", "--overwrite")[0] == 0
     assert sorted(p.name for p in (tmp_path / "run/checkpoints").iterdir()) == ["3", "6"]
+
+
+def test_a_run_from_before_a_setting_has_it_unset(tiny, tmp_path):
+    config, _ = tiny
+    there = cfg.to_json(config)
+    del there["mismatch_fraction"]
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/config.json").write_text(json.dumps(there))
+    assert runs.Run(tmp_path / "run", config).done == 0
+    with pytest.raises(UserError, match="mismatch_fraction 0.0, and mismatch_fraction 0.5 was asked for"):
+        runs.Run(tmp_path / "run", cfg.override(config, ["mismatch_fraction=0.5"]))
+    (tmp_path / "run/config.json").write_text(json.dumps(there | {"later": 1}))
+    with pytest.raises(UserError, match="mismatch_fraction None"):  # of another version: compared as it is written
+        runs.Run(tmp_path / "run", config)
 
 
 def test_a_refused_run_does_not_block_the_next(train_tiny, tmp_path):

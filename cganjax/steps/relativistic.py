@@ -35,18 +35,18 @@ def _every(config: RelativisticGAN, field: str) -> int:
     share, size = getattr(config, field), config.batch_size
     every = round(1 / share)
     if size % every or abs(share * every - 1) > 0.01:
-        fits = next(k for k in range(min(every, size), 0, -1) if size % k == 0)
+        fits = min((k for k in range(1, size + 1) if size % k == 0), key=lambda k: abs(k - every))
         raise UserError(f"{field} is {share}: with a batch_size of {size} give one over a divisor of it, as "
                         f"{1 / fits:.3g}")  # fmt: skip
     return every
 
 
-def mismatched(real: jax.Array, fake: jax.Array, labels: jax.Array, every: int) -> jax.Array:
-    """What D is to take for generated: of every `every` images of `fake` the first gives way to a real one.
+def mismatched(real: jax.Array, fake: jax.Array, labels: jax.Array, every: int, group: int = 1) -> jax.Array:
+    """What D is to take for generated: of every `every` images of `fake` one gives way to a real one.
 
     That one is its neighbour in the batch, and of another class than the label beside it; where the neighbour is of the
-    same class the generated image stays. So D learns, from data, that the right image under the wrong label is wrong,
-    which else it has to find out from G's mistakes.
+    same class the generated image stays. So D learns, from data, that a right image under a wrong label is wrong, which
+    else it has to find out from G's mistakes.
 
     It costs no product. With a share s of mismatched pairs, whose density is q(x, y), D's two sides are alike where
     p = (1 - s) p_G + s q: in theory an image is drawn less often for a label only in so far as other labels have it
@@ -57,6 +57,8 @@ def mismatched(real: jax.Array, fake: jax.Array, labels: jax.Array, every: int) 
       fake: float [N, H, W, C] in [-1, 1], generated for `labels`.
       labels: int [N].
       every: images of a batch to one that may give way, at least 1.
+      group: of so many images the first has penalties. Those that give way lie on a diagonal of the groups, so that R2
+        sees no larger share of them than the pairing does.
 
     Returns:
       float [N, H, W, C] in [-1, 1], to be judged by D under `labels`.
@@ -64,7 +66,8 @@ def mismatched(real: jax.Array, fake: jax.Array, labels: jax.Array, every: int) 
     References:
       Reed et al., "Generative adversarial text to image synthesis" (arXiv 1605.05396), section 4.2 and algorithm 1.
     """
-    other = (jnp.arange(len(labels)) % every == 0) & (jnp.roll(labels, 1) != labels)
+    place = jnp.arange(len(labels))
+    other = ((place // group + place % group) % every == 0) & (jnp.roll(labels, 1) != labels)
     return jnp.where(other[:, None, None, None], jnp.roll(real, 1, axis=0), fake)
 
 
@@ -139,7 +142,7 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
         z = config.latent_std * jax.random.normal(key_z, (len(labels), networks.latent_size), jnp.float32)
         fake, pullback = jax.vjp(lambda p: generate(p, z, labels), state.generator.params)
 
-        negative = mismatched(real, fake, labels, mismatch) if mismatch else fake
+        negative = mismatched(real, fake, labels, mismatch, group) if mismatch else fake
         d_gradient, (d_loss, means, r1, r2) = discriminator_gradient(
             state.discriminator.params, real, negative, labels, gamma(state.step)
         )
