@@ -20,8 +20,8 @@ Deviations from R3GAN:
 3. One generated batch serves D's step and then, judged by the new D, G's.
 4. gamma falls by a half cosine from 1 to 0.1 over the first half; the learning rate is constant, then linear to 0 over
    the last third; Adam(0, 0.99) throughout; batch 128. No augmentation.
-5. In training latents have the standard deviation 0.95, samples 1: G draws a little too narrowly, and with it pixels
-   vary within a class as those of training images do.
+5. In training latents have the standard deviation 0.95, samples 1: G draws a little too narrowly. Of a run of 40
+   epochs at 0.91, latents of 1 / 0.95 its own spread make pixels vary within a class as those of training images do.
 """
 
 from cganjax.config import RelativisticGAN
