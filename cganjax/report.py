@@ -98,7 +98,7 @@ def save_lines(
 ) -> None:  # fmt: skip
     """Draw lines (label, values [E], Matplotlib's settings) against common x values; `x` and `y` name the axes.
 
-    `names`, where given, stand beside the points of each line.
+    A value that is NaN has no point. `names`, where given, stand beside the points of each line.
     """
     from matplotlib.figure import Figure
 
@@ -108,7 +108,8 @@ def save_lines(
     for label, values, settings in lines:
         axes.plot(x_values, values, label=label, **{"marker": "o", "markersize": 3, "linewidth": 1} | settings)
         for name, *point in zip(names, x_values, values, strict=bool(names)):
-            axes.annotate(name, point, xytext=(4, 4), textcoords="offset points", fontsize=8)
+            if np.isfinite(point).all():
+                axes.annotate(name, point, xytext=(4, 4), textcoords="offset points", fontsize=8)
     axes.set(xlabel=x, ylabel=y, title=title)
     axes.grid(alpha=0.3)
     if few:
@@ -228,7 +229,8 @@ def save_evaluation(
                 axes.imshow(image[..., 0], cmap="gray_r", vmin=0, vmax=1)
                 axes.set_title(caption, fontsize=7, pad=2)
     if bars:
-        for axes, (panel, rows) in zip(next(parts).subplots(1, len(bars), squeeze=False)[0], bars.items(), strict=True):
+        below = next(parts)
+        for axes, (panel, rows) in zip(below.subplots(1, len(bars), squeeze=False)[0], bars.items(), strict=True):
             width = 0.8 / len(rows)
             for i, (name, values) in enumerate(rows.items()):
                 classes = np.arange(len(values))
@@ -238,7 +240,7 @@ def save_evaluation(
             values = np.concatenate([np.array(v, float) for v in rows.values()])
             if 0.9 < np.nanmin(values) and np.nanmax(values) <= 1:
                 axes.set_ylim(0.9, 1.0)  # shares near 1 differ above it
-            axes.legend(fontsize=6, loc="lower right")
+        below.legend(*axes.get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=len(rows))
     _save_figure(path, figure)
 
 

@@ -14,6 +14,7 @@ shorter than nearly all that were trained on. Figures are those of `cganjax.eval
 MNIST's test images.
 """
 
+import math
 import sys
 from pathlib import Path
 
@@ -167,14 +168,17 @@ def truncations(generator, key, sizes, samples: int, folder: Path) -> None:
         images = sampling.sample_from(generator, key, labels, truncation=size)
         found = cganjax.evaluate(np.asarray(images), labels, metrics=["accuracy", "diversity", "frechet", "prdc"])
         table.append((size, *(found[name] for name in FIGURES)))
+        real = found["rows"]["real images"]
         print(f"truncation {size:g}: " + ", ".join(f"{name} {found[name]:.3f}" for name in FIGURES), flush=True)
     files.write_csv(folder / "truncation.csv", ("truncation", *FIGURES), table, places=4)
     precision, recall = (FIGURES.index(name) + 1 for name in ("precision", "recall"))
+    none = [math.nan] * len(table)
     report.save_lines(
-        folder / "truncation-curve.png", [row[recall] for row in table],
-        [("at each point its truncation", [row[precision] for row in table], {})],
+        folder / "truncation-curve.png", [*(row[recall] for row in table), real["recall"]],
+        [("truncation", [*(row[precision] for row in table), math.nan], {}),
+         ("training images in place of generated ones", [*none, real["precision"]], {"linestyle": "none"})],
         x="recall: share of real images near generated ones", y="precision: share of generated images near real ones",
-        title=f"{generator.card['name']}: quality against diversity", names=[f"{size:g}" for size in sizes],
+        title=f"{generator.card['name']}: quality against diversity", names=[*(f"{size:g}" for size in sizes), ""],
     )  # fmt: skip
 
 

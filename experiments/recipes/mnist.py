@@ -1,11 +1,11 @@
 """The flagship: conditional MNIST by relativistic pairing with R1 and R2, on small grids, with an averaged generator.
 
 Source      R3GAN (Huang et al., arXiv 2501.05441): loss, penalties and no normalisation; networks of our own.
-Command     python -m experiments.train --backend cpu --data-dir DIR
+Command     python -m experiments.train --backend cpu --devices 1 --data-dir DIR
 Hardware    one core of an AMD EPYC (AVX-512), another training on the second
-Time        6,793 s in three parts, 353 images/s, with huge pages for large arrays, which changes no bit:
-            GLIBC_TUNABLES=glibc.malloc.hugetlb=1 with mmap_threshold and trim_threshold at 8 GiB; a run of as many
-            steps on both cores took 4,014 s
+Time        6,793 s in three resumed parts, 353 images/s; another run of 18,720 steps 4,014 s on both cores; both with
+            huge pages for large arrays, which changes no bit: GLIBC_TUNABLES=glibc.malloc.hugetlb=1 with
+            mmap_threshold and trim_threshold at 8 GiB
 Result      seed 0 (one seed so far), 10,000 balanced samples against 10,000 test images, by `experiments.evaluate`, and
             in brackets the row of real training images: accuracy 99.76 % (99.44), Frechet 0.243 (0.217), precision .942
             (.933), recall .917 (.942), coverage .938 (.949), within-class pixel std .158 (.158), CAS 97.6 % (97.8),
