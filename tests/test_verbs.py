@@ -77,9 +77,9 @@ def test_a_discriminator_that_classifies_is_a_classifier(shelf):
 
 
 def test_a_checkpoint_without_the_role_names_those_that_have_it(shelf):
-    with pytest.raises(cganjax.CheckpointError, match="holds no classifier: .*lenet5.* has one"):
+    with pytest.raises(cganjax.CheckpointError, match="holds no classifier: one is in .*lenet5"):
         cganjax.load_classifier("mnist")
-    with pytest.raises(cganjax.CheckpointError, match="holds no generator: .*mnist.* has one"):
+    with pytest.raises(cganjax.CheckpointError, match="holds no generator: one is in .*mnist"):
         cganjax.load("lenet5")
     with pytest.raises(cganjax.CheckpointError, match="holds no classifier"):
         cganjax.load_classifier(shelf["pattern_1010"])
