@@ -224,7 +224,7 @@ def _read(folder: Path, role: str, stamp: tuple):
     card, parts = _read_shipped(folder) if (folder / ckpt.CARD).exists() else read_run(folder)
     if role not in card["roles"]:
         have = [name for name, other in ckpt.checkpoints().items() if role in other["roles"]]
-        raise CheckpointError(f"{folder} holds no {role}: one is in {', '.join(have) or 'a run folder of yours'}")
+        raise CheckpointError(f"{folder} holds no {role}: one is in {', '.join(have) or 'run folders of yours'}")
     try:
         networks = models.build(cfg.from_json(card["config"]), card["data"]["num_classes"])
     except (TypeError, KeyError, UserError) as error:

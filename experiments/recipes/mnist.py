@@ -2,15 +2,15 @@
 
 Source      R3GAN (Huang et al., arXiv 2501.05441): loss, penalties and no normalisation; networks of our own.
 Command     python -m experiments.train --backend cpu --devices 1 --data-dir DIR
-Hardware    one core of an AMD EPYC (AVX-512), another training on the second
-Time        seed 0 6,793 s in three resumed parts, 353 images/s; seeds 1 and 2 4,338 and 4,383 s (another day, 547 to
-            552 images/s); another run of 18,720 steps 4,014 s on both cores; all with huge pages for large arrays,
+Hardware    one core of an AMD EPYC (AVX-512), other work on the second
+Time        seed 0 6,793 s in three resumed parts, 353 images/s; seeds 1 and 2, both at once, 4,338 and 4,383 s, 550
+            images/s; another run of 18,720 steps 4,014 s on both cores; all with huge pages for large arrays,
             which changes no bit: GLIBC_TUNABLES=glibc.malloc.hugetlb=1 with mmap_threshold and trim_threshold at 8 GiB
 Result      seeds 0 (shipped), 1, 2, mean +- standard deviation; 10,000 balanced samples against 10,000 test images, by
             `experiments.evaluate`, and in brackets the row of real training images: accuracy 99.78 +- .02 % (99.44),
-            Frechet 0.233 +- .009 (0.217), precision .942 +- .000 (.933), recall .917 +- .001 (.942), coverage .942 +-
-            .005 (.949), within-class pixel std .158 +- .000 (.158), CAS 97.5 +- .1 % (97.8), two-sample test 53.1 +- .7
-            % (53.1). How the settings were chosen: docs/evaluation.md.
+            Frechet 0.233 +- .009 (0.217), precision .942 +- .0004 (.933), recall .917 +- .001 (.942), coverage .942 +-
+            .005 (.949), within-class pixel std .158 +- .0004 (.158), CAS 97.5 +- .1 % (97.8), two-sample test 53.1 +-
+            .7 % (53.1). How the settings were chosen: docs/evaluation.md.
 
 Deviations from R3GAN:
 1. Networks: 0.93 M parameters for G, 0.92 M for D, on 7x7 and 14x14 grids with space-to-depth and back, no residual
