@@ -52,10 +52,19 @@ def network(params):
         def __init__(self):
             super().__init__()
             self.body = nn.Sequential(
-                nn.Conv2d(1, 6, 5, padding=2), nn.MaxPool2d(2), nn.ReLU(),
-                nn.Conv2d(6, 16, 5), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(),
-                nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10),
-            )  # fmt: skip
+                nn.Conv2d(1, 6, 5, padding=2),
+                nn.MaxPool2d(2),
+                nn.ReLU(),
+                nn.Conv2d(6, 16, 5),
+                nn.MaxPool2d(2),
+                nn.ReLU(),
+                nn.Flatten(),
+                nn.Linear(400, 120),
+                nn.ReLU(),
+                nn.Linear(120, 84),
+                nn.ReLU(),
+                nn.Linear(84, 10),
+            )
 
         def forward(self, images):
             return self.body((images - lenet5.MEAN) / lenet5.STD)
@@ -202,8 +211,9 @@ def measure(args):
     curve_images, curve_truth = images[: args.curve], labels[: args.curve]
 
     pgd = functools.partial(robustness.pgd, key, classifier, few, truth, EPSILON, steps=STEPS)
-    decoy = functools.partial(cganjax.decoy, key, few, classifier, epsilon=EPSILON, method="pgd", steps=STEPS,
-                              share=STEP / EPSILON)  # fmt: skip
+    decoy = functools.partial(
+        cganjax.decoy, key, few, classifier, epsilon=EPSILON, method="pgd", steps=STEPS, share=STEP / EPSILON
+    )
     curve = functools.partial(robustness.curve, classifier, curve_images, curve_truth)
     accuracies = {timing.OURS: checked(timing.OURS, pgd(random_start=False), few, truth, classifier)}
     notes = {timing.OURS: f"accuracy {accuracies[timing.OURS]:.2f} %, {STEPS + 2} forward, {STEPS} back"}
@@ -227,8 +237,10 @@ def measure(args):
             seconds[batch] = min(timing.in_turn({name: attack}, 2)[name])
         best = min(seconds, key=seconds.get)
         accuracies[name] = checked(name, made, few, truth, classifier)
-        notes[name] = (f"accuracy {accuracies[name]:.2f} %, {passes.forward / len(few):g} forward, "
-                       f"{passes.back / len(few):g} back, batches of {best}")  # fmt: skip
+        notes[name] = (
+            f"accuracy {accuracies[name]:.2f} %, {passes.forward / len(few):g} forward, "
+            f"{passes.back / len(few):g} back, batches of {best}"
+        )
         sides[name] = peer(module, net, planes, truth, best, random_start=True)
     agree(accuracies)
 

@@ -41,8 +41,10 @@ def measure(args):
         device = "cpu"
         if backend != "cpu":
             if not torch.cuda.is_available():
-                raise cli.UserError(f"JAX has a {backend} here, and PyTorch no CUDA device: install a PyTorch with "
-                                    "CUDA, or uninstall it and have our rows alone")  # fmt: skip
+                raise cli.UserError(
+                    f"JAX has a {backend} here, and PyTorch no CUDA device: install a PyTorch with "
+                    "CUDA, or uninstall it and have our rows alone"
+                )
             device = "cuda"
             torch.set_float32_matmul_precision("high")  # TF32, as JAX's default on GPUs
     print(f"{jax.devices()[0].device_kind}, {backend}")
@@ -95,8 +97,14 @@ def main(argv=None):
             "--recipe", default="mnist", metavar="NAME", help="of the flagship's family (default: mnist)"
         )
         parser.add_argument("--block", type=int, default=25, metavar="N", help="steps in one call (default: 25)")
-        parser.add_argument("--batches", type=int, nargs="+", default=(64, 1024, 4096), metavar="N",
-                            help="images a call of sampling (default: 64 1024 4096)")  # fmt: skip
+        parser.add_argument(
+            "--batches",
+            type=int,
+            nargs="+",
+            default=(64, 1024, 4096),
+            metavar="N",
+            help="images a call of sampling (default: 64 1024 4096)",
+        )
         parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
         cli.add_backend(parser)
 

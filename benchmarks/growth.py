@@ -255,9 +255,13 @@ def rate(flops: float, seconds: float, matmul: float) -> str:
 
 
 def series(
-    what: str, calls: Mapping[int, Callable[[], Any]], flops: Mapping[int, float], repeats: int, unit: str,
+    what: str,
+    calls: Mapping[int, Callable[[], Any]],
+    flops: Mapping[int, float],
+    repeats: int,
+    unit: str,
     begin: int = 0,
-) -> Iterator[timing.Row]:  # fmt: skip
+) -> Iterator[timing.Row]:
     """A row for each size, and the straight line through those from `begin` on."""
     seconds, matmul = timed(calls, repeats)
     for n, values in seconds.items():
@@ -291,9 +295,13 @@ def line(sizes: Sequence[int], seconds: Sequence[float]) -> tuple[float, float, 
 def add(parser) -> None:
     """The flags of this benchmark."""
     parser.add_argument(
-        "--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART",
+        "--only",
+        nargs="+",
+        choices=PARTS,
+        default=PARTS,
+        metavar="PART",
         help=f"of {', '.join(PARTS)} (default: all; compiling them takes two minutes)",
-    )  # fmt: skip
+    )
 
 
 def main(argv=None):

@@ -82,9 +82,11 @@ def _train(data_dir: str | None) -> int:
 def add(parser) -> None:
     """The flags of this benchmark."""
     parser.add_argument(
-        "--data-dir", metavar="DIR", default=os.environ.get("CGANJAX_DATA_DIR"),
+        "--data-dir",
+        metavar="DIR",
+        default=os.environ.get("CGANJAX_DATA_DIR"),
         help="train on the MNIST found there (default: CGANJAX_DATA_DIR; without either, the embedded digits)",
-    )  # fmt: skip
+    )
 
 
 def main(argv=None):

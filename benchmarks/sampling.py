@@ -80,8 +80,12 @@ def peers(compiled: bool, device: str = "cpu") -> dict[str, Peer]:
 def _arrays(checkpoint: str) -> dict[str, np.ndarray]:
     """`params/Conv_0/kernel` and so on, in NumPy."""
     weights = cganjax.load(checkpoint).weights
-    return {f"{layer}/{name}": np.asarray(value)
-            for tree in weights for layer, arrays in tree.items() for name, value in arrays.items()}  # fmt: skip
+    return {
+        f"{layer}/{name}": np.asarray(value)
+        for tree in weights
+        for layer, arrays in tree.items()
+        for name, value in arrays.items()
+    }
 
 
 def _torch_peer(module, checkpoint: str, device: str) -> Peer:
@@ -136,11 +140,17 @@ def _label_score(checkpoint: str):
             super().__init__()
             self.dense = nn.Linear(110, 3136)
             self.body = nn.Sequential(
-                nn.BatchNorm2d(1), nn.ReLU(),
-                nn.Conv2d(1, 50, 3, padding=1), nn.BatchNorm2d(50), nn.ReLU(),
-                nn.Conv2d(50, 25, 3, padding=1), nn.BatchNorm2d(25), nn.ReLU(),
-                nn.Conv2d(25, 1, 2, stride=2), nn.Tanh(),
-            )  # fmt: skip
+                nn.BatchNorm2d(1),
+                nn.ReLU(),
+                nn.Conv2d(1, 50, 3, padding=1),
+                nn.BatchNorm2d(50),
+                nn.ReLU(),
+                nn.Conv2d(50, 25, 3, padding=1),
+                nn.BatchNorm2d(25),
+                nn.ReLU(),
+                nn.Conv2d(25, 1, 2, stride=2),
+                nn.Tanh(),
+            )
 
         def forward(self, z, labels):
             x = torch.cat([z, nn.functional.one_hot(labels, 10).to(z.dtype)], 1)
@@ -213,12 +223,15 @@ def _onnx_graph(arrays: Mapping[str, np.ndarray]) -> bytes:
     half = constant("half", np.float32(0.5).reshape(1))
     nodes.append(helper.make_node("Add", [node("Mul", x, half), half], ["images"]))
     graph = helper.make_graph(
-        nodes, "mnist",
-        [helper.make_tensor_value_info("z", TensorProto.FLOAT, ["n", 64]),
-         helper.make_tensor_value_info("labels", TensorProto.INT64, ["n"])],
+        nodes,
+        "mnist",
+        [
+            helper.make_tensor_value_info("z", TensorProto.FLOAT, ["n", 64]),
+            helper.make_tensor_value_info("labels", TensorProto.INT64, ["n"]),
+        ],
         [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 1, 28, 28])],
         list(constants.values()),
-    )  # fmt: skip
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     checker.check_model(model, full_check=True)
     return model.SerializeToString()
@@ -327,9 +340,13 @@ def million() -> Iterator[timing.Row]:
 def add(parser) -> None:
     """The flags of this benchmark."""
     parser.add_argument(
-        "--batches", type=int, nargs="+", default=BATCHES, metavar="N",
+        "--batches",
+        type=int,
+        nargs="+",
+        default=BATCHES,
+        metavar="N",
         help=f"images a call (default: {' '.join(map(str, BATCHES))})",
-    )  # fmt: skip
+    )
     parser.add_argument("--no-torch-compile", action="store_true", help="leave out torch.compile, which takes a minute")
     parser.add_argument("--default-malloc", action="store_true", help="leave memory to malloc as it is")
     parser.add_argument("--million", action="store_true", help="also draw 1,000,000 images, and look at the memory")

@@ -36,8 +36,22 @@ def train(recipe: str, args) -> list[tuple[float, Path]]:
     steps = recipes.load(recipe).steps
     out = args.runs / recipe
     every = max(1, steps // 20) if args.every is None else args.every
-    command = [sys.executable, "-m", "experiments.train", "--recipe", recipe, "--backend", args.backend,
-               "--out", str(out), "--overwrite", "--keep", "1000", "--set", f"checkpoint_every={every}"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "experiments.train",
+        "--recipe",
+        recipe,
+        "--backend",
+        args.backend,
+        "--out",
+        str(out),
+        "--overwrite",
+        "--keep",
+        "1000",
+        "--set",
+        f"checkpoint_every={every}",
+    ]
     command += ["--data-dir", args.data_dir] if args.data_dir else []
     print(" ".join(command[1:]), flush=True)
     began = time.time()
@@ -133,10 +147,20 @@ def main(argv=None):
         parser.add_argument("--minutes", type=float, default=30, help="at most, for each recipe (default: 30)")
         parser.add_argument("--every", type=int, metavar="STEPS", help="steps between checkpoints (default: 20 in all)")
         cli.add_backend(parser)
-        parser.add_argument("--runs", type=Path, default=Path("runs/time-to-quality"), metavar="DIR",
-                            help="run folders, written anew (default: runs/time-to-quality)")  # fmt: skip
-        parser.add_argument("--out", type=Path, default=Path("docs/benchmarks"), metavar="DIR",
-                            help="CSV and PNG (default: docs/benchmarks)")  # fmt: skip
+        parser.add_argument(
+            "--runs",
+            type=Path,
+            default=Path("runs/time-to-quality"),
+            metavar="DIR",
+            help="run folders, written anew (default: runs/time-to-quality)",
+        )
+        parser.add_argument(
+            "--out",
+            type=Path,
+            default=Path("docs/benchmarks"),
+            metavar="DIR",
+            help="CSV and PNG (default: docs/benchmarks)",
+        )
 
     return timing.command("time_to_quality", __doc__, measure, argv, add=add, repeats=1)
 

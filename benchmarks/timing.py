@@ -54,10 +54,19 @@ def rows(what: str, values: Mapping[str, list[float]], unit: str, scale: float =
     medians = {name: statistics.median(v) for name, v in values.items()}
     ours = medians.get(OURS)
     return [
-        Row(what, name, scale * medians[name], scale * min(v), scale * max(v), unit, len(v),
-            None if name == OURS or ours is None else medians[name] / ours, notes.get(name, ""))
+        Row(
+            what,
+            name,
+            scale * medians[name],
+            scale * min(v),
+            scale * max(v),
+            unit,
+            len(v),
+            None if name == OURS or ours is None else medians[name] / ours,
+            notes.get(name, ""),
+        )
         for name, v in values.items()
-    ]  # fmt: skip
+    ]
 
 
 def same(what: str, a: Any, b: Any, tolerance: float) -> None:

@@ -111,8 +111,17 @@ def discriminator(params) -> Discriminator:
 class Training:
     """The step of `cganjax.steps.relativistic` with its state; `step(real, labels, z, gamma)` is one update of both."""
 
-    def __init__(self, config, g: Generator, d: Discriminator, *, device="cpu", compiled=False, bfloat16=False,
-                 channels_last=False):  # fmt: skip
+    def __init__(
+        self,
+        config,
+        g: Generator,
+        d: Discriminator,
+        *,
+        device="cpu",
+        compiled=False,
+        bfloat16=False,
+        channels_last=False,
+    ):
         form = torch.channels_last if channels_last else torch.contiguous_format
         self.g, self.d = (network.to(device, memory_format=form) for network in (g, d))
         self.ema, self.config, self.done = copy.deepcopy(g), config, 0

@@ -36,13 +36,14 @@ def flops(config: cfg.RelativisticGAN) -> float:
     """
     g, d, n = config.generator, config.discriminator, config.batch_size
     g_pass = 2 * (
-        (g["latent_size"] + g["embedding"]) * g["hidden"] + g["hidden"] * 49 * g["width_7"]
+        (g["latent_size"] + g["embedding"]) * g["hidden"]
+        + g["hidden"] * 49 * g["width_7"]
         + 9 * (49 * g["width_7"] * 2 * g["width_7"] + 196 * g["width_7"] // 2 * g["width_14"] + 196 * g["width_14"] * 4)
-    )  # fmt: skip
+    )
     d_pass = 2 * (
         9 * (196 * 4 * d["width_14"] + 49 * 4 * d["width_14"] * d["width_7"] + 49 * d["width_7"] ** 2)
         + 49 * d["width_7"] * d["hidden"]
-    )  # fmt: skip
+    )
     head = round(config.penalty_fraction * n)
     # G: forward and both gradients. D's step: 4 passes where penalised, else 3, over real and generated images. G's
     # step: both scored, and the gradient of the generated images.

@@ -40,19 +40,22 @@ class Parser(argparse.ArgumentParser):
 def add_backend(parser: argparse.ArgumentParser) -> None:
     """`--backend`, as every command has it."""
     parser.add_argument(
-        "--backend", choices=BACKENDS, default="auto",
+        "--backend",
+        choices=BACKENDS,
+        default="auto",
         help="where to compute; auto takes what JAX finds, the others fail where they are not there (default: auto)",
-    )  # fmt: skip
+    )
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
     """`--dataset` and `--data-dir`."""
     parser.add_argument("--dataset", metavar="NAME", help="digits (embedded), mnist, or a TFDS image set by its name")
     parser.add_argument(
-        "--data-dir", metavar="DIR",
+        "--data-dir",
+        metavar="DIR",
         help="a folder with IDX files, or a root with mnist/, kmnist/, tfds/ (default: CGANJAX_DATA_DIR, then TFDS's "
         "own folder, then a download)",
-    )  # fmt: skip
+    )
 
 
 def add_overwrite(parser: argparse.ArgumentParser) -> None:

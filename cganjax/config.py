@@ -136,10 +136,22 @@ _RULES = {
     "mismatch_fraction": (lambda v: 0 <= v <= 0.5, "within 0 and 0.5"),
     **dict.fromkeys(("gamma_until", "penalty_fraction", "plateau_factor"), _SOME_SHARE),
     **dict.fromkeys(("beta1", "beta2", "ema_decay", "momentum"), _BELOW_1),
-    **dict.fromkeys(("steps", "batch_size", "gen_steps", "epoch_steps", "adversary_steps", "log_every", "sample_every",
-                     "checkpoint_every", "keep"), _COUNT),
+    **dict.fromkeys(
+        (
+            "steps",
+            "batch_size",
+            "gen_steps",
+            "epoch_steps",
+            "adversary_steps",
+            "log_every",
+            "sample_every",
+            "checkpoint_every",
+            "keep",
+        ),
+        _COUNT,
+    ),
     **{key: (lambda v, known=known: v in known, f"one of {', '.join(known)}") for key, known in _CHOICES.items()},
-}  # fmt: skip
+}
 
 
 def to_json(config: Config) -> dict[str, Any]:

@@ -109,8 +109,10 @@ def _canonical(name: str, split: str, parts: list[_Raw], rows: slice = slice(Non
     first, num_classes = _OTHER_LABELS.get(name, (0, max(p.num_classes for p in parts)))
     labels = np.concatenate([p.labels for p in parts]).astype(np.int32) - np.int32(first)
     if labels.min() < 0 or labels.max() >= num_classes:
-        raise UserError(f"{name} ({split}) from {parts[0].source} has labels {labels.min() + first}.."
-                        f"{labels.max() + first}: expected {first}..{first + num_classes - 1}")  # fmt: skip
+        raise UserError(
+            f"{name} ({split}) from {parts[0].source} has labels {labels.min() + first}.."
+            f"{labels.max() + first}: expected {first}..{first + num_classes - 1}"
+        )
     digests = [hashlib.md5(x.tobytes() + struct.pack("<i", y)).digest() for x, y in zip(images, labels, strict=True)]
     order = np.array(sorted(range(len(digests)), key=digests.__getitem__), dtype=np.int64)[rows]
     if not len(order):
@@ -209,15 +211,19 @@ def read_idx(path: Path) -> tuple[np.ndarray, str]:
         raise UserError(f"{path} cannot be read ({error.strerror or error}): check the file and its rights") from None
     # Two zero bytes, the type (8: unsigned byte), the number of dimensions, then each as a big-endian uint32.
     if len(data) < 4 or data[:3] != b"\0\0\x08" or data[3] not in (1, 3):
-        raise UserError(f"{path} has the magic number {data[:4].hex() or 'of an empty file'}: an IDX file of images "
-                        "begins with 00000803, one of labels with 00000801")  # fmt: skip
+        raise UserError(
+            f"{path} has the magic number {data[:4].hex() or 'of an empty file'}: an IDX file of images "
+            "begins with 00000803, one of labels with 00000801"
+        )
     header = 4 + 4 * data[3]
     if len(data) < header:
         raise UserError(f"{path} is cut short within its header: fetch it again")
     shape = struct.unpack(f">{data[3]}I", data[4:header])
     if len(data) - header != np.prod(shape, dtype=np.int64):
-        raise UserError(f"{path} holds {len(data) - header} bytes of values where its header promises "
-                        f"{'x'.join(map(str, shape))}: fetch it again")  # fmt: skip
+        raise UserError(
+            f"{path} holds {len(data) - header} bytes of values where its header promises "
+            f"{'x'.join(map(str, shape))}: fetch it again"
+        )
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape), hashlib.md5(data).hexdigest()
 
 
@@ -226,8 +232,10 @@ def _read_known_idx(path: Path, name: str, stem: str) -> tuple[np.ndarray, tuple
     array, digest = read_idx(path)
     known = CANONICAL_MD5.get(digest)
     if known not in (None, (name, stem)):
-        raise UserError(f"{path} was taken for the {stem} of {name}, by its MD5 it is the {known[1]} of {known[0]}: "
-                        "point --data-dir at the right files")  # fmt: skip
+        raise UserError(
+            f"{path} was taken for the {stem} of {name}, by its MD5 it is the {known[1]} of {known[0]}: "
+            "point --data-dir at the right files"
+        )
     note = () if known else (f"{path.name} has the unknown MD5 {digest}",)
     return array, note
 
@@ -260,8 +268,10 @@ def _tfds_download(name: str, part: str, folder: Path | None) -> _Raw:
     try:
         builder = tfds.builder(name)
     except (tfds.core.DatasetNotFoundError, ValueError):
-        raise UserError(f"unknown data set {name!r}: known are digits, mnist, fashion_mnist, kmnist, emnist/letters "
-                        "and every other TFDS set of small labelled images") from None  # fmt: skip
+        raise UserError(
+            f"unknown data set {name!r}: known are digits, mnist, fashion_mnist, kmnist, emnist/letters "
+            "and every other TFDS set of small labelled images"
+        ) from None
     features = builder.info.features
     if not {"image", "label"} <= set(features or ()):
         raise UserError(f"{name} is no set of labelled images: it has {', '.join(features or ['nothing known'])}")
@@ -271,8 +281,10 @@ def _tfds_download(name: str, part: str, folder: Path | None) -> _Raw:
     try:
         builder.download_and_prepare(file_format="array_record")
     except ImportError as error:
-        raise UserError(f"TFDS needs {error.name or 'TensorFlow'} to prepare {name}: pip install 'cganjax[tfds]', "
-                        "or point --data-dir at IDX files") from None  # fmt: skip
+        raise UserError(
+            f"TFDS needs {error.name or 'TensorFlow'} to prepare {name}: pip install 'cganjax[tfds]', "
+            "or point --data-dir at IDX files"
+        ) from None
     except Exception as error:  # TFDS raises errors of every library below it
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"TFDS could not fetch {name} ({reason}): {_three_ways(name)}") from None
@@ -290,8 +302,10 @@ def _read_tfds(name: str, part: str, root: Path) -> _Raw:
         classes = tfds.builder(name, data_dir=str(root)).info.features["label"].num_classes
     except Exception as error:  # a missing split, a foreign format, a short shard: TFDS has no common error
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"TFDS cannot read {name} ({part}) below {root} ({reason}): prepare it again with "
-                        "file_format='array_record', or use IDX files") from None  # fmt: skip
+        raise UserError(
+            f"TFDS cannot read {name} ({part}) below {root} ({reason}): prepare it again with "
+            "file_format='array_record', or use IDX files"
+        ) from None
     if images.ndim != 4 or images.dtype != np.uint8:
         raise UserError(f"{name} is no set of uint8 images of one size: choose another")
     return _Raw(images, labels, classes, f"TFDS below {root}")
@@ -344,11 +358,14 @@ def check_fits(dataset: Dataset, image_shape: tuple[int, ...], batch_size: int) 
     """Raise UserError where the images are not of the shape that networks make, or fill no batch."""
     n, *shape = dataset.images.shape
     if tuple(shape) != tuple(image_shape):
-        raise UserError(f"{dataset.name} has images of {tuple(shape)}, these networks take {tuple(image_shape)}: "
-                        "choose another data set or family")  # fmt: skip
+        raise UserError(
+            f"{dataset.name} has images of {tuple(shape)}, these networks take {tuple(image_shape)}: "
+            "choose another data set or family"
+        )
     if n < batch_size:
-        raise UserError(f"batch_size is {batch_size} but {dataset.name} ({dataset.split}) holds {n} images: "
-                        "choose a smaller batch")  # fmt: skip
+        raise UserError(
+            f"batch_size is {batch_size} but {dataset.name} ({dataset.split}) holds {n} images: choose a smaller batch"
+        )
 
 
 def batches(dataset: Dataset, key: jax.Array, batch_size: int, start: int = 0) -> Iterator[Batch]:

@@ -236,8 +236,9 @@ def _latents(line: attacks.Method, method: str, generator, z, labels, clean: np.
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise TypeError(f"labels are {labels.dtype}: expected integers, the classes that the generator was asked for")
     if z.ndim != 2 or len(z) != len(clean) or labels.shape != (len(clean),):
-        raise ValueError(f"z has shape {z.shape} and labels {labels.shape}, for {len(clean)} images: expected [N, L] "
-                         "and [N]")  # fmt: skip
+        raise ValueError(
+            f"z has shape {z.shape} and labels {labels.shape}, for {len(clean)} images: expected [N, L] and [N]"
+        )
     if method == "latent" and sizes.any():
         raise ValueError("method latent adds no pixel noise: give epsilon=0, or take latent+pixel")
     if np.abs(np.asarray(generator(z, labels)) - clean).max() > 1e-3:

@@ -96,8 +96,10 @@ def mahalanobis(
 
     features = np.asarray(scores_of.in_chunks(look, real), np.float64)  # [N, D]
     if len(features) <= features.shape[1]:
-        raise ValueError(f"mahalanobis learns a covariance of {features.shape[1]} features from {len(features)} images "
-                         "(every second one): give more than twice as many as there are features")  # fmt: skip
+        raise ValueError(
+            f"mahalanobis learns a covariance of {features.shape[1]} features from {len(features)} images "
+            "(every second one): give more than twice as many as there are features"
+        )
     answers = np.asarray(scores_of.in_chunks(classifier, real)).argmax(axis=1) if labels is None else np.asarray(labels)
     classes = np.unique(answers)
     means = np.stack([features[answers == k].mean(axis=0) for k in classes])  # [K, D]
@@ -185,16 +187,25 @@ def fitting(classifier: Callable, scores: str | None = None, *, shape: tuple[int
     traced = shape is not None and scores_of.trace_error(classifier, shape) is None
     first = CONFIDENCE[kind]
     return [first] + [
-        name for name, line in DETECTORS.items()
-        if name != first and kind in line.scores
-        and (hasattr(classifier, "features") or not line.learns) and (traced or not line.gradient)
-    ]  # fmt: skip
+        name
+        for name, line in DETECTORS.items()
+        if name != first
+        and kind in line.scores
+        and (hasattr(classifier, "features") or not line.learns)
+        and (traced or not line.gradient)
+    ]
 
 
 def calibrate(
-    name: str, classifier: Callable, real_images: Any, accept: float = 0.95, *,
-    scores: str | None = None, labels: Any = None, **settings: Any,
-) -> Detector:  # fmt: skip
+    name: str,
+    classifier: Callable,
+    real_images: Any,
+    accept: float = 0.95,
+    *,
+    scores: str | None = None,
+    labels: Any = None,
+    **settings: Any,
+) -> Detector:
     """Make a detector that accepts the share `accept` of real images.
 
     Args:
@@ -220,8 +231,9 @@ def calibrate(
     if len(real) < 2:
         raise ValueError(f"{len(real)} real images were given: a threshold needs many, such as 5,000")
     if labels is not None and np.shape(labels) != (len(real),):
-        raise ValueError(f"{len(real)} real images and labels of shape {np.shape(labels)} were given: expected one for "
-                         "each image")  # fmt: skip
+        raise ValueError(
+            f"{len(real)} real images and labels of shape {np.shape(labels)} were given: expected one for each image"
+        )
     known = [p.name for p in inspect.signature(line.make).parameters.values() if p.kind == p.KEYWORD_ONLY]
     for setting, value in settings.items():
         if setting not in known:
@@ -240,8 +252,10 @@ def calibrate(
     values = scores_of.in_chunks(score, real[1::2] if line.learns else real)
     if not np.isfinite(values).all():
         bad = np.flatnonzero(~np.isfinite(values))
-        raise ValueError(f"{len(bad)} of {len(values)} {name} scores of real images are NaN or infinite: "
-                         "check the classifier's numbers")  # fmt: skip
+        raise ValueError(
+            f"{len(bad)} of {len(values)} {name} scores of real images are NaN or infinite: "
+            "check the classifier's numbers"
+        )
     threshold = float(np.quantile(values, accept, method="higher"))
     return Detector(name, functools.partial(scores_of.in_chunks, score), threshold)
 
@@ -251,12 +265,16 @@ def _check_numbers(classifier: Callable, kind: str, real: Any) -> None:
     numbers = np.asarray(scores_of.numbers(classifier, real))
     scores_of.check(numbers, len(real), kind)
     if kind == "logits" and scores_of.look_like_probabilities(numbers):
-        raise ValueError("the classifier's numbers are never negative and sum to 1 for each image, and were said to be "
-                         'logits: give scores="probabilities"')  # fmt: skip
+        raise ValueError(
+            "the classifier's numbers are never negative and sum to 1 for each image, and were said to be "
+            'logits: give scores="probabilities"'
+        )
     # A logit within [0, 1] is a confidence of 0.5 to 0.73: no classifier has that in every class of every image.
     if kind == "sigmoid" and numbers.min() >= 0 and numbers.max() <= 1:
-        raise ValueError("the classifier's numbers all lie in [0, 1], and were said to be logits of one sigmoid a "
-                         "class: give them before the sigmoid, log(p / (1 - p))")  # fmt: skip
+        raise ValueError(
+            "the classifier's numbers all lie in [0, 1], and were said to be logits of one sigmoid a "
+            "class: give them before the sigmoid, log(p / (1 - p))"
+        )
 
 
 def from_card(name: str, classifier: Callable) -> Detector:
@@ -269,8 +287,10 @@ def from_card(name: str, classifier: Callable) -> Detector:
     known = classifier.card.get("thresholds", {})
     if name not in known:
         have = f"has thresholds for {', '.join(known)}" if known else "has no thresholds"
-        raise ValueError(f"the card of {classifier.card['name']} {have}, and detector {name} was asked for: calibrate "
-                         "it on real images (--data-dir)")  # fmt: skip
+        raise ValueError(
+            f"the card of {classifier.card['name']} {have}, and detector {name} was asked for: calibrate "
+            "it on real images (--data-dir)"
+        )
     score = jax.jit(line.make(classifier, classifier.scores))
     return Detector(name, functools.partial(scores_of.in_chunks, score), known[name]["threshold"])
 

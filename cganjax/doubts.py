@@ -43,8 +43,10 @@ def doubtful(
         if not (np.isfinite(steepest) & (steepest > 0)).all():
             found.append("zero_gradient")
     again = judge.look(clean)
-    if any(np.abs(a - b[:FEW]).max() > 1e-3 * max(1.0, np.abs(a).max())
-           for a, b in zip(again.numbers, before.numbers, strict=True)):  # fmt: skip
+    if any(
+        np.abs(a - b[:FEW]).max() > 1e-3 * max(1.0, np.abs(a).max())
+        for a, b in zip(again.numbers, before.numbers, strict=True)
+    ):
         found.append("random_classifier")
     for numbers, kind in zip(before.numbers, judge.kinds, strict=True):
         if kind == "logits" and scores.look_like_probabilities(numbers):

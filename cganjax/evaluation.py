@@ -20,10 +20,25 @@ from cganjax.reference import Reference
 EXTRACTOR, JUDGE = "digits-v1", "digits-judge"
 # The figures of a whole set of images that are one number, in the order of tables.
 SHORT = (
-    "accuracy", "frechet", "frechet_train", "kid", "kid_std", "precision", "recall", "density", "coverage", "pixel_std",
-    "feature_distance", "memorised_pixels", "memorised_features", "nearest_pixels", "nearest_features", "cas",
-    "two_sample", "two_sample_p",
-)  # fmt: skip
+    "accuracy",
+    "frechet",
+    "frechet_train",
+    "kid",
+    "kid_std",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+    "pixel_std",
+    "feature_distance",
+    "memorised_pixels",
+    "memorised_features",
+    "nearest_pixels",
+    "nearest_features",
+    "cas",
+    "two_sample",
+    "two_sample_p",
+)
 
 
 class Given(NamedTuple):
@@ -60,16 +75,22 @@ class Part(NamedTuple):
 def _accuracy(given: Given, reference: Reference, seed: int) -> Part:
     answers = given.confidence.argmax(axis=1)
     interval = bootstrap.of_mean(answers == given.labels)
-    return Part(accuracy.accuracy(given.labels, answers, given.num_classes), {"accuracy": interval},
-                {"confidence": given.confidence})  # fmt: skip
+    return Part(
+        accuracy.accuracy(given.labels, answers, given.num_classes),
+        {"accuracy": interval},
+        {"confidence": given.confidence},
+    )
 
 
 def _frechet_to(name: str, given: Given, target: frechet.Statistics, seed: int) -> Part:
     value = frechet.distance(frechet.statistics(given.features), target)
     interval = bootstrap.interval(
         lambda weights: frechet.distance(frechet.statistics(given.features, weights), target),
-        value, len(given.features), seed=seed, stream=name,
-    )  # fmt: skip
+        value,
+        len(given.features),
+        seed=seed,
+        stream=name,
+    )
     return Part({name: value}, {name: interval})
 
 
@@ -104,15 +125,23 @@ def _prdc(given: Given, reference: Reference, seed: int) -> Part:
     n, random = min(len(real), len(generated)), checks.random(seed, "prdc")
     real, generated = (x if len(x) == n else x[np.sort(random.permutation(len(x))[:n])] for x in (real, generated))
     each = neighbours.of_each(real, generated)._asdict()
-    return Part({name: float(v.mean()) for name, v in each.items()} | {"prdc_samples": n},
-                {name: bootstrap.of_mean(v) for name, v in each.items()})  # fmt: skip
+    return Part(
+        {name: float(v.mean()) for name, v in each.items()} | {"prdc_samples": n},
+        {name: bootstrap.of_mean(v) for name, v in each.items()},
+    )
 
 
 def _diversity(given: Given, reference: Reference, seed: int) -> Part:
     std = diversity.pixel_std(given.images, given.labels, given.num_classes)
     apart = diversity.feature_distance(given.features, given.labels, given.num_classes)
-    return Part({"pixel_std": float(np.mean(std)), "pixel_std_by_class": std,
-                 "feature_distance": float(np.mean(apart)), "feature_distance_by_class": apart})  # fmt: skip
+    return Part(
+        {
+            "pixel_std": float(np.mean(std)),
+            "pixel_std_by_class": std,
+            "feature_distance": float(np.mean(apart)),
+            "feature_distance_by_class": apart,
+        }
+    )
 
 
 def _memorisation(given: Given, reference: Reference, seed: int) -> Part:
@@ -130,18 +159,20 @@ def _memorisation(given: Given, reference: Reference, seed: int) -> Part:
 
 def _cas(given: Given, reference: Reference, seed: int) -> Part:
     found = cas.cas(
-        pixels.unit_to_rest(given.images), given.labels, pixels.unit_to_rest(reference.images), reference.labels,
-        given.num_classes, seed=seed,
-    )  # fmt: skip
+        pixels.unit_to_rest(given.images),
+        given.labels,
+        pixels.unit_to_rest(reference.images),
+        reference.labels,
+        given.num_classes,
+        seed=seed,
+    )
     share, n = found["accuracy"], len(reference.images)
     interval = bootstrap.around(share, float(np.sqrt(share * (1 - share) / n)))
     return Part({"cas": share, "cas_by_class": found["accuracy_by_class"]}, {"cas": interval})
 
 
 def _two_sample(given: Given, reference: Reference, seed: int) -> Part:
-    found = two_sample.two_sample(
-        pixels.unit_to_rest(given.images), pixels.unit_to_rest(reference.images), seed=seed
-    )  # fmt: skip
+    found = two_sample.two_sample(pixels.unit_to_rest(given.images), pixels.unit_to_rest(reference.images), seed=seed)
     share, n = found["two_sample"], min(len(given.images), len(reference.images))
     return Part(found, {"two_sample": bootstrap.around(share, float(np.sqrt(share * (1 - share) / n)))})
 
@@ -178,9 +209,16 @@ METRICS: Mapping[str, Metric] = {
 
 
 def evaluate(
-    images: Any, labels: Any = None, *, metrics: Sequence[str] | None = None, real: Any = None, train: Any = None,
-    seed: int = 0, extractor: str | os.PathLike = EXTRACTOR, judge: str | os.PathLike = JUDGE,
-) -> dict[str, Any]:  # fmt: skip
+    images: Any,
+    labels: Any = None,
+    *,
+    metrics: Sequence[str] | None = None,
+    real: Any = None,
+    train: Any = None,
+    seed: int = 0,
+    extractor: str | os.PathLike = EXTRACTOR,
+    judge: str | os.PathLike = JUDGE,
+) -> dict[str, Any]:
     """How good generated images are.
 
     Without `real` and `train` everything is measured against the test images whose features are shipped beside the
@@ -226,8 +264,10 @@ def evaluate(
     else:
         reference = references.read(folder, extractor)
     if reference is None:
-        raise ValueError(f"{extractor.card['name']} has no shipped reference: give real=(images, labels), real test "
-                         "images to measure against")  # fmt: skip
+        raise ValueError(
+            f"{extractor.card['name']} has no shipped reference: give real=(images, labels), real test "
+            "images to measure against"
+        )
     if train is not None:
         distances = metrics is None or "memorisation" in names
         reference = references.with_train(extractor, reference, _real(train, extractor, "train"), distances)
@@ -252,9 +292,16 @@ def evaluate(
 
 
 def measure(
-    images: np.ndarray, labels: np.ndarray | None, reference: Reference, extractor: Any, judge: Any,
-    names: Sequence[str], *, seed: int = 0, on_part: Callable[[str], None] = lambda name: None,
-) -> Measured:  # fmt: skip
+    images: np.ndarray,
+    labels: np.ndarray | None,
+    reference: Reference,
+    extractor: Any,
+    judge: Any,
+    names: Sequence[str],
+    *,
+    seed: int = 0,
+    on_part: Callable[[str], None] = lambda name: None,
+) -> Measured:
     """`evaluate` for checked images, a reference and networks at hand; `on_part` is told each part as it begins."""
     seconds, figures, intervals, seen = {}, {}, {}, {}
 

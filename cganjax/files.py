@@ -49,8 +49,10 @@ def write_csv(path: Path, header: Sequence[Any], rows: Iterable[Sequence[Any]], 
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows([f"{v:.{places}f}" if isinstance(v, numbers.Real) and not isinstance(v, numbers.Integral) else v
-                      for v in row] for row in rows)  # fmt: skip
+    writer.writerows(
+        [f"{v:.{places}f}" if isinstance(v, numbers.Real) and not isinstance(v, numbers.Integral) else v for v in row]
+        for row in rows
+    )
     write_file(path, text.getvalue().encode())
 
 

@@ -74,6 +74,8 @@ def judge(
     detectors = tuple(detector) if listed else () if detector is None else (detector,)
     for one in detectors:
         if not all(hasattr(one, name) for name in ("score", "threshold", "rejects")):
-            raise TypeError(f"detector is {one!r}, which is not calibrated: make one by "
-                            "cganjax.calibrate(name, classifier, real_images)")  # fmt: skip
+            raise TypeError(
+                f"detector is {one!r}, which is not calibrated: make one by "
+                "cganjax.calibrate(name, classifier, real_images)"
+            )
     return Judge(classifiers, kinds, several, detectors, listed)

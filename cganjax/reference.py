@@ -154,11 +154,14 @@ def write(folder: Path, reference: Reference, extractor: Any) -> int:
     train = reference.train
     buffer = io.BytesIO()
     np.savez(
-        buffer, features=reference.features.astype(np.float16), labels=reference.labels.astype(np.uint8),
-        train_mean=train.statistics.mean, train_covariance=train.statistics.covariance,
+        buffer,
+        features=reference.features.astype(np.float16),
+        labels=reference.labels.astype(np.uint8),
+        train_mean=train.statistics.mean,
+        train_covariance=train.statistics.covariance,
         nearest_pixels=train.nearest_pixels.astype(np.float32),
         nearest_features=train.nearest_features.astype(np.float32),
-    )  # fmt: skip
+    )
     data = buffer.getvalue()
     card = {
         "format": FORMAT,
@@ -199,9 +202,11 @@ def read(folder: Path, extractor: Any) -> Reference | None:
             found = {name: arrays[name] for name in arrays.files}
         statistics = frechet.Statistics(found["train_mean"], found["train_covariance"])
         train = Train(
-            statistics, card["train"],
-            nearest_pixels=found["nearest_pixels"], nearest_features=found["nearest_features"],
-        )  # fmt: skip
+            statistics,
+            card["train"],
+            nearest_pixels=found["nearest_pixels"],
+            nearest_features=found["nearest_features"],
+        )
         scale, features, labels = (
             float(card["scale"]),
             found["features"].astype(np.float64),

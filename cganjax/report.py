@@ -93,9 +93,15 @@ def save_curves(path: Path, rows: Sequence[Mapping[str, Any]], title: str) -> No
 
 
 def save_lines(
-    path: Path, x_values: Sequence[float], lines: Sequence[tuple[str, Sequence[float], Mapping[str, Any]]],
-    *, x: str, y: str, title: str, names: Sequence[str] = (),
-) -> None:  # fmt: skip
+    path: Path,
+    x_values: Sequence[float],
+    lines: Sequence[tuple[str, Sequence[float], Mapping[str, Any]]],
+    *,
+    x: str,
+    y: str,
+    title: str,
+    names: Sequence[str] = (),
+) -> None:
     """Draw lines (label, values [E], Matplotlib's settings) against common x values; `x` and `y` name the axes.
 
     A value that is NaN has no point. `names`, where given, stand beside the points of each line.
@@ -200,9 +206,11 @@ def save_heat_map(
 
 
 def save_evaluation(
-    path: Path, strips: Sequence[tuple[str, np.ndarray, Sequence[str]]],
-    bars: Mapping[str, Mapping[str, Sequence[float | None]]], title: str,
-) -> None:  # fmt: skip
+    path: Path,
+    strips: Sequence[tuple[str, np.ndarray, Sequence[str]]],
+    bars: Mapping[str, Mapping[str, Sequence[float | None]]],
+    title: str,
+) -> None:
     """Draw the page of an evaluation.
 
     Args:
@@ -216,8 +224,9 @@ def save_evaluation(
     heights = [1.25 * len(strips), 2.6 * bool(bars)]
     figure = Figure(figsize=(max(1.05 * columns + 1.2, 9), sum(heights) + 0.4), layout="constrained")
     figure.suptitle(title)
-    parts = iter(np.atleast_1d(figure.subfigures(sum(h > 0 for h in heights), 1,
-                                                 height_ratios=[h for h in heights if h])))  # fmt: skip
+    parts = iter(
+        np.atleast_1d(figure.subfigures(sum(h > 0 for h in heights), 1, height_ratios=[h for h in heights if h]))
+    )
     if strips:
         grid = next(parts).subplots(len(strips), columns, squeeze=False)
         for axes in grid.ravel():

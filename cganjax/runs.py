@@ -144,10 +144,12 @@ class Trial:
         if step % config.epoch_steps and step != config.steps:
             return  # the run stops early here; where it goes on no line should be left of that
         weights, labels, size = state.weights()["classifier"], self._dataset.labels, self._size
-        logits = np.concatenate([
-            self._classify(weights, pixels.rest_to_unit(self._dataset.images[i : i + size]))
-            for i in range(0, len(labels), size)
-        ])  # fmt: skip
+        logits = np.concatenate(
+            [
+                self._classify(weights, pixels.rest_to_unit(self._dataset.images[i : i + size]))
+                for i in range(0, len(labels), size)
+            ]
+        )
         loss = float(optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean())
         right = logits.argmax(axis=1) == labels
         by_class = [float(right[labels == k].mean()) for k in range(self._dataset.num_classes)]

@@ -70,21 +70,28 @@ def check(numbers: np.ndarray, n: int, kind: str, which: str = "the classifier")
         sum to 1 (to 0.01, for half precision).
     """
     if numbers.ndim != 2 or len(numbers) != n or numbers.shape[1] < 2:
-        raise ValueError(f"{which} gives shape {numbers.shape} for {n} images: expected [N, K], one number for each "
-                         "class")  # fmt: skip
+        raise ValueError(
+            f"{which} gives shape {numbers.shape} for {n} images: expected [N, K], one number for each class"
+        )
     if not np.isfinite(numbers).all():
-        raise ValueError(f"{which} gives NaN or infinity for {(~np.isfinite(numbers)).any(axis=1).sum()} of {n} "
-                         "images: expected finite numbers")  # fmt: skip
+        raise ValueError(
+            f"{which} gives NaN or infinity for {(~np.isfinite(numbers)).any(axis=1).sum()} of {n} "
+            "images: expected finite numbers"
+        )
     if kind != "probabilities":
         return
     if not (numbers.min() >= 0 and numbers.max() <= 1 + 1e-3):
-        raise ValueError(f"{which} gives numbers in [{numbers.min():g}, {numbers.max():g}], and was said to give "
-                         'probabilities: expected [0, 1], or scores="logits"')  # fmt: skip
+        raise ValueError(
+            f"{which} gives numbers in [{numbers.min():g}, {numbers.max():g}], and was said to give "
+            'probabilities: expected [0, 1], or scores="logits"'
+        )
     sums = numbers.sum(axis=1, dtype=np.float64)
     if np.abs(sums - 1).max() > 1e-2:
-        raise ValueError(f"{which} gives numbers that sum to {sums[np.abs(sums - 1).argmax()]:.3g} over the classes of "
-                         "an image, and was said to give probabilities: expected 1; of one sigmoid a class give the "
-                         'logits, log(p / (1 - p)), and scores="sigmoid"')  # fmt: skip
+        raise ValueError(
+            f"{which} gives numbers that sum to {sums[np.abs(sums - 1).argmax()]:.3g} over the classes of "
+            "an image, and was said to give probabilities: expected 1; of one sigmoid a class give the "
+            'logits, log(p / (1 - p)), and scores="sigmoid"'
+        )
 
 
 def trace_error(function: Callable, shape: tuple[int, ...]) -> Exception | None:

@@ -19,15 +19,32 @@ import numpy as np
 from cganjax import checkpoint, cli, data, files, pixels
 
 KMNIST, NOISE, GENERATED = "KMNIST", "uniform noise", "generated digits"
-COLUMNS = ("classifier", "detector", "against", "calibrated", "real", "strange", "seed", "accept", "real_accepted",
-           "strange_accepted", "auroc", "aupr", "fpr95")  # fmt: skip
+COLUMNS = (
+    "classifier",
+    "detector",
+    "against",
+    "calibrated",
+    "real",
+    "strange",
+    "seed",
+    "accept",
+    "real_accepted",
+    "strange_accepted",
+    "auroc",
+    "aupr",
+    "fpr95",
+)
 
 
 def parser() -> cli.Parser:
     """The command's flags."""
     p = cli.Parser(prog="python -m experiments.detectors", description=__doc__)
-    p.add_argument("classifiers", nargs="*", metavar="CLASSIFIER",
-                   help="shipped names or runs (default: all shipped whose role is target)")  # fmt: skip
+    p.add_argument(
+        "classifiers",
+        nargs="*",
+        metavar="CLASSIFIER",
+        help="shipped names or runs (default: all shipped whose role is target)",
+    )
     p.add_argument("--accept", type=float, default=0.95, help="share of real images accepted (default: 0.95)")
     p.add_argument("--quick", action="store_true", help="1,000 images to calibrate on, 500 of each kind to judge")
     p.add_argument("--seed", type=int, default=0, help="of the noise and the generated digits (default: 0)")
@@ -54,8 +71,10 @@ def main(argv=None) -> int:
     shape = test.images.shape[1:]
     for name, classifier in classifiers.items():
         if classifier.image_shape != shape or classifier.num_classes != test.num_classes:
-            raise cli.UserError(f"{name} tells {classifier.num_classes} classes of images {classifier.image_shape}: "
-                                f"expected {test.num_classes} of {shape}, as MNIST has them")  # fmt: skip
+            raise cli.UserError(
+                f"{name} tells {classifier.num_classes} classes of images {classifier.image_shape}: "
+                f"expected {test.num_classes} of {shape}, as MNIST has them"
+            )
     calibrated, judged = (1000, 500) if args.quick else (data.CALIBRATION, data.CALIBRATION)
     real = pixels.rest_to_unit(test.images[:calibrated]), test.labels[:calibrated]
     others = pixels.rest_to_unit(test.images[data.CALIBRATION : data.CALIBRATION + judged])
@@ -66,8 +85,13 @@ def main(argv=None) -> int:
     for name, classifier in classifiers.items():
         began = time.perf_counter()
         for found in judge(classifier, *real, others, strange, args.accept):
-            common = {"classifier": name, "calibrated": calibrated, "real": judged, "seed": args.seed,
-                      "accept": 100 * args.accept}  # fmt: skip
+            common = {
+                "classifier": name,
+                "calibrated": calibrated,
+                "real": judged,
+                "seed": args.seed,
+                "accept": 100 * args.accept,
+            }
             rows += [common | {"strange": len(strange[r["against"]])} | r for r in found]
             figures = "".join(f"{r['auroc']:11.2f}{r['aupr']:8.2f}{r['fpr95']:8.2f}" for r in found)
             print(f"{name:16}{found[0]['detector']:12}{found[0]['real_accepted']:9.2f}{figures}", flush=True)
@@ -95,9 +119,11 @@ def judge(classifier, real, labels, others, strange, accept):
         rows = []
         for against, images in strange.items():
             outside = np.asarray(detector.score(images))
-            shares = {"real_accepted": np.mean(inside <= detector.threshold),
-                      "strange_accepted": np.mean(outside <= detector.threshold),
-                      **detectors.figures(inside, outside)}  # fmt: skip
+            shares = {
+                "real_accepted": np.mean(inside <= detector.threshold),
+                "strange_accepted": np.mean(outside <= detector.threshold),
+                **detectors.figures(inside, outside),
+            }
             rows.append({"detector": name, "against": against} | {k: 100 * float(v) for k, v in shares.items()})
         yield rows
 

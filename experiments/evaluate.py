@@ -21,16 +21,25 @@ from experiments import reference as reference_command
 def parser() -> cli.Parser:
     """The command's flags."""
     p = cli.Parser(prog="python -m experiments.evaluate", description=__doc__)
-    p.add_argument("checkpoints", nargs="*", metavar="CHECKPOINT", default=["mnist"],
-                   help="shipped names, runs or checkpoint folders of generators (default: mnist)")  # fmt: skip
+    p.add_argument(
+        "checkpoints",
+        nargs="*",
+        metavar="CHECKPOINT",
+        default=["mnist"],
+        help="shipped names, runs or checkpoint folders of generators (default: mnist)",
+    )
     p.add_argument("--n", type=int, help="samples of each (default: 10,000)")
     p.add_argument("--quick", action="store_true", help="2,000 samples where --n is not given, for a first look")
     p.add_argument("--seed", type=int, default=0, help="of samples, subsets and draws (default: 0)")
     p.add_argument("--metrics", nargs="+", metavar="NAME", help="these alone (default: all that train no classifier)")
     p.add_argument("--cas", action="store_true", help="also train a classifier on the samples and test it on real data")
     p.add_argument("--two-sample", action="store_true", help="also train a classifier to tell them from real images")
-    p.add_argument("--reference", choices=("test", "train"), default="test",
-                   help="report by test; choose between runs by train (default: test)")  # fmt: skip
+    p.add_argument(
+        "--reference",
+        choices=("test", "train"),
+        default="test",
+        help="report by test; choose between runs by train (default: test)",
+    )
     p.add_argument("--extractor", default="digits-v1", help="whose features are compared (default: digits-v1)")
     p.add_argument("--judge", default="digits-judge", help="who reads the samples (default: digits-judge)")
     p.add_argument("--json", type=Path, metavar="FILE", help="also write all figures here")
@@ -56,8 +65,10 @@ def main(argv=None) -> int:
         check_comparable(name, generator, args.extractor, extractor)
     taken = [Path(name).name for name in generators]
     if len(set(taken)) < len(taken):
-        raise cli.UserError(f"{' and '.join(generators)}: two have the same last name, and their pages would overwrite "
-                            "each other; evaluate them one by one")  # fmt: skip
+        raise cli.UserError(
+            f"{' and '.join(generators)}: two have the same last name, and their pages would overwrite "
+            "each other; evaluate them one by one"
+        )
     pages = {name: files.new_file(args.out / f"{Path(name).name}.png", args.overwrite) for name in generators}
     if args.json:
         files.new_file(args.json, args.overwrite)
@@ -67,19 +78,24 @@ def main(argv=None) -> int:
     try:
         labelled = any(generator.num_classes is not None for generator in generators.values())
         fitting, left_out = evaluation.fitting(names, asked, labelled, reference)
-        evaluation.check_enough(fitting, np.arange(n) % extractor.num_classes, n, extractor.num_classes,
-                                reference.features.shape[1])  # fmt: skip
+        evaluation.check_enough(
+            fitting, np.arange(n) % extractor.num_classes, n, extractor.num_classes, reference.features.shape[1]
+        )
         evaluation.check_judge(extractor, judge)
     except ValueError as error:
         raise cli.UserError(_for_shell(str(error))) from None
-    print(f"reference: {_said(reference.about)}; training images: {_said(reference.train and reference.train.about)}; "
-          f"{time.perf_counter() - began:.1f} s")  # fmt: skip
+    print(
+        f"reference: {_said(reference.about)}; training images: {_said(reference.train and reference.train.about)}; "
+        f"{time.perf_counter() - began:.1f} s"
+    )
     for network, role in ((extractor, "features"), (judge, "accuracy")):
         print(f"{role} by {network.card['name']}, SHA-256 {evaluation.named(network)['sha256']}")
     for name, generator in generators.items():
         if args.reference == "train" and _has_seen(generator.card["data"], reference.about):
-            print(f"{name} was trained on {generator.card['data']['split']}, which has images of the reference: "
-                  f"to choose by it, train on 'train[{reference.about['images']}:]'")  # fmt: skip
+            print(
+                f"{name} was trained on {generator.card['data']['split']}, which has images of the reference: "
+                f"to choose by it, train on 'train[{reference.about['images']}:]'"
+            )
     for name, why in left_out.items():
         if args.reference == "train":
             why = "compares with training images, and they are the reference"
@@ -93,8 +109,16 @@ def main(argv=None) -> int:
         images = np.asarray(sampling.sample_from(generator, rng.root(args.seed), **asked_for))
         seconds = {"sampling": round(time.perf_counter() - began, 3)}
         mine, _ = evaluation.fitting(fitting, False, labels is not None, reference)
-        found = evaluation.measure(images, labels, reference, extractor, judge, mine, seed=args.seed,
-                                   on_part=lambda part, name=name: _say(f"{name}: {part}"))  # fmt: skip
+        found = evaluation.measure(
+            images,
+            labels,
+            reference,
+            extractor,
+            judge,
+            mine,
+            seed=args.seed,
+            on_part=lambda part, name=name: _say(f"{name}: {part}"),
+        )
         measured[name] = found
         columns[name] = found.figures | {"samples": n, "intervals": found.intervals, "seconds": seconds | found.seconds}
         _say("")
@@ -110,10 +134,14 @@ def main(argv=None) -> int:
             print(path)
     if args.json:
         about = {
-            "samples": n, "seed": args.seed, "extractor": evaluation.named(extractor), "judge": evaluation.named(judge),
-            "reference": dict(reference.about), "train": reference.train and dict(reference.train.about),
+            "samples": n,
+            "seed": args.seed,
+            "extractor": evaluation.named(extractor),
+            "judge": evaluation.named(judge),
+            "reference": dict(reference.about),
+            "train": reference.train and dict(reference.train.about),
             "left_out": left_out,
-        }  # fmt: skip
+        }
         files.write_json(args.json, about | {"checkpoints": columns, "rows": rows})
         print(args.json)
     return cli.DONE
@@ -122,11 +150,15 @@ def main(argv=None) -> int:
 def check_comparable(name: str, generator, extractor_name: str, extractor) -> None:
     """Raise UserError where a generator's images are not such as the extractor takes, or of other classes."""
     if generator.image_shape != extractor.image_shape:
-        raise cli.UserError(f"{name} draws images of {generator.image_shape}, {extractor_name} takes "
-                            f"{extractor.image_shape}: give a checkpoint of such images")  # fmt: skip
+        raise cli.UserError(
+            f"{name} draws images of {generator.image_shape}, {extractor_name} takes "
+            f"{extractor.image_shape}: give a checkpoint of such images"
+        )
     if generator.num_classes not in (None, extractor.num_classes):
-        raise cli.UserError(f"{name} knows {generator.num_classes} classes, {extractor_name} "
-                            f"{extractor.num_classes}: give an --extractor of the same data")  # fmt: skip
+        raise cli.UserError(
+            f"{name} knows {generator.num_classes} classes, {extractor_name} "
+            f"{extractor.num_classes}: give an --extractor of the same data"
+        )
 
 
 def _has_seen(trained_on, about) -> bool:
@@ -155,15 +187,19 @@ def _reference(args, extractor, names):
     )
     if not (args.data_dir or args.dataset or os.environ.get(data.ENVIRONMENT)):
         if shipped is None:
-            raise cli.UserError(f"{args.extractor} has no shipped reference for --reference {args.reference}: "
-                                "say where the data lie (--data-dir DIR)")  # fmt: skip
+            raise cli.UserError(
+                f"{args.extractor} has no shipped reference for --reference {args.reference}: "
+                "say where the data lie (--data-dir DIR)"
+            )
         return shipped, None
     test, train = (data.load(args.dataset or "mnist", split, args.data_dir) for split in ("test", "train"))
     for dataset in (test, train):
         data.check_fits(dataset, extractor.image_shape, 1)
         if dataset.num_classes != extractor.num_classes:
-            raise cli.UserError(f"{dataset.name} has {dataset.num_classes} classes, {args.extractor} knows "
-                                f"{extractor.num_classes}: give an --extractor of the same data")  # fmt: skip
+            raise cli.UserError(
+                f"{dataset.name} has {dataset.num_classes} classes, {args.extractor} knows "
+                f"{extractor.num_classes}: give an --extractor of the same data"
+            )
     if args.reference == "train":
         # As many as there are test images, for figures of the same scale; the test images stand for unseen ones.
         rows = slice(None, len(test.images))
@@ -260,22 +296,34 @@ def _page(path: Path, name: str, measured, reference, rows) -> bool:
         strips.append(("samples nearest to\ntraining images", given.images[chosen], [""] * len(chosen)))
         for kind in ("pixels", "features"):
             index, apart = (x[chosen] for x in seen[f"nearest_{kind}"])
-            strips.append((f"nearest training\nimage, in {kind}", reference.train.images[index],
-                           [f"{d:.2f}" for d in apart]))  # fmt: skip
+            strips.append(
+                (f"nearest training\nimage, in {kind}", reference.train.images[index], [f"{d:.2f}" for d in apart])
+            )
     if "confidence" in seen:
         sure = seen["confidence"][np.arange(len(given.labels)), given.labels]
         best = [rows[np.argmax(sure[rows])] for rows in (np.flatnonzero(given.labels == k) for k in classes)]
         worst, read = np.argsort(sure)[: given.num_classes], seen["confidence"].argmax(axis=1)
         strips.append(("the judge's surest\nof each class", given.images[best], [f"{sure[i]:.3f}" for i in best]))
-        strips.append(("its least sure:\nasked, read", given.images[worst],
-                       [f"{given.labels[i]}, {read[i]}: {sure[i]:.2f}" for i in worst]))  # fmt: skip
+        strips.append(
+            (
+                "its least sure:\nasked, read",
+                given.images[worst],
+                [f"{given.labels[i]}, {read[i]}: {sure[i]:.2f}" for i in worst],
+            )
+        )
     best_row = reference_command.ROWS[0]
     bars = {
-        title: {who: row[figure] for who, row in ((name, measured.figures), (best_row, rows.get(best_row, {})))
-                if figure in row}
-        for title, figure in (("accuracy", "accuracy_by_class"), ("Frechet distance", "frechet_by_class"),
-                              ("pixel std", "pixel_std_by_class"))
-    }  # fmt: skip
+        title: {
+            who: row[figure]
+            for who, row in ((name, measured.figures), (best_row, rows.get(best_row, {})))
+            if figure in row
+        }
+        for title, figure in (
+            ("accuracy", "accuracy_by_class"),
+            ("Frechet distance", "frechet_by_class"),
+            ("pixel std", "pixel_std_by_class"),
+        )
+    }
     bars = {title: lines for title, lines in bars.items() if lines}
     if not strips and not bars:
         return False

@@ -33,12 +33,28 @@ LATENTS = 1000  # of handwriting.csv, each in every class
 def parser() -> cli.Parser:
     """The command's flags."""
     p = cli.Parser(prog="python -m experiments.interpolate", description=__doc__)
-    p.add_argument("checkpoint", nargs="?", default="mnist", metavar="CHECKPOINT",
-                   help="a conditional generator: a shipped name or a run (default: mnist)")  # fmt: skip
-    p.add_argument("--truncations", type=float, nargs="+", default=TRUNCATIONS, metavar="T",
-                   help=f"in (0, 1] (default: {' '.join(map(str, TRUNCATIONS))})")  # fmt: skip
-    p.add_argument("--samples", type=int, default=10_000, metavar="N",
-                   help="images for each truncation; 0 leaves the figures out (default: 10000)")  # fmt: skip
+    p.add_argument(
+        "checkpoint",
+        nargs="?",
+        default="mnist",
+        metavar="CHECKPOINT",
+        help="a conditional generator: a shipped name or a run (default: mnist)",
+    )
+    p.add_argument(
+        "--truncations",
+        type=float,
+        nargs="+",
+        default=TRUNCATIONS,
+        metavar="T",
+        help=f"in (0, 1] (default: {' '.join(map(str, TRUNCATIONS))})",
+    )
+    p.add_argument(
+        "--samples",
+        type=int,
+        default=10_000,
+        metavar="N",
+        help="images for each truncation; 0 leaves the figures out (default: 10000)",
+    )
     p.add_argument("--seed", type=int, default=0, help="of the latents (default: 0)")
     p.add_argument("--out", type=Path, metavar="DIR", help="a folder (default: runs/latent-CHECKPOINT)")
     cli.add_overwrite(p)
@@ -174,12 +190,17 @@ def truncations(generator, key, sizes, samples: int, folder: Path) -> None:
     precision, recall = (FIGURES.index(name) + 1 for name in ("precision", "recall"))
     none = [math.nan] * len(table)
     report.save_lines(
-        folder / "truncation-curve.png", [*(row[recall] for row in table), real["recall"]],
-        [("truncation", [*(row[precision] for row in table), math.nan], {}),
-         ("training images in place of generated ones", [*none, real["precision"]], {"linestyle": "none"})],
-        x="recall: share of real images near generated ones", y="precision: share of generated images near real ones",
-        title=f"{generator.card['name']}: quality against diversity", names=[*(f"{size:g}" for size in sizes), ""],
-    )  # fmt: skip
+        folder / "truncation-curve.png",
+        [*(row[recall] for row in table), real["recall"]],
+        [
+            ("truncation", [*(row[precision] for row in table), math.nan], {}),
+            ("training images in place of generated ones", [*none, real["precision"]], {"linestyle": "none"}),
+        ],
+        x="recall: share of real images near generated ones",
+        y="precision: share of generated images near real ones",
+        title=f"{generator.card['name']}: quality against diversity",
+        names=[*(f"{size:g}" for size in sizes), ""],
+    )
 
 
 if __name__ == "__main__":

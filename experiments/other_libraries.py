@@ -67,9 +67,13 @@ def pytorch(images: np.ndarray, labels: np.ndarray, epochs: int = 3) -> Outside:
 
     torch.manual_seed(0)
     model = torch.nn.Sequential(
-        torch.nn.Conv2d(1, 16, 3, stride=2), torch.nn.ReLU(), torch.nn.Conv2d(16, 32, 3, stride=2), torch.nn.ReLU(),
-        torch.nn.Flatten(), torch.nn.Linear(1152, 10),
-    )  # fmt: skip
+        torch.nn.Conv2d(1, 16, 3, stride=2),
+        torch.nn.ReLU(),
+        torch.nn.Conv2d(16, 32, 3, stride=2),
+        torch.nn.ReLU(),
+        torch.nn.Flatten(),
+        torch.nn.Linear(1152, 10),
+    )
     x, y = torch.tensor(images.transpose(0, 3, 1, 2)), torch.tensor(labels.astype(np.int64))
     optimizer = torch.optim.Adam(model.parameters(), 2e-3)
     for _ in range(epochs):

@@ -18,9 +18,23 @@ from cganjax import cli, data, files, pixels
 from experiments import other_libraries
 
 NOISE, SPSA_STEPS = "noise", 20
-WIDTHS = {"model": -16, "accuracy": 8, "method": -7, "epsilon": 7, "seed": 4, "digits": 6, "counted": 7,
-          "clean_confidence": 16, "confidence": 10, "rejected": 8, "kept": 6, "onlooker": 8, "queries": 7, "seconds": 7,
-          "note": -4}  # fmt: skip
+WIDTHS = {
+    "model": -16,
+    "accuracy": 8,
+    "method": -7,
+    "epsilon": 7,
+    "seed": 4,
+    "digits": 6,
+    "counted": 7,
+    "clean_confidence": 16,
+    "confidence": 10,
+    "rejected": 8,
+    "kept": 6,
+    "onlooker": 8,
+    "queries": 7,
+    "seconds": 7,
+    "note": -4,
+}
 
 
 def main(argv=None) -> int:
@@ -37,8 +51,10 @@ def main(argv=None) -> int:
     args = p.parse_args(argv)
     cli.check_seed(args.seed)
     if args.n < 1 or args.queries < 1 + 3 * SPSA_STEPS or not 0 <= args.epsilon <= 1:
-        raise cli.UserError(f"--n {args.n}, --queries {args.queries}, --epsilon {args.epsilon}: give at least 1, at "
-                            f"least {1 + 3 * SPSA_STEPS}, and within 0 and 1")  # fmt: skip
+        raise cli.UserError(
+            f"--n {args.n}, --queries {args.queries}, --epsilon {args.epsilon}: give at least 1, at "
+            f"least {1 + 3 * SPSA_STEPS}, and within 0 and 1"
+        )
     out = files.new_file(args.out, args.overwrite)
     cli.choose_backend(args.backend)
     from cganjax import detectors, rng, sampling, scores
@@ -69,15 +85,25 @@ def main(argv=None) -> int:
             confidence = after.max(axis=1).mean()
             if method == NOISE:
                 by_noise = confidence
-            rows.append({
-                "model": name, "accuracy": _percent(accuracy), "method": method, "epsilon": f"{args.epsilon:g}",
-                "seed": args.seed, "digits": args.n, "counted": int(usable.sum()),
-                "clean_confidence": f"{before[usable].max(axis=1).mean():.3f}", "confidence": f"{confidence:.3f}",
-                "rejected": _percent(np.asarray(detector.rejects(made)).mean()),
-                "kept": _percent((after.argmax(axis=1) == asked[usable]).mean()),
-                "onlooker": _percent((read == asked[usable]).mean()), "queries": queries, "seconds": f"{seconds:.1f}",
-                "note": "no better than noise" if method != NOISE and confidence >= by_noise else "",
-            })  # fmt: skip
+            rows.append(
+                {
+                    "model": name,
+                    "accuracy": _percent(accuracy),
+                    "method": method,
+                    "epsilon": f"{args.epsilon:g}",
+                    "seed": args.seed,
+                    "digits": args.n,
+                    "counted": int(usable.sum()),
+                    "clean_confidence": f"{before[usable].max(axis=1).mean():.3f}",
+                    "confidence": f"{confidence:.3f}",
+                    "rejected": _percent(np.asarray(detector.rejects(made)).mean()),
+                    "kept": _percent((after.argmax(axis=1) == asked[usable]).mean()),
+                    "onlooker": _percent((read == asked[usable]).mean()),
+                    "queries": queries,
+                    "seconds": f"{seconds:.1f}",
+                    "note": "no better than noise" if method != NOISE and confidence >= by_noise else "",
+                }
+            )
             files.write_csv(out, WIDTHS, [row.values() for row in rows])
             print(_line(rows[-1]), flush=True)
     print(out)

@@ -126,8 +126,10 @@ def main(argv=None) -> int:
     seconds = time.perf_counter() - began
     last, settled = np.asarray(one.outputs[-1]), float(one.loss_discriminator[-config.steps // 10 :].mean())
     made = [round(float(v), 3) for v in last]
-    print(f"GAN, seed {args.seed}, {config.steps} rounds in {seconds:.1f} s: G makes {made} "
-          f"({'1010' if succeeds(last) else 'not 1010'}), D's loss is {settled:.4f} over the last tenth")  # fmt: skip
+    print(
+        f"GAN, seed {args.seed}, {config.steps} rounds in {seconds:.1f} s: G makes {made} "
+        f"({'1010' if succeeds(last) else 'not 1010'}), D's loss is {settled:.4f} over the last tenth"
+    )
 
     began = time.perf_counter()
     keys = jnp.stack([rng.root(args.seed + i) for i in range(args.seeds)])
@@ -137,11 +139,15 @@ def main(argv=None) -> int:
     print(f"GAN, {args.seeds} seeds in one call, {seconds_many:.1f} s: {100 * share:.1f} % end 1010-like")
 
     result = {
-        "steps": config.steps, "seed": args.seed, "seeds": args.seeds, "share_1010": share,
-        "outputs": np.asarray(one.outputs).tolist(), "loss_discriminator_last_tenth": settled,
+        "steps": config.steps,
+        "seed": args.seed,
+        "seeds": args.seeds,
+        "share_1010": share,
+        "outputs": np.asarray(one.outputs).tolist(),
+        "loss_discriminator_last_tenth": settled,
         "discriminator_alone": {"real": float(real), "noise": float(noise)},
         "seconds": {"one": round(seconds, 2), "many": round(seconds_many, 2)},
-    }  # fmt: skip
+    }
     files.write_json(summary, result)
     report.save_png(strip, report.grid(np.asarray(one.outputs).reshape(-1, 1, 4, 1), 1, gap=1), scale=24)
     report.save_png(seeds, report.grid(np.asarray(many[:100, -1]).reshape(-1, 1, 4, 1), 10, gap=1), scale=12)

@@ -20,8 +20,13 @@ def parser() -> cli.Parser:
     """The command's flags."""
     p = cli.Parser(prog="python -m experiments.read_back", description=__doc__)
     p.add_argument("checkpoint", metavar="CHECKPOINT", help="a conditional generator: a shipped name or a run")
-    p.add_argument("--by", nargs="+", default=["lenet5"], metavar="CLASSIFIER",
-                   help="shipped names or runs of classifiers (default: lenet5)")  # fmt: skip
+    p.add_argument(
+        "--by",
+        nargs="+",
+        default=["lenet5"],
+        metavar="CLASSIFIER",
+        help="shipped names or runs of classifiers (default: lenet5)",
+    )
     p.add_argument("--seed", type=int, default=0, help="of the samples (default: 0)")
     p.add_argument("--data-dir", help="where MNIST lies, for the row of real images (default: no such row)")
     p.add_argument("--json", type=Path, help="also write the figures here")

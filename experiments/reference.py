@@ -19,8 +19,11 @@ def parser() -> cli.Parser:
     """The command's flags."""
     p = cli.Parser(prog="python -m experiments.reference", description=__doc__)
     p.add_argument("--extractor", default="digits-v1", help="a shipped classifier with features (default: digits-v1)")
-    p.add_argument("--judge", default="digits-judge",
-                   help="the shipped classifier that reads the rows' images (default: digits-judge)")  # fmt: skip
+    p.add_argument(
+        "--judge",
+        default="digits-judge",
+        help="the shipped classifier that reads the rows' images (default: digits-judge)",
+    )
     cli.add_overwrite(p)
     cli.add_backend(p)
     cli.add_data(p)
@@ -90,8 +93,16 @@ def rows(reference, exact, real, unseen, extractor, judge, n: int, seed: int, *,
             fitting = [m for m in fitting if not evaluation.METRICS[m].trains]
             if not fitting:
                 continue
-        measured = evaluation.measure(x, y, reference, extractor, judge, fitting, seed=seed,
-                                      on_part=lambda part, name=name: on_part(f"{name}: {part}"))  # fmt: skip
+        measured = evaluation.measure(
+            x,
+            y,
+            reference,
+            extractor,
+            judge,
+            fitting,
+            seed=seed,
+            on_part=lambda part, name=name: on_part(f"{name}: {part}"),
+        )
         found[name] = measured.figures | {"samples": len(x), "intervals": measured.intervals}
     if "accuracy" in names:
         images, labels = unseen

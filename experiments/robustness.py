@@ -24,10 +24,20 @@ PUBLISHED = {
 def parser() -> cli.Parser:
     """The command's flags."""
     p = cli.Parser(prog="python -m experiments.robustness", description=__doc__)
-    p.add_argument("checkpoints", nargs="*", metavar="CHECKPOINT", default=["lenet5"],
-                   help="shipped names or runs of classifiers (default: lenet5)")  # fmt: skip
-    p.add_argument("--epsilons", type=float, nargs="+", metavar="E",
-                   help="sizes of the attack in pixels of [0, 1] (default: 0 .05 .1 .15 .2 .25 .3)")  # fmt: skip
+    p.add_argument(
+        "checkpoints",
+        nargs="*",
+        metavar="CHECKPOINT",
+        default=["lenet5"],
+        help="shipped names or runs of classifiers (default: lenet5)",
+    )
+    p.add_argument(
+        "--epsilons",
+        type=float,
+        nargs="+",
+        metavar="E",
+        help="sizes of the attack in pixels of [0, 1] (default: 0 .05 .1 .15 .2 .25 .3)",
+    )
     p.add_argument("--pgd", type=int, metavar="STEPS", help="also PGD of so many steps, from a random start by --seed")
     p.add_argument("--seed", type=int, default=0, help="of PGD's starts (default: 0)")
     p.add_argument("--images", type=int, metavar="N", help="the first N test images alone (default: all)")
@@ -62,12 +72,16 @@ def main(argv=None) -> int:
     dataset = data.load(args.dataset or "mnist", "test", args.data_dir)
     for name, classifier in classifiers.items():
         if classifier.scores != "logits":
-            raise cli.UserError(f"{name} gives one {classifier.scores} a class, and both losses are of a softmax: "
-                                "give a classifier of logits, such as lenet5")  # fmt: skip
+            raise cli.UserError(
+                f"{name} gives one {classifier.scores} a class, and both losses are of a softmax: "
+                "give a classifier of logits, such as lenet5"
+            )
         data.check_fits(dataset, classifier.image_shape, 1)
         if classifier.num_classes != dataset.num_classes:
-            raise cli.UserError(f"{name} knows {classifier.num_classes} classes, {dataset.name} has "
-                                f"{dataset.num_classes}: give the data that it was trained for")  # fmt: skip
+            raise cli.UserError(
+                f"{name} knows {classifier.num_classes} classes, {dataset.name} has "
+                f"{dataset.num_classes}: give the data that it was trained for"
+            )
     images, labels = pixels.rest_to_unit(dataset.images[: args.images]), dataset.labels[: args.images]
     sheets = {loss: f"examples-{loss}.png" for loss in robustness.LOSSES}
     names = ("curve.csv", "curve.png", *sheets.values())
@@ -79,8 +93,11 @@ def main(argv=None) -> int:
             began = time.perf_counter()
             curves[loss_name, name] = robustness.curve(classifier, images, labels, epsilons, loss)
             rows[f"{name}, {loss_name}"] = 100 * curves[loss_name, name].accuracy
-            print(f"{name}, {loss_name}: {len(images)} images x {len(epsilons)} epsilons in "
-                  f"{time.perf_counter() - began:.1f} s", flush=True)  # fmt: skip
+            print(
+                f"{name}, {loss_name}: {len(images)} images x {len(epsilons)} epsilons in "
+                f"{time.perf_counter() - began:.1f} s",
+                flush=True,
+            )
         if len(classifiers) > 1:
             of_seeds = np.stack([100 * curves[loss_name, name].accuracy for name in classifiers])
             rows[f"mean of {len(classifiers)}, {loss_name}"] = of_seeds.mean(axis=0)
@@ -97,9 +114,13 @@ def main(argv=None) -> int:
     header = ["classifier", *(f"{e:g}" for e in epsilons)]
     files.write_csv(written["curve.csv"], header, [[name, *values] for name, values in rows.items()], places=4)
     report.save_lines(
-        written["curve.png"], epsilons, _lines(rows, classifiers), x="epsilon (pixels in [0, 1])", y="accuracy, %",
+        written["curve.png"],
+        epsilons,
+        _lines(rows, classifiers),
+        x="epsilon (pixels in [0, 1])",
+        y="accuracy, %",
         title=f"{'FGSM and PGD' if args.pgd else 'FGSM'}, {len(images)} test images of {dataset.name}",
-    )  # fmt: skip
+    )
     first = next(iter(classifiers))
     for loss_name, loss in robustness.LOSSES.items():
         path, curve = written[sheets[loss_name]], curves[loss_name, first]

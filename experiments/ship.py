@@ -20,8 +20,13 @@ def main(argv=None) -> int:
     p.add_argument("--name", required=True, help="the name to ship it under")
     p.add_argument("--out", type=Path, default=Path("checkpoints"), help="the shelf (default: checkpoints)")
     p.add_argument("--quality", type=Path, metavar="JSON", help="figures for the card, of experiments.evaluate --json")
-    p.add_argument("--role", choices=("surrogate", "target", "onlooker", "extractor", "judge"), action="append",
-                   default=[], help="what a classifier serves as, besides")  # fmt: skip
+    p.add_argument(
+        "--role",
+        choices=("surrogate", "target", "onlooker", "extractor", "judge"),
+        action="append",
+        default=[],
+        help="what a classifier serves as, besides",
+    )
     p.add_argument("--data-dir", metavar="DIR", help="where MNIST lies, for a classifier's thresholds")
     p.add_argument("--overwrite", action="store_true", help="replace a checkpoint of that name")
     cli.add_backend(p)

@@ -29,14 +29,33 @@ def parser() -> cli.Parser:
     p.add_argument("--seed", type=int, help="every random stream derives from it (default: the recipe's, 0)")
     p.add_argument("--steps", type=int, help="length of the whole run, which the schedules refer to")
     p.add_argument("--stop-after", type=int, metavar="N", help="save and stop after step N; the same command resumes")
-    p.add_argument("--block", type=int, metavar="N", help="steps in one call of the device, best a divisor of "
-                   "log_every (default: 1 on a CPU, where loops are slow, elsewhere 25)")  # fmt: skip
-    p.add_argument("--devices", type=int, metavar="N", help="devices that share each batch (default: as the run began; "
-                   "else 1, and on a CPU, where it helps, one a core with 32 images or more each)")  # fmt: skip
-    p.add_argument("--keep", metavar="N|best", help="checkpoints kept: the newest N (default: the recipe's); or best: "
-                   "the one of the lowest loss of G or of the classifier too, and samples come from it")  # fmt: skip
-    p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
-                   help="change one key of the recipe, dotted where nested; --dry-run shows them all")  # fmt: skip
+    p.add_argument(
+        "--block",
+        type=int,
+        metavar="N",
+        help="steps in one call of the device, best a divisor of "
+        "log_every (default: 1 on a CPU, where loops are slow, elsewhere 25)",
+    )
+    p.add_argument(
+        "--devices",
+        type=int,
+        metavar="N",
+        help="devices that share each batch (default: as the run began; "
+        "else 1, and on a CPU, where it helps, one a core with 32 images or more each)",
+    )
+    p.add_argument(
+        "--keep",
+        metavar="N|best",
+        help="checkpoints kept: the newest N (default: the recipe's); or best: "
+        "the one of the lowest loss of G or of the classifier too, and samples come from it",
+    )
+    p.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one key of the recipe, dotted where nested; --dry-run shows them all",
+    )
     p.add_argument("--out", type=Path, metavar="DIR", help="the run folder (default: runs/RECIPE-sSEED)")
     p.add_argument("--overwrite", action="store_true", help="begin anew where the run folder already holds a run")
     p.add_argument("--dry-run", action="store_true", help="print the fully resolved run and exit")
@@ -69,8 +88,10 @@ def choose_devices(args, config: cfg.Config, out: Path) -> int:
     cli.choose_backend(args.backend, cpu_devices=asked or default)
     there = jax.device_count()
     if asked is not None and asked > there:
-        raise cli.UserError(f"{said}, and there are {there} here: give --devices {there}, or another divisor of the "
-                            "batch_size up to that; the bits will be others")  # fmt: skip
+        raise cli.UserError(
+            f"{said}, and there are {there} here: give --devices {there}, or another divisor of the "
+            "batch_size up to that; the bits will be others"
+        )
     return asked or (min(default, there) if jax.default_backend() == "cpu" else 1)
 
 
@@ -114,8 +135,10 @@ def main(argv=None) -> int:
     command = ["python", "-m", "experiments.train", *argv]
     state = run.begin(jax.jit(trainer.init)(key), dataset, command, devices)
     begun = run.done
-    print(f"run: {out}, from step {begun} to {until} of {config.steps}, on {jax.devices()[0].device_kind}"
-          + f" as {devices} devices" * (devices > 1))  # fmt: skip
+    print(
+        f"run: {out}, from step {begun} to {until} of {config.steps}, on {jax.devices()[0].device_kind}"
+        + f" as {devices} devices" * (devices > 1)
+    )
     states, hooks = out / ckpt.STATES, [loop.Hook(config.checkpoint_every, run.save)]
     if classifies:
         hooks.insert(0, loop.Hook(config.epoch_steps, runs.Trial(run, networks, test)))

@@ -31,13 +31,21 @@ def parser() -> cli.Parser:
     """The command's flags."""
     p = cli.Parser(prog="python -m experiments.transfer", description=__doc__)
     p.add_argument("--n", type=int, help="generated digits (default: 1200)")
-    p.add_argument("--epsilons", type=float, nargs="+", metavar="E",
-                   help="largest changes of a pixel (default: .05 .1 .15 .2)")  # fmt: skip
+    p.add_argument(
+        "--epsilons", type=float, nargs="+", metavar="E", help="largest changes of a pixel (default: .05 .1 .15 .2)"
+    )
     for role in ("surrogate", "target", "onlooker"):
-        p.add_argument(f"--{role}s", nargs="+", metavar="CLASSIFIER",
-                       help=f"shipped names or runs (default: all shipped whose role is {role})")  # fmt: skip
-    p.add_argument("--quick", action="store_true",
-                   help="all surrogates together, one detector; by default 200 digits, epsilon .1 and .2")  # fmt: skip
+        p.add_argument(
+            f"--{role}s",
+            nargs="+",
+            metavar="CLASSIFIER",
+            help=f"shipped names or runs (default: all shipped whose role is {role})",
+        )
+    p.add_argument(
+        "--quick",
+        action="store_true",
+        help="all surrogates together, one detector; by default 200 digits, epsilon .1 and .2",
+    )
     p.add_argument("--outside", action="store_true", help="also targets of scikit-learn, ONNX Runtime and PyTorch")
     p.add_argument("--seed", type=int, default=0, help="of the digits and the attacks (default: 0)")
     p.add_argument("--out", type=Path, help="a folder (default: runs/transfer, or runs/transfer-quick)")
@@ -155,15 +163,24 @@ def _judge(name, classifier, real, real_labels, clean, labels, first_alone) -> J
     from cganjax import detectors, scores
 
     fitting = detectors.fitting(classifier)
-    made = {d: detectors.calibrate(d, classifier, real[: data.CALIBRATION], labels=real_labels[: data.CALIBRATION])
-            for d in (fitting[:1] if first_alone else fitting)}  # fmt: skip
+    made = {
+        d: detectors.calibrate(d, classifier, real[: data.CALIBRATION], labels=real_labels[: data.CALIBRATION])
+        for d in (fitting[:1] if first_alone else fitting)
+    }
     read = scores.confidences_of(classifier, clean).argmax(axis=1) == labels
     return Judge(name, classifier, made, read, {d: ~np.asarray(x.rejects(clean)) for d, x in made.items()})
 
 
 def _line(attack, epsilon, judge, detector, rejected, read, counted) -> dict:
-    return {"attack": attack, "epsilon": epsilon, "judge": judge, "detector": detector,
-            "rejected": 100 * rejected, "read": 100 * read, "counted": counted}  # fmt: skip
+    return {
+        "attack": attack,
+        "epsilon": epsilon,
+        "judge": judge,
+        "detector": detector,
+        "rejected": 100 * rejected,
+        "read": 100 * read,
+        "counted": counted,
+    }
 
 
 def _of_real_images(judges, real, data_dir) -> list[dict]:
@@ -187,10 +204,13 @@ def _of_clean_digits(judges, onlookers) -> list[dict]:
     """Generated digits before any attack: those rejected or misread are left out of all that follows."""
     rows = []
     for judge in judges:
-        rows += [_line("generated, no attack", 0.0, judge.name, name, 1 - ok.mean(), judge.read.mean(), len(ok))
-                 for name, ok in judge.accepted.items()]  # fmt: skip
-    return rows + [_line("generated, no attack", 0.0, o.name, "reads", np.nan, o.read.mean(), len(o.read))
-                   for o in onlookers]  # fmt: skip
+        rows += [
+            _line("generated, no attack", 0.0, judge.name, name, 1 - ok.mean(), judge.read.mean(), len(ok))
+            for name, ok in judge.accepted.items()
+        ]
+    return rows + [
+        _line("generated, no attack", 0.0, o.name, "reads", np.nan, o.read.mean(), len(o.read)) for o in onlookers
+    ]
 
 
 def _plan(surrogates, targets, quick) -> dict:
@@ -257,15 +277,21 @@ def _heat_map(path: Path, rows, epsilon, plan, judges) -> None:
     found = {(r["attack"], r["judge"], r["detector"]): r["rejected"] for r in rows if r["epsilon"] in (0.0, epsilon)}
     values = np.array([[found.get((a, *s), np.nan) for a in attacks] for s in shown])
     report.save_heat_map(
-        path, values, [f"{j}, {d}" for j, d in shown], attacks, x="attack", y="target, detector",
+        path,
+        values,
+        [f"{j}, {d}" for j, d in shown],
+        attacks,
+        x="attack",
+        y="target, detector",
         title=f"rejected, %, at epsilon {epsilon:g}",
-    )  # fmt: skip
+    )
 
 
 def _curve(path: Path, rows, epsilons, judges, onlookers) -> None:
     def values(attack, judge, what):
-        found = {r["epsilon"]: r[what] for r in _by_confidence(rows, judges)
-                 if (r["attack"], r["judge"]) == (attack, judge)}  # fmt: skip
+        found = {
+            r["epsilon"]: r[what] for r in _by_confidence(rows, judges) if (r["attack"], r["judge"]) == (attack, judge)
+        }
         return [found[e] for e in epsilons]
 
     lines = []
@@ -274,9 +300,13 @@ def _curve(path: Path, rows, epsilons, judges, onlookers) -> None:
         lines.append((f"_{judge.name}", values(NOISE, judge.name, "rejected"), {"color": f"C{i}", "linestyle": ":"}))
     lines += [(f"{o.name} reads", values(ALL, o.name, "read"), {"color": "k", "linestyle": "--"}) for o in onlookers]
     report.save_lines(
-        path, epsilons, lines, x="epsilon (pixels in [0, 1])", y="rejected by the confidence (dotted: random noise), %",
+        path,
+        epsilons,
+        lines,
+        x="epsilon (pixels in [0, 1])",
+        y="rejected by the confidence (dotted: random noise), %",
         title="decoys made through all surrogates, shown to targets that took no part",
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ ROWS = {
     "lenet5": [
         *(("pgd", e, {"steps": 40, "share": 0.07}) for e in (0.05, 0.1, 0.15, 0.2)),
         *(("fgsm", e, {}) for e in (0.1, 0.2)),
-        ("latent", 0.0, {}), ("latent+pixel", 0.05, {}),
+        ("latent", 0.0, {}),
+        ("latent+pixel", 0.05, {}),
     ],
     "target-robust": [("pgd", e, {}) for e in (0.1, 0.2, 0.3)],
     "label-score": [
@@ -29,9 +30,22 @@ ROWS = {
         *(("pgd", e, {}) for e in (0.01, 0.02, 0.03, 0.04, 0.06, 0.1, 0.2)),
         ("coordinate", 0.2, {"keep_label": False}),  # as published
     ],
-}  # fmt: skip
-COLUMNS = ("target", "method", "epsilon", "seed", "digits", "counted", "below_half", "rejected", "kept", "both",
-           "onlooker", "queries", "seconds")  # fmt: skip
+}
+COLUMNS = (
+    "target",
+    "method",
+    "epsilon",
+    "seed",
+    "digits",
+    "counted",
+    "below_half",
+    "rejected",
+    "kept",
+    "both",
+    "onlooker",
+    "queries",
+    "seconds",
+)
 
 
 def main(argv=None) -> int:
@@ -71,8 +85,12 @@ def main(argv=None) -> int:
         if sigmoid:
             usable = before.max(axis=1) > 0.5
         for method, epsilon, settings in ROWS[target]:
-            same = [r for r in done if (r["target"], r["method"], float(r["epsilon"])) == (target, method, epsilon)
-                    and (int(r["digits"]), int(r["seed"])) == (args.n, args.seed)]  # fmt: skip
+            same = [
+                r
+                for r in done
+                if (r["target"], r["method"], float(r["epsilon"])) == (target, method, epsilon)
+                and (int(r["digits"]), int(r["seed"])) == (args.n, args.seed)
+            ]
             if same:
                 print("  ".join(f"{v:>10}" for v in same[0].values()))
                 continue
@@ -80,15 +98,33 @@ def main(argv=None) -> int:
             given = {"generator": generator, "z": z[usable], "labels": labels[usable]} if moving else {}
             began = time.perf_counter()
             result = decoys.decoy(
-                rng.stream(key, method), clean[usable], classifier, epsilon=epsilon, method=method, detector=detector,
-                **given, **settings,
-            )  # fmt: skip
+                rng.stream(key, method),
+                clean[usable],
+                classifier,
+                epsilon=epsilon,
+                method=method,
+                detector=detector,
+                **given,
+                **settings,
+            )
             seconds = time.perf_counter() - began
             read = scores.confidences_of(onlooker, result.images).argmax(axis=1) == labels[usable]
             share = lambda x: f"{100 * np.mean(x):.2f}"  # noqa: E731
-            row = (target, method, epsilon, args.seed, args.n, int(usable.sum()), share(result.confidence < 0.5),
-                   share(result.rejected), share(result.label_kept), share(result.rejected & result.label_kept),
-                   share(read), int(result.queries.mean()), f"{seconds:.1f}")  # fmt: skip
+            row = (
+                target,
+                method,
+                epsilon,
+                args.seed,
+                args.n,
+                int(usable.sum()),
+                share(result.confidence < 0.5),
+                share(result.rejected),
+                share(result.label_kept),
+                share(result.rejected & result.label_kept),
+                share(read),
+                int(result.queries.mean()),
+                f"{seconds:.1f}",
+            )
             done.append(dict(zip(COLUMNS, map(str, row), strict=True)))
             files.write_csv(args.out, COLUMNS, [row.values() for row in done])
             print("  ".join(f"{v!s:>10}" for v in row), flush=True)

@@ -28,7 +28,9 @@ def environment() -> str:
 
 def bits(tree) -> np.ndarray:
     """A CRC-32 of each array of a tree: uint32 [number of arrays]."""
-    leaves = [jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x for x in jax.tree.leaves(tree)]
+    leaves = [
+        jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x for x in jax.tree.leaves(tree)
+    ]
     return np.array([zlib.crc32(np.ascontiguousarray(x).tobytes()) for x in leaves], np.uint32)
 
 

@@ -429,8 +429,10 @@ def test_squares_lie_where_they_are_drawn():
 def test_decay_of_spsa_reaches_it():
     classifier, _ = linear(scale=2.0, seed=7)
     given = {"epsilon": 0.1, "method": "spsa", "steps": 4, "samples": 8, "norm": "l2"}
-    found = [cganjax.decoy(KEY, some_images(), classifier, **given, **more).images for more in
-             ({}, {"decay": 0.75}, {"decay": 0.0})]  # fmt: skip
+    found = [
+        cganjax.decoy(KEY, some_images(), classifier, **given, **more).images
+        for more in ({}, {"decay": 0.75}, {"decay": 0.0})
+    ]
     assert_array_equal(found[0], found[1])
     assert np.abs(found[2] - found[0]).max() > 1e-3
 

@@ -34,10 +34,13 @@ def test_a_grid_of_the_digits_asked_for(command, tmp_path):
 
 def test_npz_seed_truncation_random_and_per_class(command):
     for name, arguments in {
-        "a": ["--per-class", "2"], "b": ["--per-class", "2"], "c": ["--per-class", "2", "--seed", "1"],
+        "a": ["--per-class", "2"],
+        "b": ["--per-class", "2"],
+        "c": ["--per-class", "2", "--seed", "1"],
         "d": ["--per-class", "2", "--truncation", "0.5"],
-        "e": ["--random", "40"], "f": ["--random", "40", "--seed", "9"],
-    }.items():  # fmt: skip
+        "e": ["--random", "40"],
+        "f": ["--random", "40", "--seed", "9"],
+    }.items():
         assert command(sample, *arguments, "--out", f"{name}.npz")[0] == 0
     sets = {name: np.load(f"{name}.npz") for name in "abcdef"}
     assert sets["a"]["labels"].tolist() == [k for k in range(10) for _ in range(2)]

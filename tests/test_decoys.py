@@ -52,8 +52,9 @@ def test_minimal_finds_the_smallest_epsilon(lenet5, digits):
     assert found.mean() > 0.9 and np.all(result.rejected[found])
     assert np.all(np.abs(result.images - digits).max(axis=(1, 2, 3))[found] <= result.epsilon[found] + 1e-6)
     moved = found & (result.epsilon > 0.01)
-    less = cganjax.decoy(KEY, digits[moved], classifier, epsilon=0.8 * result.epsilon[moved], detector=detector,
-                         method="bim")  # fmt: skip
+    less = cganjax.decoy(
+        KEY, digits[moved], classifier, epsilon=0.8 * result.epsilon[moved], detector=detector, method="bim"
+    )
     assert less.rejected.mean() < 0.2
     assert result.queries.min() > 21 * 8
     none = cganjax.decoy(KEY, digits, classifier, epsilon=0.001, detector=detector, minimal=True)
@@ -84,9 +85,14 @@ def test_other_libraries_models_are_attacked_by_queries(digits):
     for method in ("square", "spsa", "coordinate"):
         settings = {"square": {"queries": 60}, "spsa": {"steps": 5, "samples": 10}, "coordinate": {"rounds": 1}}[method]
         result = cganjax.decoy(
-            KEY, digits[:5], lambda x: model.predict_proba(np.asarray(x).reshape(len(x), -1)), epsilon=0.1,
-            scores="probabilities", method=method, **settings,
-        )  # fmt: skip
+            KEY,
+            digits[:5],
+            lambda x: model.predict_proba(np.asarray(x).reshape(len(x), -1)),
+            epsilon=0.1,
+            scores="probabilities",
+            method=method,
+            **settings,
+        )
         assert result.confidence.mean() < result.clean_confidence.mean() - 0.01, method
     with pytest.raises(TypeError, match=r"cannot be traced by JAX.*take a method of queries, coordinate, spsa, square"):
         cganjax.decoy(KEY, digits, lambda x: model.predict_proba(np.asarray(x).reshape(len(x), -1)), epsilon=0.1)
@@ -239,28 +245,44 @@ def test_the_decoy_command_prints_each_digit_and_writes_a_sheet(command, tmp_pat
     assert (tmp_path / lines[-1]).stat().st_size > 5000
     again = command(decoy_command, "314", "--seed", 1)[1].splitlines()
     assert again[:3] == lines[:3] and again[-1] != lines[-1]  # the same decoys, and no file lost
-    code, out, _ = command(decoy_command, "31", "--target", "lenet5", "--surrogates", "surrogate-mlp", "surrogate-cnn",
-                           "--epsilon", 0.2, "--set", "steps=3", "--out", "mine.png")  # fmt: skip
+    code, out, _ = command(
+        decoy_command,
+        "31",
+        "--target",
+        "lenet5",
+        "--surrogates",
+        "surrogate-mlp",
+        "surrogate-cnn",
+        "--epsilon",
+        0.2,
+        "--set",
+        "steps=3",
+        "--out",
+        "mine.png",
+    )
     assert code == 0 and "of surrogate-mlp, surrogate-cnn" in out and (tmp_path / "mine.png").exists()
     code, out, _ = command(decoy_command, "7", "--target", "lenet5", "--method", "latent", "--set", "steps=2")
     assert code == 0
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["3", "--method", "pdg"], "unknown method 'pdg': known are auto"),
-    (["3", "--epsilon", "-1"], "epsilon is -1.0: expected 0 to 1"),
-    (["3x"], "'x' at position 1 is no label"),
-    (["3", "--target", "mnist"], "holds no classifier"),
-    (["3", "--target", "nothing"], "no checkpoint 'nothing'"),
-    (["3", "--detector", "knn"], "has thresholds for energy, max_logit, max_sigmoid"),
-    (["3", "--detector", "mps"], "unknown detector 'mps'"),
-    (["3", "--set", "steps"], "give it as key=value"),
-    (["3", "--set", "stpes=3"], "has no setting 'stpes'"),
-    (["3", "--surrogates", "label-score"], "is the target and among the surrogates"),
-    (["3", "--out", "a.jpg"], "ends in .png"),
-    (["3", "--accept", "0.9"], "--accept needs real images"),
-    (["3", "--checkpoint", "lenet5"], "holds no generator"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["3", "--method", "pdg"], "unknown method 'pdg': known are auto"),
+        (["3", "--epsilon", "-1"], "epsilon is -1.0: expected 0 to 1"),
+        (["3x"], "'x' at position 1 is no label"),
+        (["3", "--target", "mnist"], "holds no classifier"),
+        (["3", "--target", "nothing"], "no checkpoint 'nothing'"),
+        (["3", "--detector", "knn"], "has thresholds for energy, max_logit, max_sigmoid"),
+        (["3", "--detector", "mps"], "unknown detector 'mps'"),
+        (["3", "--set", "steps"], "give it as key=value"),
+        (["3", "--set", "stpes=3"], "has no setting 'stpes'"),
+        (["3", "--surrogates", "label-score"], "is the target and among the surrogates"),
+        (["3", "--out", "a.jpg"], "ends in .png"),
+        (["3", "--accept", "0.9"], "--accept needs real images"),
+        (["3", "--checkpoint", "lenet5"], "holds no generator"),
+    ],
+)
 def test_the_decoy_command_refuses_in_one_sentence(arguments, message, command):
     code, out, err = command(decoy_command, *arguments)
     assert code == 2 and message in err and err.count("\n") == 1 and not out
@@ -287,8 +309,23 @@ def test_transfer_makes_its_table_and_goes_on_from_kept_decoys(command, data_dir
     in_onnx = other_libraries.Line(lambda images, labels: other_libraries.mlp_in_onnx(images[:1000], labels[:1000]))
     absent = other_libraries.Line(None, ("no_such_library",), "pip install it")
     monkeypatch.setattr(other_libraries, "MODELS", {"MLP in ONNX": in_onnx, "other": absent})
-    flags = ["--n", 20, "--epsilons", 0.2, "--surrogates", "surrogate-mlp", "--targets", "lenet5",
-             "--onlookers", "onlooker", "--outside", "--data-dir", data_dir, "--out", "t"]  # fmt: skip
+    flags = [
+        "--n",
+        20,
+        "--epsilons",
+        0.2,
+        "--surrogates",
+        "surrogate-mlp",
+        "--targets",
+        "lenet5",
+        "--onlookers",
+        "onlooker",
+        "--outside",
+        "--data-dir",
+        data_dir,
+        "--out",
+        "t",
+    ]
     code, out, err = command(transfer, *flags)
     assert code == 0, err
     assert {p.suffix for p in (tmp_path / "t").iterdir()} == {".csv", ".png", ""}
@@ -297,8 +334,11 @@ def test_transfer_makes_its_table_and_goes_on_from_kept_decoys(command, data_dir
     found = {line.split(",")[0] for line in table[1:]}
     assert {"random noise", "all surrogates", "surrogate-mlp", "white box: lenet5", "real digits"} <= found
     assert "other is left out: no_such_library not installed (pip install it)" in out
-    judged = {(row["attack"], row["epsilon"]): float(row["rejected"]) for row in csv.DictReader(table)
-              if (row["judge"], row["detector"]) == ("MLP in ONNX", "msp")}  # fmt: skip
+    judged = {
+        (row["attack"], row["epsilon"]): float(row["rejected"])
+        for row in csv.DictReader(table)
+        if (row["judge"], row["detector"]) == ("MLP in ONNX", "msp")
+    }
     assert judged["all surrogates", "0.200"] > judged["random noise", "0.200"]
     detector_rows = {line.split(",")[3] for line in table if line.startswith("all surrogates,0.2")}
     assert detector_rows == {"msp", "energy", "knn", "mahalanobis", "max_logit", "odin", "reads"}

@@ -16,19 +16,34 @@ from experiments import recipes
 
 # A small run of each algorithm and each network family: recipe, and settings that make it small.
 RUNS = {
-    "digits": ["generator.hidden=16", "generator.width_7=8", "generator.width_14=8", "discriminator.width_14=4",
-               "discriminator.width_7=8", "discriminator.hidden=16", "penalty_fraction=0.5", "mismatch_fraction=0.5"],
+    "digits": [
+        "generator.hidden=16",
+        "generator.width_7=8",
+        "generator.width_14=8",
+        "discriminator.width_14=4",
+        "discriminator.width_7=8",
+        "discriminator.hidden=16",
+        "penalty_fraction=0.5",
+        "mismatch_fraction=0.5",
+    ],
     "label_score": [],
     "mlp_gan": [],
     "pattern_1010": [],
     "lenet5": [],
-    "surrogate_robust": ["classifier.width_14=4", "classifier.width_7=4", "classifier.hidden=8", "shift=1",
-                         "rotation=10", "noise=0.3", "adversary_steps=2"],
+    "surrogate_robust": [
+        "classifier.width_14=4",
+        "classifier.width_7=4",
+        "classifier.hidden=8",
+        "shift=1",
+        "rotation=10",
+        "noise=0.3",
+        "adversary_steps=2",
+    ],
     "surrogate_mlp": ["classifier.hidden=8"],
     "surrogate_strided_moved": ["classifier.width=4"],
     "target_residual": ["classifier.width=4"],
     "target_wide": ["classifier.width_14=4", "classifier.width_7=8", "classifier.hidden=8"],
-}  # fmt: skip
+}
 
 
 def small_run(recipe):
@@ -54,7 +69,11 @@ def trained(recipe):
 def of_run(recipe):
     with jax.numpy_dtype_promotion("standard"):  # optax mixes integers with floats
         first, state, infos = trained(recipe)
-    found = {"infos": np.array(infos, np.float64), "sizes": golden.sizes((first, state)), "bits": golden.bits((first, state))}
+    found = {
+        "infos": np.array(infos, np.float64),
+        "sizes": golden.sizes((first, state)),
+        "bits": golden.bits((first, state)),
+    }
     return {f"{'bits ' if name == 'bits' else ''}{name} of {recipe}": value for name, value in found.items()}
 
 

@@ -47,9 +47,10 @@ def room_of(path):
 
 
 @pytest.mark.parametrize(
-    "path", [p for p in sorted((ROOT / "cganjax").rglob("*.py")) if p != ROOT / "cganjax/__init__.py"],
+    "path",
+    [p for p in sorted((ROOT / "cganjax").rglob("*.py")) if p != ROOT / "cganjax/__init__.py"],
     ids=lambda p: str(p.relative_to(ROOT)),
-)  # fmt: skip
+)
 def test_data_flows_one_way(path):
     here = room_of(path)
     assert here in LEVEL, f"{path} has no room: give it one in ROOMS"

@@ -107,8 +107,15 @@ def test_interpolate_draws_and_measures(tmp_path, monkeypatch, capsys):
     settings = ["--backend", "cpu", "--out", str(tmp_path / "latent"), "--truncations", "1", "0.5"]
     assert interpolate.main([*settings, "--samples", "1000"]) == 0
     said = capsys.readouterr().out
-    names = {"latents.png", "classes.png", "handwriting.png", "truncation.png", "handwriting.csv", "truncation.csv",
-             "truncation-curve.png"}  # fmt: skip
+    names = {
+        "latents.png",
+        "classes.png",
+        "handwriting.png",
+        "truncation.png",
+        "handwriting.csv",
+        "truncation.csv",
+        "truncation-curve.png",
+    }
     assert {p.name for p in (tmp_path / "latent").iterdir()} == names and all(name in said for name in names)
     with (tmp_path / "latent/truncation.csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -30,10 +30,16 @@ def counting(bad_loss_at=None, bad_state_at=None):
 def run(step, until, state=None, every=3, log_every=4, **options):
     seen, logs = [], []
     state = loop.run(
-        step, jax.random.key(0), state or S(jnp.int32(0), jnp.float32(0)), iter(jnp.ones(1000)),
-        until=until, log_every=log_every, on_log=lambda at, m: logs.append((at, m["steps"], m["loss"])),
-        hooks=[loop.Hook(every, lambda at, s: seen.append((at, float(s.x))))], **options,
-    )  # fmt: skip
+        step,
+        jax.random.key(0),
+        state or S(jnp.int32(0), jnp.float32(0)),
+        iter(jnp.ones(1000)),
+        until=until,
+        log_every=log_every,
+        on_log=lambda at, m: logs.append((at, m["steps"], m["loss"])),
+        hooks=[loop.Hook(every, lambda at, s: seen.append((at, float(s.x))))],
+        **options,
+    )
     return state, seen, logs
 
 
@@ -65,9 +71,15 @@ def test_no_hook_sees_a_state_that_is_not_finite():
     seen = []
     with pytest.raises(loop.Diverged, match="a parameter is not finite after step 6"):
         loop.run(
-            counting(bad_state_at=5), jax.random.key(0), S(jnp.int32(0), jnp.float32(0)), iter(jnp.ones(100)),
-            until=10, log_every=100, on_log=lambda *a: None, hooks=[loop.Hook(3, lambda at, s: seen.append(at))],
-        )  # fmt: skip
+            counting(bad_state_at=5),
+            jax.random.key(0),
+            S(jnp.int32(0), jnp.float32(0)),
+            iter(jnp.ones(100)),
+            until=10,
+            log_every=100,
+            on_log=lambda *a: None,
+            hooks=[loop.Hook(3, lambda at, s: seen.append(at))],
+        )
     assert seen == [3]
 
 
@@ -102,12 +114,30 @@ def test_a_log_waits_until_the_next_step_is_handed_out_but_not_past_a_hook():
         return step(key, state, batch)
 
     loop.run(
-        told, jax.random.key(0), S(jnp.int32(0), jnp.float32(0)), iter(jnp.ones(100)), until=7, log_every=2,
+        told,
+        jax.random.key(0),
+        S(jnp.int32(0), jnp.float32(0)),
+        iter(jnp.ones(100)),
+        until=7,
+        log_every=2,
         on_log=lambda at, means: events.append(f"log {at}"),
         hooks=[loop.Hook(6, lambda at, state: events.append(f"hook {at}"))],
-    )  # fmt: skip
-    assert events == ["step 1", "step 2", "step 3", "log 2", "step 4", "step 5", "log 4", "step 6", "log 6", "hook 6",
-                      "step 7", "log 7", "hook 7"]  # fmt: skip
+    )
+    assert events == [
+        "step 1",
+        "step 2",
+        "step 3",
+        "log 2",
+        "step 4",
+        "step 5",
+        "log 4",
+        "step 6",
+        "log 6",
+        "hook 6",
+        "step 7",
+        "log 7",
+        "hook 7",
+    ]
 
 
 def test_a_bad_loss_inside_a_block_is_reported_with_its_step():

@@ -95,11 +95,17 @@ def kernel_distance(x, y):
     """The unbiased estimate, written out on scikit-learn's kernel."""
     from sklearn.metrics.pairwise import polynomial_kernel
 
-    k = {(i, j): polynomial_kernel(a, b, degree=3, gamma=1 / x.shape[1], coef0=1)
-         for i, a in enumerate((x, y)) for j, b in enumerate((x, y))}  # fmt: skip
+    k = {
+        (i, j): polynomial_kernel(a, b, degree=3, gamma=1 / x.shape[1], coef0=1)
+        for i, a in enumerate((x, y))
+        for j, b in enumerate((x, y))
+    }
     n, m = len(x), len(y)
-    return ((k[0, 0].sum() - np.trace(k[0, 0])) / (n * (n - 1)) + (k[1, 1].sum() - np.trace(k[1, 1])) / (m * (m - 1))
-            - 2 * k[0, 1].mean())  # fmt: skip
+    return (
+        (k[0, 0].sum() - np.trace(k[0, 0])) / (n * (n - 1))
+        + (k[1, 1].sum() - np.trace(k[1, 1])) / (m * (m - 1))
+        - 2 * k[0, 1].mean()
+    )
 
 
 def test_mmd2_agrees_with_scikit_learns_kernel():
@@ -113,8 +119,10 @@ def test_kid_is_the_mean_over_subsets():
     x, y = cloud(80, 5, 1), cloud(90, 5, 2, shift=0.5)
     mean, std = kernel.kid(x, y, seed=3, subsets=7, size=40)
     random = checks.random(3, "kid")
-    want = [kernel_distance(x[random.choice(80, 40, replace=False)], y[random.choice(90, 40, replace=False)])
-            for _ in range(7)]  # fmt: skip
+    want = [
+        kernel_distance(x[random.choice(80, 40, replace=False)], y[random.choice(90, 40, replace=False)])
+        for _ in range(7)
+    ]
     assert_allclose([mean, std], [np.mean(want), np.std(want)], rtol=1e-6)
     assert kernel.kid(x, y, seed=4, subsets=7, size=40) != (mean, std)
     whole = kernel.kid(x, y[:80], subsets=2, size=80)
@@ -131,8 +139,11 @@ def test_kid_of_one_distribution_is_about_0():
 
 def test_kid_by_class():
     x, y, labels = cloud(60, 4, 1), cloud(60, 4, 2), np.arange(60) % 2
-    assert_allclose(kernel.by_class(x, labels, y, labels, 2),
-                    [kernel_distance(x[labels == k], y[labels == k]) for k in (0, 1)], rtol=1e-6)  # fmt: skip
+    assert_allclose(
+        kernel.by_class(x, labels, y, labels, 2),
+        [kernel_distance(x[labels == k], y[labels == k]) for k in (0, 1)],
+        rtol=1e-6,
+    )
 
 
 # --- neighbours -------------------------------------------------------------------------------------------------------
@@ -249,8 +260,10 @@ def test_intervals_hold_the_truth_19_times_of_20():
         hits += low < 2.0 < high
         assert_allclose(high - low, np.diff(bootstrap.of_mean(x))[0], rtol=0.35)
     assert abs(hits / draws - 0.95) < 4 * np.sqrt(0.05 * 0.95 / draws)
-    one, again, other = (bootstrap.interval(lambda w: float(w @ np.arange(9.0)), 0, 9, seed=s, stream=t)
-                         for s, t in ((0, "a"), (0, "a"), (0, "b")))  # fmt: skip
+    one, again, other = (
+        bootstrap.interval(lambda w: float(w @ np.arange(9.0)), 0, 9, seed=s, stream=t)
+        for s, t in ((0, "a"), (0, "a"), (0, "b"))
+    )
     assert one == again != other
 
 

@@ -17,12 +17,24 @@ from experiments import recipes
 # recipe -> parameters of G and of D by layer, counted by hand: (inputs + 1) * outputs, no bias in an embedding
 COUNTS = {
     "mnist": (
-        {"Embed_0": 10 * 64, "Dense_0": 129 * 256, "Dense_1": 257 * 3136,
-         "Conv_0": (9 * 64 + 1) * 128, "Conv_1": (9 * 32 + 1) * 64, "Conv_2": (9 * 64 + 1) * 4},
-        {"Conv_0": (9 * 4 + 1) * 32, "Conv_1": (9 * 128 + 1) * 64, "Conv_2": (9 * 64 + 1) * 64,
-         "Dense_0": (3136 + 1) * 256, "Embed_0": 10 * 256, "Dense_1": 256},
+        {
+            "Embed_0": 10 * 64,
+            "Dense_0": 129 * 256,
+            "Dense_1": 257 * 3136,
+            "Conv_0": (9 * 64 + 1) * 128,
+            "Conv_1": (9 * 32 + 1) * 64,
+            "Conv_2": (9 * 64 + 1) * 4,
+        },
+        {
+            "Conv_0": (9 * 4 + 1) * 32,
+            "Conv_1": (9 * 128 + 1) * 64,
+            "Conv_2": (9 * 64 + 1) * 64,
+            "Dense_0": (3136 + 1) * 256,
+            "Embed_0": 10 * 256,
+            "Dense_1": 256,
+        },
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("recipe", COUNTS)

@@ -91,14 +91,17 @@ def test_outside_tabulates_and_loses_no_table(command, data_dir, monkeypatch, tm
     assert code == 2 and "o.csv exists" in err and err.count("\n") == 1
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["--n", 0], "--n 0, --queries 1000, --epsilon 0.2: give at least 1, at least 61, and within 0 and 1"),
-    (["--queries", 60], "--queries 60"),
-    (["--epsilon", "nan"], "--epsilon nan"),
-    (["--seed", -1], "--seed is -1"),
-    (["--data-dir", "nowhere"], "nowhere"),
-    (["--out", "."], "is a folder: give a file name"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--n", 0], "--n 0, --queries 1000, --epsilon 0.2: give at least 1, at least 61, and within 0 and 1"),
+        (["--queries", 60], "--queries 60"),
+        (["--epsilon", "nan"], "--epsilon nan"),
+        (["--seed", -1], "--seed is -1"),
+        (["--data-dir", "nowhere"], "nowhere"),
+        (["--out", "."], "is a folder: give a file name"),
+    ],
+)
 def test_outside_refuses_in_one_sentence(arguments, message, command):
     code, out, err = command(outside, *arguments)
     assert code == 2 and message in err and err.count("\n") == 1 and not out

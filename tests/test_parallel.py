@@ -89,8 +89,23 @@ def test_shares_are_equal_and_not_small(batch, limit, expected):
 
 def test_two_devices_train_as_one_does_to_rounding(tmp_path):
     """By the command, as devices are counted before JAX begins; and a run goes on as it began."""
-    base = [sys.executable, "-m", "experiments.train", "--recipe", "digits", "--backend", "cpu", "--steps", "4",
-            "--set", "log_every=1", "--set", "generator.width_7=8", "--set", "generator.width_14=8"]  # fmt: skip
+    base = [
+        sys.executable,
+        "-m",
+        "experiments.train",
+        "--recipe",
+        "digits",
+        "--backend",
+        "cpu",
+        "--steps",
+        "4",
+        "--set",
+        "log_every=1",
+        "--set",
+        "generator.width_7=8",
+        "--set",
+        "generator.width_14=8",
+    ]
 
     def metrics(folder):
         rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]

@@ -304,9 +304,11 @@ def test_a_damaged_checkpoint_is_named(tmp_path, damage, said):
 def test_a_card_of_other_networks_is_refused(tmp_path):
     folder = copy_of_mnist(tmp_path)
     card = json.loads((folder / "card.json").read_text())
-    for change, said in (({"family": "nonsense"}, "unknown network family"),
-                         ({"generator": {**card["config"]["generator"], "hidden": 8}}, "not those of its networks"),
-                         ({"colour": 1}, "does not know")):  # fmt: skip
+    for change, said in (
+        ({"family": "nonsense"}, "unknown network family"),
+        ({"generator": {**card["config"]["generator"], "hidden": 8}}, "not those of its networks"),
+        ({"colour": 1}, "does not know"),
+    ):
         (folder / "card.json").write_text(json.dumps({**card, "config": {**card["config"], **change}}))
         with pytest.raises(cganjax.CheckpointError, match=said):
             cganjax.load(folder)

@@ -154,9 +154,21 @@ def three_steps(tiny, digits):
 
 @pytest.mark.parametrize(
     "setting",
-    ["learning_rate=1e-3", "beta1=0.5", "beta2=0.5", "gamma_start=5", "penalty_fraction=0.25", "ema_decay=0.05",
-     "decay_from=0", "gamma_until=0.1", "gamma_end=3", "steps=4", "mismatch_fraction=0.125", "latent_std=0.9"],
-)  # fmt: skip
+    [
+        "learning_rate=1e-3",
+        "beta1=0.5",
+        "beta2=0.5",
+        "gamma_start=5",
+        "penalty_fraction=0.25",
+        "ema_decay=0.05",
+        "decay_from=0",
+        "gamma_until=0.1",
+        "gamma_end=3",
+        "steps=4",
+        "mismatch_fraction=0.125",
+        "latent_std=0.9",
+    ],
+)
 def test_every_setting_of_the_step_changes_its_outcome(tiny, three_steps, setting):
     config, _ = tiny
     assert np.abs(three_steps(config) - three_steps(cfg.override(config, [setting]))).max() > 0
@@ -187,9 +199,13 @@ def test_info_names_are_the_metric_names():
 
 @pytest.mark.parametrize(
     ("share", "fraction", "fits"),
-    [("penalty_fraction", 0.75, "1"), ("penalty_fraction", 0.4, "0.5"), ("mismatch_fraction", 0.3, "0.5"),
-     ("mismatch_fraction", 1e-9, "0.125")],
-)  # fmt: skip
+    [
+        ("penalty_fraction", 0.75, "1"),
+        ("penalty_fraction", 0.4, "0.5"),
+        ("mismatch_fraction", 0.3, "0.5"),
+        ("mismatch_fraction", 1e-9, "0.125"),
+    ],
+)
 def test_a_share_of_the_batch_that_cannot_be_taken_is_refused(tiny, share, fraction, fits):
     config, networks = tiny
     with pytest.raises(UserError, match=f"{share} is {fraction}: .* as {fits}$"):

@@ -25,40 +25,74 @@ KEY = jax.random.key(0)
 COUNTS = {
     "label_score": {
         "generator": {
-            "Dense_0": 110 * 3136 + 3136, "BatchNorm_0": 2, "Conv_0": 9 * 50 + 50, "BatchNorm_1": 100,
-            "Conv_1": 9 * 50 * 25 + 25, "BatchNorm_2": 50, "Conv_2": 4 * 25 + 1,
+            "Dense_0": 110 * 3136 + 3136,
+            "BatchNorm_0": 2,
+            "Conv_0": 9 * 50 + 50,
+            "BatchNorm_1": 100,
+            "Conv_1": 9 * 50 * 25 + 25,
+            "BatchNorm_2": 50,
+            "Conv_2": 4 * 25 + 1,
         },
         "discriminator": {"Conv_0": 832, "Conv_1": 51_264, "Dense_0": 3_212_288, "Dense_1": 10_250},
     },
     "label_map": {
         "generator": {
-            "Dense_0": 110 * 3136 + 3136, "Conv_0": 9 * 50, "Conv_1": 9 * 50 * 250, "BatchNorm_0": 500,
-            "Conv_2": 9 * 250 * 50, "BatchNorm_1": 100, "Conv_3": 9 * 50 * 25, "BatchNorm_2": 50, "Conv_4": 4 * 25,
+            "Dense_0": 110 * 3136 + 3136,
+            "Conv_0": 9 * 50,
+            "Conv_1": 9 * 50 * 250,
+            "BatchNorm_0": 500,
+            "Conv_2": 9 * 250 * 50,
+            "BatchNorm_1": 100,
+            "Conv_3": 9 * 50 * 25,
+            "BatchNorm_2": 50,
+            "Conv_4": 4 * 25,
         },
         "discriminator": {
-            "Conv_0": 16 * 16 + 16, "Conv_1": 16 * 10 * 16 + 16, "Conv_2": 16 * 32 * 256 + 256,
-            "Conv_3": 9 * 256 * 1024 + 1024, "BatchNorm_0": 2048, "Dense_0": 9216 * 2048 + 2048,
-            "Dense_1": 2048 * 512 + 512, "Dense_2": 5130,
+            "Conv_0": 16 * 16 + 16,
+            "Conv_1": 16 * 10 * 16 + 16,
+            "Conv_2": 16 * 32 * 256 + 256,
+            "Conv_3": 9 * 256 * 1024 + 1024,
+            "BatchNorm_0": 2048,
+            "Dense_0": 9216 * 2048 + 2048,
+            "Dense_1": 2048 * 512 + 512,
+            "Dense_2": 5130,
         },
     },
     "mlp_gan": {
         "generator": {
-            "Dense_0": 12_928, "Dense_1": 33_024, "BatchNorm_0": 512, "Dense_2": 131_584, "BatchNorm_1": 1024,
-            "Dense_3": 525_312, "BatchNorm_2": 2048, "Dense_4": 2_099_200, "BatchNorm_3": 4096,
-            "Dense_5": 8_392_704, "BatchNorm_4": 8192, "Dense_6": 3_212_048,
+            "Dense_0": 12_928,
+            "Dense_1": 33_024,
+            "BatchNorm_0": 512,
+            "Dense_2": 131_584,
+            "BatchNorm_1": 1024,
+            "Dense_3": 525_312,
+            "BatchNorm_2": 2048,
+            "Dense_4": 2_099_200,
+            "BatchNorm_3": 4096,
+            "Dense_5": 8_392_704,
+            "BatchNorm_4": 8192,
+            "Dense_6": 3_212_048,
         },
         "discriminator": {
-            "Dense_0": 785 * 4096, "Dense_1": 4097 * 2048, "Dense_2": 2049 * 1024, "Dense_3": 1025 * 512,
-            "Dense_4": 513 * 256, "Dense_5": 257,
+            "Dense_0": 785 * 4096,
+            "Dense_1": 4097 * 2048,
+            "Dense_2": 2049 * 1024,
+            "Dense_3": 1025 * 512,
+            "Dense_4": 513 * 256,
+            "Dense_5": 257,
         },
     },
     "pattern_1010": {"generator": {"Dense_0": 6, "Dense_1": 16}, "discriminator": {"Dense_0": 15, "Dense_1": 4}},
     "lenet5": {
         "classifier": {
-            "ConvMaxPool_0": 156, "ConvMaxPool_1": 2_416, "Dense_0": 48_120, "Dense_1": 10_164, "Dense_2": 850,
+            "ConvMaxPool_0": 156,
+            "ConvMaxPool_1": 2_416,
+            "Dense_0": 48_120,
+            "Dense_1": 10_164,
+            "Dense_2": 850,
         },
     },
-}  # fmt: skip
+}
 TOTALS = {("label_score", "discriminator"): 3_274_634, ("lenet5", "classifier"): 61_706}
 PARTS = [(name, part) for name, parts in COUNTS.items() for part in parts]
 
@@ -88,15 +122,32 @@ def torch_layers(name, part, nn):
     lrelu, bn2 = lambda: nn.LeakyReLU(0.2), nn.BatchNorm2d
     if (name, part) == ("label_score", "generator"):
         return nn.Sequential(
-            nn.Linear(110, 3136), nn.Unflatten(1, (1, 56, 56)), bn2(1), nn.ReLU(), nn.Conv2d(1, 50, 3, padding=1),
-            bn2(50), nn.ReLU(), nn.Conv2d(50, 25, 3, padding=1), bn2(25), nn.ReLU(), nn.Conv2d(25, 1, 2, stride=2),
+            nn.Linear(110, 3136),
+            nn.Unflatten(1, (1, 56, 56)),
+            bn2(1),
+            nn.ReLU(),
+            nn.Conv2d(1, 50, 3, padding=1),
+            bn2(50),
+            nn.ReLU(),
+            nn.Conv2d(50, 25, 3, padding=1),
+            bn2(25),
+            nn.ReLU(),
+            nn.Conv2d(25, 1, 2, stride=2),
             nn.Tanh(),
-        )  # fmt: skip
+        )
     if (name, part) == ("label_score", "discriminator"):
         return nn.Sequential(
-            nn.Conv2d(1, 32, 5, padding=2), lrelu(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 5, padding=2), lrelu(),
-            nn.MaxPool2d(2), nn.Flatten(), nn.Linear(3136, 1024), lrelu(), nn.Linear(1024, 10),
-        )  # fmt: skip
+            nn.Conv2d(1, 32, 5, padding=2),
+            lrelu(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(32, 64, 5, padding=2),
+            lrelu(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(3136, 1024),
+            lrelu(),
+            nn.Linear(1024, 10),
+        )
     if (name, part) == ("label_map", "generator"):
         blocks = [
             nn.Linear(110, 3136),
@@ -114,15 +165,36 @@ def torch_layers(name, part, nn):
         return nn.Sequential(*blocks, nn.Linear(4096, 784), nn.Tanh(), nn.Unflatten(1, (1, 28, 28)))
     if (name, part) == ("mlp_gan", "discriminator"):
         return nn.Sequential(
-            nn.Flatten(), nn.Linear(784, 4096), nn.ReLU(), nn.Linear(4096, 2048), nn.ReLU(), nn.Dropout(0.5),
-            nn.Linear(2048, 1024), nn.ReLU(), nn.Dropout(0.5), nn.Linear(1024, 512), nn.ReLU(), nn.Dropout(0.5),
-            nn.Linear(512, 256), nn.Linear(256, 1),
-        )  # fmt: skip
+            nn.Flatten(),
+            nn.Linear(784, 4096),
+            nn.ReLU(),
+            nn.Linear(4096, 2048),
+            nn.ReLU(),
+            nn.Dropout(0.5),
+            nn.Linear(2048, 1024),
+            nn.ReLU(),
+            nn.Dropout(0.5),
+            nn.Linear(1024, 512),
+            nn.ReLU(),
+            nn.Dropout(0.5),
+            nn.Linear(512, 256),
+            nn.Linear(256, 1),
+        )
     if (name, part) == ("lenet5", "classifier"):
         return nn.Sequential(
-            nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Flatten(), nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10),
-        )  # fmt: skip
+            nn.Conv2d(1, 6, 5, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(6, 16, 5),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(400, 120),
+            nn.ReLU(),
+            nn.Linear(120, 84),
+            nn.ReLU(),
+            nn.Linear(84, 10),
+        )
     raise KeyError((name, part))
 
 
@@ -133,10 +205,20 @@ def label_map_discriminator(nn, torch):
             self.image, self.label = nn.Conv2d(1, 16, 4, 2, 1), nn.Conv2d(10, 16, 4, 2, 1)
             act = nn.LeakyReLU(0.2)
             self.rest = nn.Sequential(
-                nn.Conv2d(32, 256, 4, 2, 1), act, nn.Conv2d(256, 1024, 3, 2), nn.BatchNorm2d(1024), act, nn.Flatten(),
-                nn.Linear(9216, 2048), act, nn.Dropout(0.02), nn.Linear(2048, 512), act, nn.Dropout(0.02),
+                nn.Conv2d(32, 256, 4, 2, 1),
+                act,
+                nn.Conv2d(256, 1024, 3, 2),
+                nn.BatchNorm2d(1024),
+                act,
+                nn.Flatten(),
+                nn.Linear(9216, 2048),
+                act,
+                nn.Dropout(0.02),
+                nn.Linear(2048, 512),
+                act,
+                nn.Dropout(0.02),
                 nn.Linear(512, 10),
-            )  # fmt: skip
+            )
             self.act = act
 
         def forward(self, x, maps):

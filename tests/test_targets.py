@@ -150,11 +150,18 @@ def after_two_steps(config, batch):
     return jax.flatten_util.ravel_pytree((state.discriminator, state.generator, tuple(info)))[0]
 
 
-@pytest.mark.parametrize("base, setting", [
-    ("alternate=true", "alternate=false"), ("alternate=true", "loss=bce"), ("alternate=true", "optimizer=adam"),
-    ("alternate=true", "learning_rate=0.1"), ("alternate=true", "gen_steps=2"), ("optimizer=adam", "beta1=0.5"),
-    ("optimizer=adam", "beta2=0.5"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "base, setting",
+    [
+        ("alternate=true", "alternate=false"),
+        ("alternate=true", "loss=bce"),
+        ("alternate=true", "optimizer=adam"),
+        ("alternate=true", "learning_rate=0.1"),
+        ("alternate=true", "gen_steps=2"),
+        ("optimizer=adam", "beta1=0.5"),
+        ("optimizer=adam", "beta2=0.5"),
+    ],
+)
 def test_every_setting_changes_the_outcome(base, setting):
     config = cfg.override(recipes.load("pattern_1010"), [base])
     batch = Batch(jnp.full((1, 1, 4, 1), 0.7), jnp.zeros(1, jnp.int32))
@@ -330,8 +337,12 @@ def test_a_discriminator_trained_to_convergence_is_p_over_p_plus_q():
     p, q = density(-0.5, 1.0), density(0.7, 1.3)
     places = jnp.asarray(x[:, None], jnp.float32)
     keys = jax.random.split(KEY, 2)
-    params = {"w1": jax.random.normal(keys[0], (1, 32)), "b1": jnp.zeros((1, 32)),
-              "w2": 0.2 * jax.random.normal(keys[1], (32, 1)), "b2": jnp.zeros((1, 1))}  # fmt: skip
+    params = {
+        "w1": jax.random.normal(keys[0], (1, 32)),
+        "b1": jnp.zeros((1, 32)),
+        "w2": 0.2 * jax.random.normal(keys[1], (32, 1)),
+        "b2": jnp.zeros((1, 1)),
+    }
     optimizer = optax.adam(optax.cosine_decay_schedule(0.02, 5000))
 
     def discriminator(params):

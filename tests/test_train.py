@@ -59,11 +59,19 @@ def test_a_run_folder_holds_what_a_run_did(train_tiny, tmp_path):
     assert (code, err) == (0, "")
     run = tmp_path / "run"
     assert sorted(p.name for p in run.iterdir()) == [
-        "checkpoints", "config.json", "curves.png", "manifest.json", "metrics.jsonl", "samples",
-    ]  # fmt: skip
+        "checkpoints",
+        "config.json",
+        "curves.png",
+        "manifest.json",
+        "metrics.jsonl",
+        "samples",
+    ]
     assert sorted(p.name for p in (run / "samples").iterdir()) == [
-        "000000.png", "000003.png", "000006.png", "000007.png",
-    ]  # fmt: skip
+        "000000.png",
+        "000003.png",
+        "000006.png",
+        "000007.png",
+    ]
     assert sorted(p.name for p in (run / "checkpoints").iterdir()) == ["6", "7"], "the newest two, and the odd last"
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [(r["step"], r["steps"]) for r in rows] == [(2, 2), (3, 1), (4, 1), (6, 2), (7, 1)]
@@ -85,8 +93,14 @@ def test_three_and_three_steps_equal_six_bit_for_bit(train_tiny, tiny):
     code, out, _ = train_tiny("--out", "parts")
     assert code == 0 and "from step 3 to 6" in out
     whole, parts = state_of("whole", tiny), state_of("parts", tiny)
-    assert whole._fields == ("step", "generator", "discriminator", "generator_ema", "generator_optimizer",
-                             "discriminator_optimizer")  # fmt: skip
+    assert whole._fields == (
+        "step",
+        "generator",
+        "discriminator",
+        "generator_ema",
+        "generator_optimizer",
+        "discriminator_optimizer",
+    )
     assert differing(whole, parts) == []
     assert differing(third, parts) == list(whole._fields)
     assert differing(state_of("whole", tiny, 3), third) == []
@@ -233,8 +247,22 @@ def test_signals_save_and_the_same_command_resumes(tmp_path, cache_dir, number, 
     from conftest import TINY
 
     sets = [part for setting in TINY for part in ("--set", setting)]
-    line = [sys.executable, "-m", "experiments.train", "--recipe", "digits", *sets, "--steps", "100000", "--set",
-            "checkpoint_every=50000", "--set", "sample_every=50000", "--out", str(tmp_path / "run")]  # fmt: skip
+    line = [
+        sys.executable,
+        "-m",
+        "experiments.train",
+        "--recipe",
+        "digits",
+        *sets,
+        "--steps",
+        "100000",
+        "--set",
+        "checkpoint_every=50000",
+        "--set",
+        "sample_every=50000",
+        "--out",
+        str(tmp_path / "run"),
+    ]
     env = os.environ | {"CGANJAX_CACHE_DIR": cache_dir, "PYTHONUNBUFFERED": "1"}
     log, seen = tmp_path / "run/metrics.jsonl", []
     with subprocess.Popen(
@@ -381,8 +409,20 @@ def test_help_is_complete(capsys):
         train.main(["--help"])
     text = capsys.readouterr().out
     assert stop.value.code == 0
-    for flag in ("--recipe", "--seed", "--backend", "--data-dir", "--dataset", "--split", "--out", "--set", "--dry-run",
-                 "--steps", "--stop-after", "--overwrite"):  # fmt: skip
+    for flag in (
+        "--recipe",
+        "--seed",
+        "--backend",
+        "--data-dir",
+        "--dataset",
+        "--split",
+        "--out",
+        "--set",
+        "--dry-run",
+        "--steps",
+        "--stop-after",
+        "--overwrite",
+    ):
         assert flag in text
 
 

@@ -29,8 +29,9 @@ def shelve(folder, recipe, *settings):
     """A shipped checkpoint of a recipe's untrained networks."""
     run = config.override(recipes.load(recipe), settings)
     networks = models.build(run, 10)
-    parts = {part: getattr(networks, part).init(KEY) for part in ("generator", "discriminator")
-             if getattr(networks, part)} or {"classifier": networks.classifier.init(KEY)}  # fmt: skip
+    parts = {
+        part: getattr(networks, part).init(KEY) for part in ("generator", "discriminator") if getattr(networks, part)
+    } or {"classifier": networks.classifier.init(KEY)}
     roles = [role for role in ("generator", "discriminator", "classifier") if getattr(networks, role)]
     card = {"name": folder.name, "roles": roles, "steps": 0, "config": config.to_json(run), "data": {"num_classes": 10}}
     ckpt.write_shipped(folder, card, parts)
@@ -109,8 +110,11 @@ def test_an_unconditional_checkpoint_takes_a_count(shelf, command):
     assert (code, err) == (0, "") and "7 images" in out
     with np.load("x.npz") as arrays:
         assert arrays.files == ["images"] and arrays["images"].shape == (7, 1, 4, 1)
-    for arguments, said in ((["3"], "takes no labels and DIGITS 3 was given: give --random N"),
-                            (["--per-class", "2"], "--per-class"), ([], "no count was given")):  # fmt: skip
+    for arguments, said in (
+        (["3"], "takes no labels and DIGITS 3 was given: give --random N"),
+        (["--per-class", "2"], "--per-class"),
+        ([], "no count was given"),
+    ):
         code, _, err = command(sample, "--checkpoint", where, *arguments)
         assert code == 2 and said in err
 
@@ -162,8 +166,11 @@ def test_a_system_trains_resumes_and_ships(recipe, command):
     code, out, err = command(ship, "whole", "--name", "shipped_one", "--out", "shelf")
     assert (code, err) == (0, "")
     card = ckpt.read_card(Path("shelf/shipped-one"))
-    wanted = {"label_score": ["generator", "discriminator", "classifier"], "mlp_gan": ["generator"],
-              "lenet5": ["classifier"]}  # fmt: skip
+    wanted = {
+        "label_score": ["generator", "discriminator", "classifier"],
+        "mlp_gan": ["generator"],
+        "lenet5": ["classifier"],
+    }
     assert card["roles"] == wanted[recipe]
     assert Path("shelf/shipped-one/grid.png").exists() == ("generator" in card["roles"])
     load = cganjax.load_classifier if recipe == "lenet5" else cganjax.load
@@ -312,8 +319,9 @@ def test_the_two_losses_against_their_definitions():
 
 
 def test_the_robustness_command(command, data_dir):
-    code, out, _ = command(robustness_command, "lenet5", "--images", "200", "--data-dir", data_dir, "--out", "rob",
-                           "--pgd", "5")  # fmt: skip
+    code, out, _ = command(
+        robustness_command, "lenet5", "--images", "200", "--data-dir", data_dir, "--out", "rob", "--pgd", "5"
+    )
     assert code == 0 and "PyTorch's FGSM tutorial" in out
     with open("rob/curve.csv") as file:
         table = {row[0]: [float(v) for v in row[1:]] for row in list(csv.reader(file))[1:]}
@@ -359,11 +367,16 @@ def test_aigcmn_takes_a_pytorch_tensor():
         compat.AiGcMn().generator(torch.tensor([3.0, 1.0]))
 
 
-@pytest.mark.parametrize("labels, kind, said", [
-    ([1.5], TypeError, "labels are float64: expected integers in 0..9"), (["3"], TypeError, "expected integers"),
-    ([3, 10], ValueError, "label 10 at position 1 is outside 0..9"), ([-1], ValueError, "label -1 at position 0"),
-    ([[1, 2]], ValueError, "labels have shape"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "labels, kind, said",
+    [
+        ([1.5], TypeError, "labels are float64: expected integers in 0..9"),
+        (["3"], TypeError, "expected integers"),
+        ([3, 10], ValueError, "label 10 at position 1 is outside 0..9"),
+        ([-1], ValueError, "label -1 at position 0"),
+        ([[1, 2]], ValueError, "labels have shape"),
+    ],
+)
 def test_aigcmn_refuses_other_labels(labels, kind, said):
     with pytest.raises(kind, match=said):
         compat.AiGcMn().generator(labels)
@@ -386,8 +399,9 @@ def test_pi_draws_grids_of_the_first_64_digits(command, shelf):
             sheets.append(np.asarray(picture))
     assert sheets[0].shape == (2 * (8 * 30 + 2),) * 2
     assert (sheets[0] != sheets[1]).any()
-    digits = 1 - np.stack([sheets[0][::2, ::2][2 + 30 * r : 30 + 30 * r, 2 + 30 * c : 30 + 30 * c]
-                           for r in range(8) for c in range(8)]) / np.float32(255)  # fmt: skip
+    digits = 1 - np.stack(
+        [sheets[0][::2, ::2][2 + 30 * r : 30 + 30 * r, 2 + 30 * c : 30 + 30 * c] for r in range(8) for c in range(8)]
+    ) / np.float32(255)
     read = cganjax.load_classifier("lenet5")(digits[..., None].astype(np.float32)).argmax(1)
     assert np.mean(read == np.array([int(d) for d in pi.PI])) > 0.9
     assert len(pi.PI) == 64 and pi.PI.startswith("31415926535897932384")
@@ -478,8 +492,13 @@ def test_doctor_tries_every_role(command, shelf, monkeypatch):
     monkeypatch.setattr(ckpt, "find", lambda name: {"one": shelf["label_score"], "two": shelf["pattern_1010"]}[name])
     code, out, _ = command(doctor)
     assert code == 0
-    for said in ("generator, image (28, 28, 1)", "discriminator, output (10,)", "classifier, output (10,)",
-                 "generator, image (1, 4, 1)", "discriminator, output (1,)"):  # fmt: skip
+    for said in (
+        "generator, image (28, 28, 1)",
+        "discriminator, output (10,)",
+        "classifier, output (10,)",
+        "generator, image (1, 4, 1)",
+        "discriminator, output (1,)",
+    ):
         assert said in out
 
 
@@ -497,15 +516,21 @@ def test_float32_where_the_user_has_64_bits(shelf, name):
         assert cganjax.load_discriminator(shelf[name])(images).dtype == jnp.float32
 
 
-@pytest.mark.parametrize("arguments, said", [
-    (["--recipe", "mlp_gan", "--set", "target=one_hot"], "target is one_hot, but family mlp_gan knows no labels"),
-    (["--recipe", "label_score", "--set", "family=mlp_gan"], "target is one_hot, but family mlp_gan knows no labels"),
-    (["--recipe", "label_score", "--set", "family=lenet5"], "algorithm target cannot train family lenet5"),
-    (["--recipe", "lenet5", "--set", "family=mlp_gan"], "algorithm classification cannot train family mlp_gan"),
-    (["--recipe", "lenet5", "--set", "momentum=1"], "momentum is 1.0: it must be 0 or more, below 1"),
-    (["--recipe", "mlp_gan", "--set", "loss=hinge"], "loss is hinge: it must be one of bce, mse"),
-    (["--recipe", "mlp_gan", "--set", "share_fake=maybe"], "share_fake=maybe: expected true or false"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["--recipe", "mlp_gan", "--set", "target=one_hot"], "target is one_hot, but family mlp_gan knows no labels"),
+        (
+            ["--recipe", "label_score", "--set", "family=mlp_gan"],
+            "target is one_hot, but family mlp_gan knows no labels",
+        ),
+        (["--recipe", "label_score", "--set", "family=lenet5"], "algorithm target cannot train family lenet5"),
+        (["--recipe", "lenet5", "--set", "family=mlp_gan"], "algorithm classification cannot train family mlp_gan"),
+        (["--recipe", "lenet5", "--set", "momentum=1"], "momentum is 1.0: it must be 0 or more, below 1"),
+        (["--recipe", "mlp_gan", "--set", "loss=hinge"], "loss is hinge: it must be one of bce, mse"),
+        (["--recipe", "mlp_gan", "--set", "share_fake=maybe"], "share_fake=maybe: expected true or false"),
+    ],
+)
 def test_settings_that_cannot_work_get_one_sentence(command, arguments, said, tmp_path):
     for more in ([], ["--dry-run"]):
         code, _, err = command(train, *arguments, *more)
@@ -521,8 +546,11 @@ def test_curves_of_a_part_of_a_run(command, tmp_path):
     assert (code, err) == (0, "") and out == "run/curves-0-20.png\n"
     with Image.open("run/curves-0-20.png") as picture:
         assert picture.size[0] > 300
-    refused = {("run", "--to", "20"): "exists", ("run", "--from", "31"): "no metrics of steps 31 to 30",
-               ("nowhere",): "nowhere holds no metrics.jsonl"}  # fmt: skip
+    refused = {
+        ("run", "--to", "20"): "exists",
+        ("run", "--from", "31"): "no metrics of steps 31 to 30",
+        ("nowhere",): "nowhere holds no metrics.jsonl",
+    }
     for arguments, said in refused.items():
         code, _, err = command(curves, *arguments)
         assert code == 2 and said in err

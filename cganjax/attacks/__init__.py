@@ -70,9 +70,14 @@ def mi(keys: jax.Array, task: Task, *, steps: int = 20, share: float = 0.125, mo
 
 
 def di(
-    keys: jax.Array, task: Task, *, steps: int = 20, share: float = 0.125, momentum: float = 1.0,
+    keys: jax.Array,
+    task: Task,
+    *,
+    steps: int = 20,
+    share: float = 0.125,
+    momentum: float = 1.0,
     diversity: float = 0.5,
-) -> Found:  # fmt: skip
+) -> Found:
     """`mi` on images shrunk and laid down anew at each step. Xie et al. (arXiv 1803.06978), eq. 4, M-DI2-FGSM."""
     return _descend(keys, task, steps=steps, share=share, momentum=momentum, diversity=diversity, best=False)
 
@@ -107,9 +112,15 @@ def coordinate(
 
 
 def spsa(
-    keys: jax.Array, task: Task, *, steps: int = 20, samples: int = 64, reach: float = 0.05, share: float = 0.125,
+    keys: jax.Array,
+    task: Task,
+    *,
+    steps: int = 20,
+    samples: int = 64,
+    reach: float = 0.05,
+    share: float = 0.125,
     decay: float = 0.75,
-) -> Found:  # fmt: skip
+) -> Found:
     """Gradients estimated from queries. Uesato et al. (arXiv 1802.05666), algorithm 1."""
     settings = {"steps": steps, "samples": samples, "reach": reach, "share": share, "decay": decay}
     return Found(*by_queries.spsa(keys, task.value, task.bounds, task.norm, **settings))
@@ -131,9 +142,16 @@ def latent_only(
 
 
 def latent_and_pixel(
-    keys: jax.Array, task: Task, *, steps: int = 40, radius: float = 0.25, rate: float = 0.05, decay: float = 0.75,
-    pixel_steps: int = 20, share: float = 0.125,
-) -> Found:  # fmt: skip
+    keys: jax.Array,
+    task: Task,
+    *,
+    steps: int = 40,
+    radius: float = 0.25,
+    rate: float = 0.05,
+    decay: float = 0.75,
+    pixel_steps: int = 20,
+    share: float = 0.125,
+) -> Found:
     """`latent`, and then `pgd` within epsilon of the image that it found."""
     moved = latent_only(keys, task, steps=steps, radius=radius, rate=rate, decay=decay)
     there = task._replace(bounds=task.bounds._replace(clean=moved.images))

@@ -34,9 +34,7 @@ class Batch(NamedTuple):
     generator: Callable | None
 
 
-def by_parts(
-    attack: Callable[[Batch], attacks.Found], batch: Batch, size: int, *, threads: bool
-) -> attacks.Found:  # fmt: skip
+def by_parts(attack: Callable[[Batch], attacks.Found], batch: Batch, size: int, *, threads: bool) -> attacks.Found:
     """Attack `size` images at a time; the last part is filled up, so that one compiled program serves all.
 
     Args:

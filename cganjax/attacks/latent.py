@@ -20,9 +20,13 @@ class LatentDescent(NamedTuple):
 
 
 def latent(
-    generator: Callable, objective: Objective, z: jax.Array, classes: jax.Array, labels: jax.Array,
+    generator: Callable,
+    objective: Objective,
+    z: jax.Array,
+    classes: jax.Array,
+    labels: jax.Array,
     settings: LatentDescent,
-) -> tuple[jax.Array, jax.Array, int]:  # fmt: skip
+) -> tuple[jax.Array, jax.Array, int]:
     """Lower an objective of the generator's images by moving z, on the sphere of its own length.
 
     A latent of L normal numbers has a length near sqrt(L): on that sphere the generator is in the region that it was

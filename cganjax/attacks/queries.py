@@ -36,9 +36,16 @@ def asked(value: Value, images: np.ndarray, rows: np.ndarray, size: int = 0) -> 
 
 
 def coordinate(
-    keys: jax.Array, value: Value, bounds: Bounds, norm: str, *,
-    step: float = 0.04, rounds: int = 5, stop: float = 0.5, reference: str = "current",
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    keys: jax.Array,
+    value: Value,
+    bounds: Bounds,
+    norm: str,
+    *,
+    step: float = 0.04,
+    rounds: int = 5,
+    stop: float = 0.5,
+    reference: str = "current",
+) -> tuple[np.ndarray, np.ndarray]:
     """Every pixel is tried by itself, and all are changed at once: the original decoy, by finite differences.
 
     In a round each pixel is raised by `step` alone; where that does not raise the value, the pixel is raised, elsewhere
@@ -91,9 +98,17 @@ def coordinate(
 
 
 def spsa(
-    keys: jax.Array, value: Value, bounds: Bounds, norm: str, *,
-    steps: int = 20, samples: int = 64, reach: float = 0.05, share: float = 0.125, decay: float = 0.75,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    keys: jax.Array,
+    value: Value,
+    bounds: Bounds,
+    norm: str,
+    *,
+    steps: int = 20,
+    samples: int = 64,
+    reach: float = 0.05,
+    share: float = 0.125,
+    decay: float = 0.75,
+) -> tuple[np.ndarray, np.ndarray]:
     """Descent along gradients estimated from pairs of random signs: 2 x samples queries a step.
 
     Args:

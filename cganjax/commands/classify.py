@@ -18,8 +18,12 @@ def parser(prog: str) -> cli.Parser:
     p = cli.Parser(prog=prog, description=__doc__)
     p.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="a picture file, or an IDX file of images")
     p.add_argument("--checkpoint", default="lenet5", help="a shipped name or run of a classifier (default: lenet5)")
-    p.add_argument("--ink", choices=("auto", "dark", "light"), default="auto",
-                   help="dark on light paper, or light on dark; auto looks at the border (default: auto)")  # fmt: skip
+    p.add_argument(
+        "--ink",
+        choices=("auto", "dark", "light"),
+        default="auto",
+        help="dark on light paper, or light on dark; auto looks at the border (default: auto)",
+    )
     p.add_argument("--limit", type=int, metavar="N", help="the first N images of each IDX file alone (default: all)")
     cli.add_backend(p)
     return p

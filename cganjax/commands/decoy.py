@@ -25,24 +25,40 @@ def parser(prog: str) -> cli.Parser:
 
     p = cli.Parser(prog=prog, description=__doc__)
     p.add_argument("digits", nargs="+", metavar="DIGITS", help="digits to draw, as 3141 or 3 1 4 1")
-    p.add_argument("--target", default="label-score", metavar="CLASSIFIER",
-                   help="the classifier to deceive: a shipped name or a run (default: label-score)")  # fmt: skip
-    p.add_argument("--surrogates", nargs="+", metavar="CLASSIFIER",
-                   help="attack these, and only judge by the target; all: the shipped surrogates")  # fmt: skip
+    p.add_argument(
+        "--target",
+        default="label-score",
+        metavar="CLASSIFIER",
+        help="the classifier to deceive: a shipped name or a run (default: label-score)",
+    )
+    p.add_argument(
+        "--surrogates",
+        nargs="+",
+        metavar="CLASSIFIER",
+        help="attack these, and only judge by the target; all: the shipped surrogates",
+    )
     p.add_argument("--epsilon", type=float, help="largest change of a pixel in [0, 1] (default: 0.1; latent: 0)")
-    p.add_argument("--method", default="auto", metavar="NAME",
-                   help=f"auto (pgd, or ensemble for surrogates), {', '.join(attacks.METHODS)}")  # fmt: skip
-    p.add_argument("--objective", default="auto", metavar="NAME",
-                   help=f"what is lowered: auto, {', '.join(objectives.OBJECTIVES)}")  # fmt: skip
+    p.add_argument(
+        "--method",
+        default="auto",
+        metavar="NAME",
+        help=f"auto (pgd, or ensemble for surrogates), {', '.join(attacks.METHODS)}",
+    )
+    p.add_argument(
+        "--objective", default="auto", metavar="NAME", help=f"what is lowered: auto, {', '.join(objectives.OBJECTIVES)}"
+    )
     p.add_argument("--norm", default="linf", metavar="NAME", help=f"{' or '.join(norms.NORMS)} (default: linf)")
-    p.add_argument("--keep-label", action=argparse.BooleanOptionalAction, default=True,
-                   help="hold the arg max of what is attacked (default: yes)")  # fmt: skip
+    p.add_argument(
+        "--keep-label",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="hold the arg max of what is attacked (default: yes)",
+    )
     p.add_argument("--ink-only", action="store_true", help="change only pixels that have ink")
     p.add_argument("--minimal", action="store_true", help="the smallest epsilon that gets each digit rejected")
     p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the method: steps=40")
     p.add_argument("--detector", metavar="NAME", help="see cganjax.calibrate (default: msp, of sigmoids max_sigmoid)")
-    p.add_argument("--accept", type=float,
-                   help="with --data-dir: the share of real images accepted (default: 0.95)")  # fmt: skip
+    p.add_argument("--accept", type=float, help="with --data-dir: the share of real images accepted (default: 0.95)")
     p.add_argument("--data-dir", metavar="DIR", help="where MNIST lies, to calibrate the detector anew")
     p.add_argument("--checkpoint", default="mnist", metavar="GENERATOR", help="draws the digits (default: mnist)")
     p.add_argument("--seed", type=int, default=0, help="the same seed draws the same digits and decoys (default: 0)")
@@ -90,10 +106,20 @@ def main(argv=None, prog: str = "python -m cganjax decoy") -> int:
     moving = {"generator": generator, "z": z, "labels": labels} if args.method.startswith("latent") else {}
     try:
         result = decoys.decoy(
-            rng.stream(key, "decoy"), clean, attacked, epsilon=epsilon, method=args.method, objective=args.objective,
-            norm=args.norm, keep_label=args.keep_label, ink_only=args.ink_only, minimal=args.minimal,
-            detector=detector, **moving, **settings,
-        )  # fmt: skip
+            rng.stream(key, "decoy"),
+            clean,
+            attacked,
+            epsilon=epsilon,
+            method=args.method,
+            objective=args.objective,
+            norm=args.norm,
+            keep_label=args.keep_label,
+            ink_only=args.ink_only,
+            minimal=args.minimal,
+            detector=detector,
+            **moving,
+            **settings,
+        )
     except (ValueError, TypeError) as error:
         raise cli.UserError(str(error)) from None
     rejected = np.asarray(result.rejected)
@@ -101,14 +127,18 @@ def main(argv=None, prog: str = "python -m cganjax decoy") -> int:
     for i, label in enumerate(labels):
         enough = f"{result.epsilon[i]:.3f}" if np.isfinite(result.epsilon[i]) else "not enough"
         size = f"  epsilon {enough}" if args.minimal else ""
-        print(f"{label}: confidence {before[i].max():.4f} (class {before[i].argmax()}) -> {after[i].max():.4f} "
-              f"(class {after[i].argmax()})  {'rejected' if rejected[i] else 'accepted'}"
-              f"{', rejected before the attack too' if result.clean_rejected[i] else ''}{size}")  # fmt: skip
+        print(
+            f"{label}: confidence {before[i].max():.4f} (class {before[i].argmax()}) -> {after[i].max():.4f} "
+            f"(class {after[i].argmax()})  {'rejected' if rejected[i] else 'accepted'}"
+            f"{', rejected before the attack too' if result.clean_rejected[i] else ''}{size}"
+        )
     fresh = ~np.asarray(result.clean_rejected)
     kept = before.argmax(axis=1) == after.argmax(axis=1)
-    print(f"{(rejected & fresh).sum()} of {fresh.sum()} that were accepted before are rejected by {detector.name} of "
-          f"{args.target}; it reads {kept.sum()} of {len(kept)} as before; {int(np.mean(result.queries))} queries an "
-          f"image, of {against}")  # fmt: skip
+    print(
+        f"{(rejected & fresh).sum()} of {fresh.sum()} that were accepted before are rejected by {detector.name} of "
+        f"{args.target}; it reads {kept.sum()} of {len(kept)} as before; {int(np.mean(result.queries))} queries an "
+        f"image, of {against}"
+    )
     report.save_decoys(path, clean, result.images, before, after, rejected)
     print(path)
     return cli.DONE

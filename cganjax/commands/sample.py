@@ -35,8 +35,9 @@ def parser(prog: str) -> cli.Parser:
     p.add_argument(
         "--columns", type=int, help="images a row of the grid (default: a row up to 10, else about a square)"
     )
-    p.add_argument("--out", type=Path, metavar="PATH",
-                   help="a .png or .npz file, or a folder (default: a new file in samples/)")  # fmt: skip
+    p.add_argument(
+        "--out", type=Path, metavar="PATH", help="a .png or .npz file, or a folder (default: a new file in samples/)"
+    )
     p.add_argument("--overwrite", action="store_true", help="replace the file where it exists")
     cli.add_backend(p)
     return p

@@ -16,9 +16,15 @@ AT_LEAST = 1000
 
 
 def cas(
-    images: np.ndarray, labels: Any, real: np.ndarray, real_labels: Any, num_classes: int, *,
-    seed: int = 0, recipe=training.RECIPE,
-) -> dict[str, Any]:  # fmt: skip
+    images: np.ndarray,
+    labels: Any,
+    real: np.ndarray,
+    real_labels: Any,
+    num_classes: int,
+    *,
+    seed: int = 0,
+    recipe=training.RECIPE,
+) -> dict[str, Any]:
     """Train on generated images, choose by a tenth of them held out, test on real ones.
 
     Args:

@@ -30,8 +30,9 @@ def same_size(a: np.ndarray, b: np.ndarray) -> None:
 def enough(given: int, metric: str, at_least: int, of: str = "images") -> None:
     """ValueError that says how many a metric needs, where fewer are given."""
     if given < at_least:
-        raise ValueError(f"{metric} needs at least {at_least:,} {of} and {given:,} were given: give more, "
-                         "or choose other metrics")  # fmt: skip
+        raise ValueError(
+            f"{metric} needs at least {at_least:,} {of} and {given:,} were given: give more, or choose other metrics"
+        )
 
 
 def same_length(n: int, labels: Any, what: str = "labels") -> np.ndarray:

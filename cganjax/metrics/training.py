@@ -16,11 +16,26 @@ from cganjax.types import Batch
 
 # No augmentation: it would make up for a lack of variety, which is to be seen.
 RECIPE = cfg.AugmentedClassification(
-    recipe="metrics", dataset="given", split="all", seed=0, steps=2000, batch_size=128, family="cnn",
-    classifier={"width_14": 16, "width_7": 32, "hidden": 64}, learning_rate=2e-3, weight_decay=0.01, epoch_steps=100,
-    shift=0.0, rotation=0.0, noise=0.0, adversary_epsilon=0.0, adversary_steps=1, log_every=100, checkpoint_every=100,
+    recipe="metrics",
+    dataset="given",
+    split="all",
+    seed=0,
+    steps=2000,
+    batch_size=128,
+    family="cnn",
+    classifier={"width_14": 16, "width_7": 32, "hidden": 64},
+    learning_rate=2e-3,
+    weight_decay=0.01,
+    epoch_steps=100,
+    shift=0.0,
+    rotation=0.0,
+    noise=0.0,
+    adversary_epsilon=0.0,
+    adversary_steps=1,
+    log_every=100,
+    checkpoint_every=100,
     keep=1,
-)  # fmt: skip
+)
 HOLD_OUT = 0.1  # share of the images that chooses among the weights after each `epoch_steps`
 CHUNK = 500
 
@@ -43,8 +58,9 @@ def fit(
     """
     shape = models.FAMILIES[recipe.family].IMAGE_SHAPE
     if images.shape[1:] != shape:
-        raise ValueError(f"images have shape {images.shape}: this metric trains a network for [N, "
-                         f"{', '.join(map(str, shape))}]")  # fmt: skip
+        raise ValueError(
+            f"images have shape {images.shape}: this metric trains a network for [N, {', '.join(map(str, shape))}]"
+        )
     networks = models.build(recipe, num_classes)
     order = checks.random(seed, f"{stream} hold-out").permutation(len(images))
     held, kept = np.split(order, [max(1, int(HOLD_OUT * len(order)))])

@@ -15,9 +15,17 @@ _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
 def conv_general_dilated(
-    x: jax.Array, kernel: jax.Array, window_strides, padding, *, lhs_dilation=None, rhs_dilation=None,
-    dimension_numbers=None, feature_group_count=1, precision=None,
-) -> jax.Array:  # fmt: skip
+    x: jax.Array,
+    kernel: jax.Array,
+    window_strides,
+    padding,
+    *,
+    lhs_dilation=None,
+    rhs_dilation=None,
+    dimension_numbers=None,
+    feature_group_count=1,
+    precision=None,
+) -> jax.Array:
     """`jax.lax.conv_general_dilated` as Linen's `nn.Conv` calls it, NHWC, with the gradient chosen by shape.
 
     Where the gradient is by hand, reverse mode alone goes through it (`grad`, `vjp`, also twice), not `jvp`.
@@ -26,9 +34,16 @@ def conv_general_dilated(
     if plain and by_rows(x.shape, kernel.shape, tuple(window_strides), padding):
         return _same(x, kernel)
     return jax.lax.conv_general_dilated(
-        x, kernel, window_strides, padding, lhs_dilation=lhs_dilation, rhs_dilation=rhs_dilation,
-        dimension_numbers=dimension_numbers, feature_group_count=feature_group_count, precision=precision,
-    )  # fmt: skip
+        x,
+        kernel,
+        window_strides,
+        padding,
+        lhs_dilation=lhs_dilation,
+        rhs_dilation=rhs_dilation,
+        dimension_numbers=dimension_numbers,
+        feature_group_count=feature_group_count,
+        precision=precision,
+    )
 
 
 def by_rows(x: tuple[int, ...], kernel: tuple[int, ...], strides: tuple[int, ...], padding) -> bool:
@@ -100,8 +115,10 @@ def conv_max_pool(x: jax.Array, kernel: jax.Array, padding: int) -> jax.Array:
     """
     k, _, inputs, outputs = kernel.shape
     if k % 2 == 0 or any((side + 2 * padding - k + 1) % 2 for side in x.shape[1:3]):
-        raise ValueError(f"a kernel of {k} on {x.shape[1]}x{x.shape[2]}, padded by {padding}: expected an odd kernel "
-                         "and a result of even sides")  # fmt: skip
+        raise ValueError(
+            f"a kernel of {k} on {x.shape[1]}x{x.shape[2]}, padded by {padding}: expected an odd kernel "
+            "and a result of even sides"
+        )
     # The kernel at each of four offsets within (k + 1) x (k + 1).
     four = jnp.stack([jnp.pad(kernel, ((a, 1 - a), (b, 1 - b), (0, 0), (0, 0))) for a in (0, 1) for b in (0, 1)])
     four = four.transpose(0, 4, 1, 2, 3).reshape(4 * outputs, (k + 1) ** 2 * inputs)
@@ -119,9 +136,14 @@ def _pooled_fwd(x, four, size):
     h, w, inputs, n = x.shape
     a, b = (h - size) // 2 + 1, (w - size) // 2 + 1
     patches = jnp.stack(
-        [jax.lax.slice(x, (i, j, 0, 0), (i + 2 * a - 1, j + 2 * b - 1, inputs, n), (2, 2, 1, 1)).transpose(2, 0, 1, 3)
-         for i in range(size) for j in range(size)]
-    ).reshape(size * size * inputs, a * b * n)  # fmt: skip
+        [
+            jax.lax.slice(x, (i, j, 0, 0), (i + 2 * a - 1, j + 2 * b - 1, inputs, n), (2, 2, 1, 1)).transpose(
+                2, 0, 1, 3
+            )
+            for i in range(size)
+            for j in range(size)
+        ]
+    ).reshape(size * size * inputs, a * b * n)
     y = (four @ patches).reshape(4, -1)
     largest = jnp.maximum(jnp.maximum(y[0], y[1]), jnp.maximum(y[2], y[3]))
     return largest.reshape(-1, a, b, n), (four, patches, y)

@@ -30,9 +30,15 @@ def conv(features: int, size: int, inputs: int, *, stride: int = 1, padding: int
     """`torch.nn.Conv2d(inputs, features, size, stride, padding, bias=bias)`, on [N, H, W, C]."""
     init = uniform(inputs * size * size)
     return nn.Conv(
-        features, (size, size), strides=stride, padding=padding, use_bias=bias, kernel_init=init, bias_init=init,
+        features,
+        (size, size),
+        strides=stride,
+        padding=padding,
+        use_bias=bias,
+        kernel_init=init,
+        bias_init=init,
         conv_general_dilated=convolution.conv_general_dilated,
-    )  # fmt: skip
+    )
 
 
 def batch_norm(train: bool, *, eps: float = 1e-5, momentum: float = 0.1) -> nn.BatchNorm:

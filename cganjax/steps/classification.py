@@ -41,8 +41,10 @@ def trainer(config: Classification, networks: Networks) -> Trainer:
         weights = networks.classifier.init(rng.stream(rng.stream(key, "init"), "classifier"))
         # The schedule's best loss begins infinite, and a state must be finite to be kept.
         largest = jnp.finfo(jnp.float32).max
-        first = jax.tree.map(lambda x: jnp.minimum(x, largest.astype(x.dtype)) if x.dtype == jnp.float32 else x,
-                             optimizer.init(weights.params))  # fmt: skip
+        first = jax.tree.map(
+            lambda x: jnp.minimum(x, largest.astype(x.dtype)) if x.dtype == jnp.float32 else x,
+            optimizer.init(weights.params),
+        )
         return ClassifierState(jnp.zeros((), jnp.int32), weights, first)
 
     def step(key: jax.Array, state: ClassifierState, batch: Batch) -> tuple[ClassifierState, ClassifierInfo]:

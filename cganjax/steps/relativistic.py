@@ -36,8 +36,9 @@ def _every(config: RelativisticGAN, field: str) -> int:
     every = round(1 / share)
     if size % every or abs(share * every - 1) > 0.01:
         fits = min((k for k in range(1, size + 1) if size % k == 0), key=lambda k: abs(k - every))
-        raise UserError(f"{field} is {share}: with a batch_size of {size} give one over a divisor of it, as "
-                        f"{1 / fits:.3g}")  # fmt: skip
+        raise UserError(
+            f"{field} is {share}: with a batch_size of {size} give one over a divisor of it, as {1 / fits:.3g}"
+        )
     return every
 
 
