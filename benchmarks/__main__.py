@@ -14,7 +14,8 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import timing
-from cganjax import cli, files, runs
+from cganjax import cli, files
+from cganjax.training import runs
 
 # In order, with the flags of each; DATA stands for --data-dir, where it was given.
 DATA = "--data-dir"

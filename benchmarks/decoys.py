@@ -196,7 +196,7 @@ def measure(args):
     import jax
 
     import cganjax
-    from cganjax import robustness
+    from cganjax.decoys import robustness
 
     jax.config.update("jax_compilation_cache_dir", None)  # a first call is a first call
     key, classifier = jax.random.key(0), cganjax.load_classifier("lenet5")

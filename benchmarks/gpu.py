@@ -18,9 +18,9 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks import sampling, timing, training_step
-from cganjax import cli, loop
-from cganjax import config as cfg
-from experiments import recipes
+from cganjax import cli, recipes
+from cganjax.training import config as cfg
+from cganjax.training import loop
 
 TF32 = 2e-2  # of images in [0, 1], where products have 10 bits
 

@@ -30,8 +30,11 @@ import numpy as np
 
 import cganjax
 from benchmarks import timing
-from cganjax import cli, config, models, rng, sampling, steps
+from cganjax import cli, models, rng, sampling
+from cganjax.data import known
 from cganjax.models import depth_to_space as family
+from cganjax.spec import ImageSpec
+from cganjax.training import algorithms, config
 from cganjax.types import Batch, Weights
 
 DRAWN = (1, 4, 16, 64, 256, 1024, 4096)
@@ -141,7 +144,7 @@ def networks_on(side: int, settings: config.RelativisticGAN, like: models.Networ
     return like._replace(
         generator=network(generator, jnp.zeros((1, like.latent_size))),
         discriminator=network(discriminator, jnp.zeros((1, side, side, 1)), False, scaled=like.discriminator.scaled),
-        image_shape=(side, side, 1),
+        spec=ImageSpec.numbered(side, side, 1, 10),
     )
 
 
@@ -153,7 +156,7 @@ def measure(args) -> Iterator[timing.Row]:
     cli.choose_backend("auto")  # with freed memory kept, as in a training
     card = cganjax.load("mnist").card
     settings = config.from_json(card["config"])
-    networks = models.build(settings, 10)
+    networks = models.build(settings, known.KNOWN[settings.dataset])
     check_flops(networks, settings, 28)
     parts = {"sampling": of_sampling, "step": of_step, "grid": of_grid, "classes": of_classes}
     for part in args.only:
@@ -207,7 +210,7 @@ def of_classes(settings, networks, repeats) -> Iterator[timing.Row]:
     """Of drawing and of a training step by the number of classes."""
     drawings, trainings, of_g, of_training = {}, {}, {}, {}
     for k in CLASSES:
-        there = models.build(settings, k)
+        there = models.build(settings, ImageSpec.numbered(28, 28, 1, k))
         weights = there.generator.init(jax.random.key(k))
         generator = sampling.Generator(weights, k, there.image_shape, {}, there.generator.apply, there.latent_size)
         drawings[k], of_g[k] = drawing(generator, BATCH), BATCH * forward_flops(settings)[0]
@@ -225,7 +228,7 @@ def drawing(generator: sampling.Generator, n: int) -> Callable[[], Any]:
 
 def training(settings: config.RelativisticGAN, networks: models.Networks) -> Callable[[], Any]:
     """A call that makes one update on made-up images."""
-    trainer, key = steps.build(settings, networks), rng.root(0)
+    trainer, key = algorithms.build(settings, networks), rng.root(0)
     numbers, n = np.random.default_rng(0), settings.batch_size
     batch = Batch(
         jnp.asarray(numbers.integers(0, 256, (n, *networks.image_shape), np.uint8)),

@@ -23,8 +23,8 @@ import numpy as np
 import cganjax
 from benchmarks import cold_start, timing
 from cganjax import checkpoint as ckpt
-from cganjax import cli, files, reference
-from experiments import recipes
+from cganjax import cli, files, recipes
+from cganjax.evaluation import reference
 
 ACCURACY, FLOORS = 0.98, 4.0
 SAMPLES = 10_000

@@ -85,7 +85,7 @@ def environment() -> dict[str, Any]:
     """Versions, commit, machine and date, as they go into the JSON."""
     import jax
 
-    from cganjax import runs
+    from cganjax.training import runs
 
     versions = {}
     for package in PACKAGES:

@@ -109,7 +109,7 @@ def discriminator(params) -> Discriminator:
 
 
 class Training:
-    """The step of `cganjax.steps.relativistic` with its state; `step(real, labels, z, gamma)` is one update of both."""
+    """The step of `training.algorithms.relativistic` with its state; `step(real, labels, z, gamma)` updates both."""
 
     def __init__(
         self,

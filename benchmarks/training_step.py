@@ -8,7 +8,7 @@ is taken: real images against generated ones of the same labels, relativistic pa
 networks, the average of G. Ours shares the batch among CPU devices, as `experiments.train` does. PyTorch runs eagerly,
 eagerly with channels last, and by `torch.compile`, with fused Adam; the penalties are differentiated twice there (in
 the compiled program by `torch.func.vjp` inside of it: a double backward through a compiled one is refused). Ours takes
-them by one directional derivative (`cganjax.losses`). `penalty_fraction` is the recipe's, 1 as in R3GAN, and then 0.5.
+them by one directional derivative (`training.losses`). `penalty_fraction` is the recipe's, 1 as in R3GAN, then 0.5.
 """
 
 import sys
@@ -18,10 +18,11 @@ import jax
 import numpy as np
 
 from benchmarks import timing
-from cganjax import cli, models, parallel, rng, steps
-from cganjax import config as cfg
+from cganjax import cli, models, parallel, recipes, rng
+from cganjax.data import known
+from cganjax.training import algorithms
+from cganjax.training import config as cfg
 from cganjax.types import Batch
-from experiments import recipes
 
 LOSSES = ("loss_generator", "loss_discriminator", "r1", "r2")
 CHECKED = 3  # steps whose losses must agree
@@ -96,7 +97,7 @@ class Problem(NamedTuple):
 
     config: cfg.RelativisticGAN
     latent_size: int
-    trainer: steps.Trainer
+    trainer: algorithms.Trainer
     key: jax.Array
     state: Any
     batch: Batch
@@ -104,8 +105,8 @@ class Problem(NamedTuple):
 
 def problem(config: cfg.RelativisticGAN) -> Problem:
     """A recipe's first state, and a batch: noise of the images' range, half of it background."""
-    networks = models.build(config, 10)
-    trainer, key = steps.build(config, networks), rng.root(config.seed)
+    networks = models.build(config, known.KNOWN[config.dataset])
+    trainer, key = algorithms.build(config, networks), rng.root(config.seed)
     random = np.random.default_rng(0)
     images = np.maximum(random.integers(-255, 256, (config.batch_size, 28, 28, 1)), 0).astype(np.uint8)
     labels = np.arange(config.batch_size, dtype=np.int32) % 10
@@ -152,7 +153,7 @@ def peer_run(peer, at: Problem, want, name: str, device: str, times: int, **sett
         device, memory_format=torch.channels_last if settings.get("channels_last") else torch.contiguous_format
     )
     labels = torch.from_numpy(np.asarray(at.batch.labels, np.int64)).to(device)
-    gamma, z = steps.relativistic.gamma_schedule(at.config), [latents(i) for i in range(CHECKED)]
+    gamma, z = algorithms.relativistic.gamma_schedule(at.config), [latents(i) for i in range(CHECKED)]
     found = [[float(v) for v in training.step(real, labels, z[i], float(gamma(i)))] for i in range(CHECKED)]
     timing.same(f"losses of {name}", want, found, 5e-2 if settings.get("bfloat16") or device != "cpu" else 1e-3)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cganjax import compat
     from cganjax.checkpoint import checkpoints
     from cganjax.decoys import DecoyResult, decoy
-    from cganjax.detectors import Detector, calibrate
+    from cganjax.decoys.detectors import Detector, calibrate
     from cganjax.evaluation import evaluate
     from cganjax.sampling import Classifier, Discriminator, Generator, load, load_classifier, load_discriminator, sample
     from cganjax.types import CheckpointError
@@ -37,10 +37,10 @@ _ROOMS = {
     "CheckpointError": "types",
     "Classifier": "sampling",
     "DecoyResult": "decoys",
-    "Detector": "detectors",
+    "Detector": "decoys.detectors",
     "Discriminator": "sampling",
     "Generator": "sampling",
-    "calibrate": "detectors",
+    "calibrate": "decoys.detectors",
     "checkpoints": "checkpoint",
     "compat": "compat",
     "decoy": "decoys",

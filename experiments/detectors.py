@@ -111,7 +111,7 @@ def judge(classifier, real, labels, others, strange, accept):
       strange: name -> images [M', H, W, C].
       accept: the share of real images accepted, in (0, 1).
     """
-    from cganjax import detectors
+    from cganjax.decoys import detectors
 
     for name in detectors.fitting(classifier):
         detector = detectors.calibrate(name, classifier, real, accept, labels=labels)

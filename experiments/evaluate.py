@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from cganjax import cli, data, files, report
-from cganjax.config import SPLIT
+from cganjax.data import SPLIT
 from experiments import reference as reference_command
 
 
@@ -180,7 +180,8 @@ def _metrics(args) -> tuple[str, ...]:
 def _reference(args, extractor, names):
     """What to compare with, and the images that generators were trained on, where data are at hand."""
     from cganjax import checkpoint as ckpt
-    from cganjax import evaluation, reference
+    from cganjax import evaluation
+    from cganjax.evaluation import reference
 
     shipped = (
         reference.read(ckpt.find(args.extractor), extractor) if args.reference == "test" and not args.dataset else None

@@ -159,7 +159,7 @@ def truncated(generator, z, sizes):
 
 def handwriting(generator, one, own, folder: Path) -> None:
     """Correlations of style over latents `one` [N, L] that all classes share, and `own` [N * K, L] of each image."""
-    from cganjax.metrics import handwriting as metric
+    from cganjax.evaluation.metrics import handwriting as metric
 
     n, classes = len(one), generator.num_classes
     table = []

@@ -57,7 +57,8 @@ def main(argv=None) -> int:
         )
     out = files.new_file(args.out, args.overwrite)
     cli.choose_backend(args.backend)
-    from cganjax import detectors, rng, sampling, scores
+    from cganjax import rng, sampling, scores
+    from cganjax.decoys import detectors
 
     train, test = (data.load("mnist", split, args.data_dir) for split in ("train", "test"))
     images, labels = pixels.rest_to_unit(train.images[:10000]), train.labels[:10000]
@@ -113,7 +114,7 @@ def main(argv=None) -> int:
 def _attacked(key, clean, model, method: str, args) -> tuple[np.ndarray, int]:
     """Changed images, and how often the model was asked for each."""
     from cganjax import decoys, rng
-    from cganjax.attacks import norms
+    from cganjax.decoys.attacks import norms
 
     if method == NOISE:
         bounds = norms.Bounds(clean, np.full(len(clean), args.epsilon, np.float32), np.ones_like(clean))

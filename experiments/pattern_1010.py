@@ -15,11 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from cganjax import cli, data, files, losses, models, report, rng, steps
-from cganjax.config import TargetGAN, override
+from cganjax import cli, data, files, models, recipes, report, rng
+from cganjax.data import known
 from cganjax.pixels import signed_to_unit, unit_to_signed
+from cganjax.training import algorithms, losses
+from cganjax.training.config import TargetGAN, override
 from cganjax.types import Batch, Weights
-from experiments import recipes
 
 ROWS = 10  # G's output is looked at so often in a run
 
@@ -40,8 +41,8 @@ def succeeds(output: jax.Array) -> jax.Array:
 
 def play(key: jax.Array, config: TargetGAN) -> Outcome:
     """The whole experiment as one pure function of a key; `vmap` it over keys. A round is a step of `train`."""
-    networks = models.build(config, 1)
-    trainer = steps.build(config, networks)
+    networks = models.build(config, known.KNOWN[config.dataset])
+    trainer = algorithms.build(config, networks)
 
     def output(state) -> jax.Array:
         return signed_to_unit(networks.generator.apply(state.generator, jnp.zeros((1, networks.latent_size)))).ravel()
@@ -62,7 +63,7 @@ def play(key: jax.Array, config: TargetGAN) -> Outcome:
 
 def discriminator_alone(key: jax.Array, config: TargetGAN) -> tuple[jax.Array, jax.Array]:
     """D against uniform noise for as many rounds: its mean answers [] to 1,000 fresh real rows and noise rows."""
-    discriminator = models.build(config, 1).discriminator
+    discriminator = models.build(config, known.KNOWN[config.dataset]).discriminator
     optimizer = optax.sgd(config.learning_rate)
     params = discriminator.init(rng.stream(key, "init")).params
 

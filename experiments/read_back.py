@@ -38,7 +38,7 @@ def parser() -> cli.Parser:
 def figures(images, labels, classifiers) -> dict:
     """Accuracy by each classifier, over all and by class, and the spread within classes; images [N, H, W, 1]."""
     from cganjax import scores
-    from cganjax.metrics import accuracy, diversity
+    from cganjax.evaluation.metrics import accuracy, diversity
 
     classes, places = np.unique(labels, return_inverse=True)
     row = {"std": float(np.mean(diversity.pixel_std(images, places, len(classes))))}

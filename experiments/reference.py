@@ -35,8 +35,9 @@ def main(argv=None) -> int:
     args = parser().parse_args(argv)
     cli.choose_backend(args.backend)
     from cganjax import checkpoint as ckpt
-    from cganjax import evaluation, reference, sampling
-    from cganjax.metrics import frechet
+    from cganjax import evaluation, sampling
+    from cganjax.evaluation import reference
+    from cganjax.evaluation.metrics import frechet
 
     folder = ckpt.find(args.extractor)
     if not (folder / ckpt.CARD).exists():
@@ -72,12 +73,12 @@ def rows(reference, exact, real, unseen, extractor, judge, n: int, seed: int, *,
 
     Args:
       reference: what is compared with; `exact`: the same with unrounded features, or itself.
-      real: other real images than the reference's (`cganjax.reference.Real`), of which the first n are taken.
+      real: other real images than the reference's (an `evaluation.reference.Real`), of which the first n are taken.
       unseen: real images and their labels that the judge was not trained on: their accuracy is that of real images.
       names: metrics; all that train no classifier where None.
     """
     from cganjax import evaluation, scores
-    from cganjax.metrics import accuracy, bootstrap, frechet, neighbours
+    from cganjax.evaluation.metrics import accuracy, bootstrap, frechet, neighbours
 
     names = names or evaluation.check_names(None)
     images, labels = real.images[:n], real.labels[:n]

@@ -65,7 +65,8 @@ def main(argv=None) -> int:
         raise cli.UserError(f"--pgd is {args.pgd}: give at least 1 step")
     cli.check_seed(args.seed)
     cli.choose_backend(args.backend)
-    from cganjax import rng, robustness, sampling
+    from cganjax import rng, sampling
+    from cganjax.decoys import robustness
 
     epsilons = tuple(args.epsilons or robustness.EPSILONS)
     classifiers = {name: sampling.load_classifier(name) for name in dict.fromkeys(args.checkpoints)}
@@ -131,7 +132,7 @@ def main(argv=None) -> int:
 
 def _lines(rows, classifiers):
     """A colour a loss, a mean above its seeds, other people's curves dashed."""
-    from cganjax import robustness
+    from cganjax.decoys import robustness
 
     colours = dict(zip(robustness.LOSSES, ("C0", "C1"), strict=True))
     for name, row in rows.items():
@@ -155,7 +156,7 @@ def _print_table(epsilons, rows) -> None:
 
 def _sheet(path: Path, classifier, images, labels, epsilons, loss, curve, columns: int = 5) -> None:
     """Five examples an epsilon: at 0 of images that are right, above it of images that the attack turned wrong."""
-    from cganjax import robustness
+    from cganjax.decoys import robustness
 
     pictures, titles = [], []
     for e, epsilon in enumerate(epsilons):

@@ -72,7 +72,8 @@ def _thresholds(run: Path, data_dir: str) -> dict:
     """For each detector that needs no more than a threshold."""
     import numpy as np
 
-    from cganjax import data, detectors, pixels, sampling
+    from cganjax import data, pixels, sampling
+    from cganjax.decoys import detectors
 
     classifier = sampling.load_classifier(run)
     test = data.load("mnist", "test", data_dir)

@@ -14,9 +14,10 @@ from pathlib import Path
 import jax
 
 from cganjax import checkpoint as ckpt
-from cganjax import cli, data, loop, models, parallel, rng, runs, steps
-from cganjax import config as cfg
-from experiments import recipes
+from cganjax import cli, data, models, parallel, recipes, rng
+from cganjax.data import known
+from cganjax.training import algorithms, loop, runs
+from cganjax.training import config as cfg
 
 
 def parser() -> cli.Parser:
@@ -83,7 +84,7 @@ def choose_devices(args, config: cfg.Config, out: Path) -> int:
         said = f"the run in {out} shares a batch among {asked} devices"
     if asked is not None and (asked < 1 or config.batch_size % asked):
         raise cli.UserError(f"{said}: give --devices, a divisor of the batch_size, {config.batch_size}")
-    limit = parallel.cores() if config.algorithm in steps.SHARED else 1
+    limit = parallel.cores() if config.algorithm in algorithms.SHARED else 1
     default = parallel.devices_for(config.batch_size, limit)
     cli.choose_backend(args.backend, cpu_devices=asked or default)
     there = jax.device_count()
@@ -107,7 +108,8 @@ def main(argv=None) -> int:
         raise cli.UserError(f"--block is {args.block}: give at least 1")
     until = min(args.stop_after or config.steps, config.steps)
     devices = choose_devices(args, config, out)
-    steps.build(config, models.build(config, 10))  # refuses settings before any data are read
+    # Settings are refused before any data are read, if the data set is known.
+    algorithms.build(config, models.build(config, known.KNOWN.get(config.dataset, known.KNOWN["mnist"])))
     classifies = hasattr(config, "classifier")
     if args.dry_run:
         where = args.data_dir or os.environ.get(data.ENVIRONMENT) or "as found"
@@ -128,9 +130,9 @@ def main(argv=None) -> int:
     test = data.load(config.dataset, "test", args.data_dir) if classifies else None
     if classifies and not config.split.startswith("train"):
         print(f"warning: trained on {config.split}, so accuracy on test images says nothing", file=sys.stderr)
-    networks = models.build(config, dataset.num_classes)
+    networks = models.build(config, dataset.spec)
     data.check_fits(dataset, networks.image_shape, config.batch_size)
-    trainer, key = steps.build(config, networks), rng.root(config.seed)
+    trainer, key = algorithms.build(config, networks), rng.root(config.seed)
 
     command = ["python", "-m", "experiments.train", *argv]
     state = run.begin(jax.jit(trainer.init)(key), dataset, command, devices)

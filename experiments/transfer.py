@@ -160,7 +160,8 @@ def _of_role(role: str) -> list[str]:
 
 
 def _judge(name, classifier, real, real_labels, clean, labels, first_alone) -> Judge:
-    from cganjax import detectors, scores
+    from cganjax import scores
+    from cganjax.decoys import detectors
 
     fitting = detectors.fitting(classifier)
     made = {
@@ -226,8 +227,9 @@ def _decoys(store, key, clean, attack, classifiers, epsilon, args) -> np.ndarray
     """The decoys of one attack and size, made now or before."""
     import jax
 
-    from cganjax import attacks, decoys, rng
-    from cganjax.attacks import norms
+    from cganjax import decoys, rng
+    from cganjax.decoys import attacks
+    from cganjax.decoys.attacks import norms
 
     # Decoys of other digits, weights, classifiers or settings are others.
     victims = [] if classifiers is None else classifiers if isinstance(classifiers, list) else [classifiers]

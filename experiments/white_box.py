@@ -63,7 +63,8 @@ def main(argv=None) -> int:
     if args.n < 10:
         raise cli.UserError(f"--n is {args.n}: give at least 10")
     cli.choose_backend(args.backend)
-    from cganjax import decoys, detectors, rng, sampling, scores
+    from cganjax import decoys, rng, sampling, scores
+    from cganjax.decoys import detectors
 
     files.writable_folder(args.out.parent)
     done = [] if args.overwrite or not args.out.exists() else list(csv.DictReader(args.out.read_text().splitlines()))

@@ -64,12 +64,12 @@ def _no_data_dir(monkeypatch):
 @pytest.fixture(scope="session")
 def tiny():
     """A run so small that a step takes milliseconds: its config, and the networks of it."""
-    from cganjax import config as cfg
-    from cganjax import models
-    from experiments import recipes
+    from cganjax import models, recipes
+    from cganjax.data import known
+    from cganjax.training import config as cfg
 
     config = cfg.override(recipes.load("digits"), TINY)
-    return config, models.build(config, 10)
+    return config, models.build(config, known.KNOWN[config.dataset])
 
 
 @pytest.fixture(scope="session")

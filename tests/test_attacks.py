@@ -10,10 +10,11 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import cganjax
-from cganjax import attacks, decoys, rng
+from cganjax import decoys, rng
 from cganjax import scores as scores_of
-from cganjax.attacks import gradient, grid, norms, objectives, queries
-from cganjax.attacks.norms import NORMS, Bounds
+from cganjax.decoys import attacks
+from cganjax.decoys.attacks import gradient, grid, norms, objectives, queries
+from cganjax.decoys.attacks.norms import NORMS, Bounds
 
 KEY = jax.random.key(3)
 SHAPE = (6, 5, 1)

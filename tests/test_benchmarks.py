@@ -13,10 +13,12 @@ from numpy.testing import assert_allclose
 import cganjax
 from benchmarks import __main__ as everything
 from benchmarks import timing, training_step
-from cganjax import config as cfg
-from cganjax import models, robustness, steps
+from cganjax import models, recipes
+from cganjax.data import known
+from cganjax.decoys import robustness
+from cganjax.training import algorithms
+from cganjax.training import config as cfg
 from cganjax.types import Batch
-from experiments import recipes
 
 KEY = jax.random.key(0)
 
@@ -135,9 +137,9 @@ def test_the_flagship_on_other_grids_can_be_trained(side):
     from benchmarks import growth
 
     settings = cfg.override(recipes.load("mnist"), ["batch_size=64"])
-    there = growth.networks_on(side, settings, models.build(settings, 10))
+    there = growth.networks_on(side, settings, models.build(settings, known.KNOWN[settings.dataset]))
     growth.check_flops(there, settings, side)
-    trainer, key = steps.build(settings, there), jax.random.key(0)
+    trainer, key = algorithms.build(settings, there), jax.random.key(0)
     batch = Batch(jnp.zeros((64, side, side, 1), jnp.uint8), jnp.zeros(64, jnp.int32))
     jax.eval_shape(trainer.step, key, jax.eval_shape(trainer.init, key), batch)
     by_hand = growth.step_flops(settings, side)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cganjax import config as cfg
+from cganjax import recipes
+from cganjax.training import config as cfg
 from cganjax.types import UserError
-from experiments import recipes
 
 MNIST = recipes.load("mnist")
 
@@ -20,7 +20,7 @@ def test_recipes_resolve_check_and_survive_json(name):
     assert config.recipe == name
     assert cfg.check(config) == config
     assert cfg.from_json(cfg.to_json(config)) == config
-    assert importlib.import_module(f"experiments.recipes.{name}").__doc__
+    assert importlib.import_module(f"cganjax.recipes.{name}").__doc__
 
 
 def test_set_reaches_plain_and_dotted_keys_with_their_types():

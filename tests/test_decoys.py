@@ -12,10 +12,11 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import cganjax
-from cganjax import attacks, decoys, detectors, sampling
+from cganjax import decoys, sampling
 from cganjax import scores as scores_of
-from cganjax.attacks import norms, objectives
 from cganjax.commands import decoy as decoy_command
+from cganjax.decoys import attacks, detectors
+from cganjax.decoys.attacks import norms, objectives
 from experiments import other_libraries, transfer, white_box
 
 KEY = jax.random.key(3)

@@ -9,7 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import metrics
 
 from cganjax import data, pixels, sampling
-from cganjax import detectors as cganjax_detectors
+from cganjax.data import known
+from cganjax.decoys import detectors as cganjax_detectors
 from cganjax.types import UserError
 from experiments import detectors
 
@@ -45,7 +46,9 @@ def small(monkeypatch):
     """
     sets = {"mnist": bands(1200, 0), "kmnist": bands(300, 1, 0.5, 0.55)}
     monkeypatch.setattr(
-        data, "load", lambda name, split, folder: data.Dataset(name, split, *sets[name], 10, "", "nowhere")
+        data,
+        "load",
+        lambda name, split, folder: data.Dataset(name, split, *sets[name], known.KNOWN["mnist"], "", ""),
     )
     monkeypatch.setattr(sampling, "load_classifier", lambda name: Bright())
     monkeypatch.setattr(data, "CALIBRATION", 600)
@@ -143,7 +146,7 @@ def test_without_kmnist_the_rest_is_tabulated(small, command, monkeypatch):
     def load(name, split, folder):
         if name == "kmnist":
             raise UserError("there is none")
-        return data.Dataset(name, split, *sets[name], 10, "", "nowhere")
+        return data.Dataset(name, split, *sets[name], known.KNOWN["mnist"], "", "nowhere")
 
     monkeypatch.setattr(data, "load", load)
     code, out, err = command(detectors, "bands", "--quick", "--out", "d.csv")

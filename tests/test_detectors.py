@@ -7,7 +7,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 import cganjax
-from cganjax import data, detectors, pixels, sampling
+from cganjax import data, pixels, sampling
+from cganjax.decoys import detectors
 
 FITTING = {"logits": [n for n, d in detectors.DETECTORS.items() if "logits" in d.scores]}
 

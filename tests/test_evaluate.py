@@ -12,8 +12,8 @@ from numpy.testing import assert_allclose
 import cganjax
 from cganjax import checkpoint as ckpt
 from cganjax import data, pixels, sampling
-from cganjax import reference as references
-from cganjax.metrics import frechet, kernel
+from cganjax.evaluation import reference as references
+from cganjax.evaluation.metrics import frechet, kernel
 from experiments import evaluate as evaluate_command
 from experiments import reference as reference_command
 
@@ -166,7 +166,7 @@ def test_given_data_take_the_place_of_the_shipped(measure, drawn, splits):
 def test_the_trained_metrics_answer_through_the_door(measure, drawn, splits, monkeypatch):
     import dataclasses
 
-    from cganjax.metrics import cas, training, two_sample
+    from cganjax.evaluation.metrics import cas, training, two_sample
 
     tiny = dataclasses.replace(training.RECIPE, steps=2, classifier={"width_14": 2, "width_7": 2, "hidden": 4})
     for room, name in ((cas, "cas"), (two_sample, "two_sample")):

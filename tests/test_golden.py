@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cganjax import config as cfg
-from cganjax import models, rng, steps
+from cganjax import models, recipes, rng
+from cganjax.data import known
+from cganjax.training import algorithms
+from cganjax.training import config as cfg
 from cganjax.types import Batch
-from experiments import recipes
 
 # A small run of each algorithm and each network family: recipe, and settings that make it small.
 RUNS = {
@@ -49,7 +50,7 @@ RUNS = {
 def small_run(recipe):
     """Config, networks and a batch of that recipe."""
     config = cfg.override(recipes.load(recipe), [*RUNS[recipe], "batch_size=4"])
-    networks = models.build(config, 10)
+    networks = models.build(config, known.KNOWN[config.dataset])
     images = np.random.default_rng(0).integers(0, 256, (4, *networks.image_shape)).astype(np.uint8)
     return config, networks, Batch(jnp.asarray(images), jnp.arange(4, dtype=jnp.int32))
 
@@ -57,7 +58,7 @@ def small_run(recipe):
 def trained(recipe):
     """The first state of a small run, and its state and what it observed after two steps."""
     config, networks, batch = small_run(recipe)
-    trainer, key = steps.build(config, networks), rng.root(config.seed)
+    trainer, key = algorithms.build(config, networks), rng.root(config.seed)
     first = state = jax.jit(trainer.init)(key)
     step, infos = jax.jit(trainer.step), []
     for _ in range(2):
@@ -118,6 +119,7 @@ def test_two_steps_of_training_are_the_same(recipe, recorded):
 def test_a_run_of_an_older_version_resumes_to_the_same_bits(tmp_path, command):
     """tests/old_run.zip was made by commit d506369: three steps of six, and what the six gave there."""
     from conftest import TINY
+
     from experiments import train
 
     with zipfile.ZipFile(Path(__file__).with_name("old_run.zip")) as archive:

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 
 import cganjax
 from cganjax import sampling
-from cganjax.metrics import handwriting
+from cganjax.evaluation.metrics import handwriting
 from cganjax.types import UserError
 from experiments import interpolate
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from cganjax import loop
+from cganjax.training import loop
 
 
 class S(NamedTuple):

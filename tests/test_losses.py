@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.testing import assert_allclose
 
-from cganjax import losses
+from cganjax.training import losses
 from cganjax.types import Weights
 
 

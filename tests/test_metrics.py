@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from cganjax.metrics import (
+from cganjax.evaluation.metrics import (
     accuracy,
     bootstrap,
     cas,

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from cganjax import config as cfg
-from cganjax import models
+from cganjax import models, recipes
+from cganjax.data import known
 from cganjax.models import depth_to_space
+from cganjax.training import config as cfg
 from cganjax.types import UserError
-from experiments import recipes
 
 # recipe -> parameters of G and of D by layer, counted by hand: (inputs + 1) * outputs, no bias in an embedding
 COUNTS = {
@@ -40,7 +40,7 @@ COUNTS = {
 @pytest.mark.parametrize("recipe", COUNTS)
 def test_parameter_counts_by_layer(recipe):
     config = recipes.load(recipe)
-    networks = models.build(config, 10)
+    networks = models.build(config, known.KNOWN[config.dataset])
     for network, want in zip((networks.generator, networks.discriminator), COUNTS[recipe], strict=True):
         params = jax.eval_shape(network.init, jax.random.key(0)).params
         count = {name: sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(layer)) for name, layer in params.items()}
@@ -95,6 +95,8 @@ def test_depth_to_space_places_each_channel_and_is_undone():
 
 def test_unknown_family_and_setting_are_refused():
     with pytest.raises(UserError, match="known are " + ", ".join(models.FAMILIES)):
-        models.build(cfg.override(recipes.load("mnist"), ["family=nonsense"]), 10)
+        models.build(cfg.override(recipes.load("mnist"), ["family=nonsense"]), known.KNOWN["mnist"])
     with pytest.raises(UserError, match="do not fit"):
-        models.build(dataclasses.replace(recipes.load("mnist"), generator={"latent_size": 4, "depth": 3}), 10)
+        models.build(
+            dataclasses.replace(recipes.load("mnist"), generator={"latent_size": 4, "depth": 3}), known.KNOWN["mnist"]
+        )

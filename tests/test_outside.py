@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 
 import cganjax
 from cganjax import data, pixels, rng, scores
-from cganjax.attacks import norms
+from cganjax.decoys.attacks import norms
 from experiments import other_libraries, outside
 from experiments.other_libraries import MODELS, Line
 

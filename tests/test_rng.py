@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cganjax import data, rng, steps
+from cganjax import data, rng
+from cganjax.training import algorithms
 from cganjax.types import Batch
 
 
@@ -22,7 +23,7 @@ def test_streams_are_told_apart_by_name_and_key():
 
 def test_two_seeds_differ_in_every_stream(tiny, digits):
     config, networks = tiny
-    trainer = steps.build(config, networks)
+    trainer = algorithms.build(config, networks)
     batch = Batch(jnp.asarray(digits.images[:8]), jnp.asarray(digits.labels[:8]))
     step, init = jax.jit(trainer.step), jax.jit(trainer.init)
     first, second = (init(rng.root(seed)) for seed in (0, 1))

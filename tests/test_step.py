@@ -7,10 +7,11 @@ import optax
 import pytest
 from numpy.testing import assert_allclose
 
-from cganjax import config as cfg
-from cganjax import rng, steps
-from cganjax.state import PenalisedGANInfo
-from cganjax.steps import relativistic
+from cganjax import rng
+from cganjax.training import algorithms
+from cganjax.training import config as cfg
+from cganjax.training.algorithms import relativistic
+from cganjax.training.state import PenalisedGANInfo
 from cganjax.types import Batch, UserError, Weights
 
 KEY = rng.root(0)
@@ -23,7 +24,7 @@ def some_batch(digits, n=8, start=0):
 
 def test_compiles_once_and_counts_up(tiny, digits):
     config, networks = tiny
-    trainer, traces = steps.build(config, networks), 0
+    trainer, traces = algorithms.build(config, networks), 0
 
     def counted(*args):
         nonlocal traces
@@ -41,7 +42,7 @@ def test_compiles_once_and_counts_up(tiny, digits):
 def test_ema_of_the_first_steps_by_hand(tiny, digits):
     config, networks = tiny
     config = cfg.override(config, ["ema_decay=0.15"])
-    trainer = steps.build(config, networks)
+    trainer = algorithms.build(config, networks)
     step, s0 = jax.jit(trainer.step), jax.jit(trainer.init)(KEY)
     s1, _ = step(KEY, s0, some_batch(digits))
     s2, _ = step(KEY, s1, some_batch(digits, start=8))
@@ -60,7 +61,7 @@ def test_one_step_matches_a_plain_re_derivation(tiny, digits, fraction, mismatch
     config, networks = tiny
     shares = [f"penalty_fraction={fraction}", f"mismatch_fraction={mismatch}"]
     config = cfg.override(config, [*shares, "latent_std=0.5"])
-    trainer, batch = steps.build(config, networks), some_batch(digits)
+    trainer, batch = algorithms.build(config, networks), some_batch(digits)
     state = trainer.init(KEY)
     after, info = jax.jit(trainer.step)(KEY, state, batch)
 
@@ -141,7 +142,7 @@ def three_steps(tiny, digits):
     def outcome(config):
         name = cfg.dumps(config)
         if name not in known:
-            trainer = steps.build(config, tiny[1])
+            trainer = algorithms.build(config, tiny[1])
             jitted, state = jax.jit(trainer.step), jax.jit(trainer.init)(KEY)
             for i in range(3):
                 state, _ = jitted(KEY, state, some_batch(digits, start=8 * i))
@@ -178,7 +179,7 @@ def test_a_short_training_learns_what_a_digit_is(tiny, digits):
     """Not a measure of quality: after 150 tiny steps samples must be nearer to real means than noise would be."""
     config, networks = tiny
     config = cfg.override(config, ["steps=150", "batch_size=32", "learning_rate=2e-3", "ema_decay=0.9"])
-    trainer = steps.build(config, networks)
+    trainer = algorithms.build(config, networks)
     jitted, state = jax.jit(trainer.step), jax.jit(trainer.init)(KEY)
     z = jax.random.normal(jax.random.key(5), (100, networks.latent_size))
     labels = jnp.arange(100) % 10
@@ -209,7 +210,7 @@ def test_info_names_are_the_metric_names():
 def test_a_share_of_the_batch_that_cannot_be_taken_is_refused(tiny, share, fraction, fits):
     config, networks = tiny
     with pytest.raises(UserError, match=f"{share} is {fraction}: .* as {fits}$"):
-        steps.build(cfg.override(config, [f"{share}={fraction}"]), networks)
+        algorithms.build(cfg.override(config, [f"{share}={fraction}"]), networks)
 
 
 def test_mismatched_pairs_are_real_images_of_another_class():
@@ -228,7 +229,7 @@ def test_bfloat16_products_keep_a_state_of_float32(tiny, digits):
     config, networks = tiny
     found = {}
     for precision in ("float32", "bfloat16"):
-        trainer = steps.build(cfg.override(config, [f"precision={precision}"]), networks)
+        trainer = algorithms.build(cfg.override(config, [f"precision={precision}"]), networks)
         state, info = jax.jit(trainer.step)(KEY, jax.jit(trainer.init)(KEY), some_batch(digits))
         floating = [x for x in jax.tree.leaves((state, info)) if jnp.issubdtype(x.dtype, jnp.floating)]
         assert {x.dtype for x in floating} == {jnp.dtype("float32")}

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from cganjax import models
+from cganjax import models, recipes
+from cganjax.data import known
 from cganjax.models import convolution
 from cganjax.types import Weights
-from experiments import recipes
 
 KEY = jax.random.key(0)
 
@@ -98,7 +98,7 @@ PARTS = [(name, part) for name, parts in COUNTS.items() for part in parts]
 
 
 def build(name):
-    return models.build(recipes.load(name), 10)
+    return models.build(config := recipes.load(name), known.KNOWN[config.dataset])
 
 
 def layers_of(name, part, weights):

@@ -11,12 +11,13 @@ import optax
 import pytest
 from numpy.testing import assert_allclose
 
-from cganjax import config as cfg
-from cganjax import losses, models, rng, steps
-from cganjax.state import ClassifierInfo, GANInfo
-from cganjax.steps import classification
+from cganjax import models, recipes, rng
+from cganjax.data import known
+from cganjax.training import algorithms, losses
+from cganjax.training import config as cfg
+from cganjax.training.algorithms import classification
+from cganjax.training.state import ClassifierInfo, GANInfo
 from cganjax.types import Batch, UserError, Weights
-from experiments import recipes
 
 KEY = rng.root(0)
 # The original networks, at a batch that a test can afford.
@@ -24,7 +25,7 @@ SMALL = {name: cfg.override(recipes.load(name), ["batch_size=3"]) for name in ("
 
 
 def batch_of(config, n=None):
-    shape = models.FAMILIES[config.family].IMAGE_SHAPE
+    shape = known.KNOWN[config.dataset].shape
     images = np.random.default_rng(0).integers(0, 256, (n or config.batch_size, *shape), np.uint8)
     return Batch(jnp.asarray(images), jnp.arange(len(images), dtype=jnp.int32) % 10)
 
@@ -44,9 +45,9 @@ def close(got, want, atol=2e-5):
 
 def test_label_score_step_matches_a_plain_re_derivation():
     config = SMALL["label_score"]
-    networks = models.build(config, 10)
+    networks = models.build(config, known.KNOWN[config.dataset])
     g, d = networks.generator.train, networks.discriminator
-    trainer, batch = steps.build(config, networks), batch_of(config)
+    trainer, batch = algorithms.build(config, networks), batch_of(config)
     state = trainer.init(KEY)
     after, info = jax.jit(trainer.step)(KEY, state, batch)
 
@@ -84,8 +85,8 @@ def test_label_score_step_matches_a_plain_re_derivation():
 def test_mlp_gan_shares_one_generated_batch():
     """D's loss and G's are of the same images; G's is non-saturating, -log D(G(z))."""
     config = SMALL["mlp_gan"]
-    networks = models.build(config, 10)
-    trainer, batch = steps.build(config, networks), batch_of(config)
+    networks = models.build(config, known.KNOWN[config.dataset])
+    trainer, batch = algorithms.build(config, networks), batch_of(config)
     state = trainer.init(KEY)
     after, info = jax.jit(trainer.step)(KEY, state, batch)
     fake, _ = networks.generator.train(state.generator, KEY, jax.random.normal(key_of("z"), (3, 100)))
@@ -105,8 +106,8 @@ def test_mlp_gan_shares_one_generated_batch():
 def test_pattern_1010_updates_d_in_turn_by_hand():
     """Three updates of plain SGD on squared errors: D on real, D on generated, G through the new D."""
     config = recipes.load("pattern_1010")
-    networks = models.build(config, 1)
-    trainer = steps.build(config, networks)
+    networks = models.build(config, known.KNOWN[config.dataset])
+    trainer = algorithms.build(config, networks)
     state = trainer.init(KEY)
     real = jnp.array([0.9, 0.1, 0.8, 0.0]).reshape(1, 1, 4, 1)
     after, info = trainer.step(KEY, state, Batch(real, jnp.zeros(1, jnp.int32)))
@@ -134,7 +135,7 @@ def test_pattern_1010_updates_d_in_turn_by_hand():
 
 def test_gen_steps_updates_g_so_often():
     config = cfg.override(SMALL["label_score"], ["gen_steps=3"])
-    trainer = steps.build(config, models.build(config, 10))
+    trainer = algorithms.build(config, models.build(config, known.KNOWN[config.dataset]))
     state = trainer.init(KEY)
     after, info = jax.jit(trainer.step)(KEY, state, batch_of(config))
     assert int(after.generator_optimizer[0].count) == 3
@@ -143,7 +144,7 @@ def test_gen_steps_updates_g_so_often():
 
 
 def after_two_steps(config, batch):
-    trainer = steps.build(config, models.build(config, 10))
+    trainer = algorithms.build(config, models.build(config, known.KNOWN[config.dataset]))
     state, step = trainer.init(KEY), jax.jit(trainer.step)
     for _ in range(2):
         state, info = step(KEY, state, batch)
@@ -179,8 +180,8 @@ def test_settings_of_a_conditional_gan_change_the_outcome(setting):
 def test_label_maps_batch_norm_and_labels():
     """One generated batch, of the real labels; D's running averages move at real, generated and G's images in turn."""
     config = cfg.override(recipes.load("label_map"), ["batch_size=2"])
-    networks = models.build(config, 10)
-    trainer, batch = steps.build(config, networks), batch_of(config)
+    networks = models.build(config, known.KNOWN[config.dataset])
+    trainer, batch = algorithms.build(config, networks), batch_of(config)
     state = trainer.init(KEY)
     after, _ = jax.jit(trainer.step)(KEY, state, batch)
     x, z = np.asarray(batch.images, np.float32) / 127.5 - 1, jax.random.normal(key_of("z"), (2, 100))
@@ -196,14 +197,14 @@ def test_label_maps_batch_norm_and_labels():
 @pytest.mark.parametrize("alternate", ["false", "true"])
 def test_d_passes_over_real_generated_and_gs_images_once_each(alternate):
     config = cfg.override(recipes.load("label_map"), ["batch_size=2", f"alternate={alternate}"])
-    networks, passes = models.build(config, 10), []
+    networks, passes = models.build(config, known.KNOWN[config.dataset]), []
 
     def counted(*args):
         passes.append(args)
         return networks.discriminator.train(*args)
 
     spied = networks._replace(discriminator=networks.discriminator._replace(train=counted))
-    trainer = steps.build(config, spied)
+    trainer = algorithms.build(config, spied)
     jax.eval_shape(trainer.step, KEY, jax.eval_shape(trainer.init, KEY), batch_of(config))
     assert len(passes) == 3
 
@@ -214,7 +215,7 @@ def test_infos_name_the_metrics():
 
 
 def test_algorithms_are_the_same_in_both_tables():
-    assert cfg.ALGORITHMS.keys() == steps.ALGORITHMS.keys()
+    assert cfg.ALGORITHMS.keys() == algorithms.ALGORITHMS.keys()
     assert all(record.algorithm == name for name, record in cfg.ALGORITHMS.items())
 
 
@@ -222,7 +223,7 @@ def test_target_refuses_a_discriminator_without_sigmoids():
     g, d = recipes.load("mnist").generator, recipes.load("mnist").discriminator
     config = dataclasses.replace(recipes.load("label_score"), family="depth_to_space", generator=g, discriminator=d)
     with pytest.raises(UserError, match="needs a discriminator of sigmoids, which depth_to_space has not"):
-        steps.build(config, models.build(config, 10))
+        algorithms.build(config, models.build(config, known.KNOWN[config.dataset]))
 
 
 def test_relativistic_refuses_networks_with_batch_norm():
@@ -230,7 +231,7 @@ def test_relativistic_refuses_networks_with_batch_norm():
         recipes.load("mnist"), family="label_score", generator={"latent_size": 4}, discriminator={}
     )
     with pytest.raises(UserError, match="needs networks without BatchNorm"):
-        steps.build(config, models.build(config, 10))
+        algorithms.build(config, models.build(config, known.KNOWN[config.dataset]))
 
 
 # --- the classifier ---------------------------------------------------------------------------------------------------
@@ -242,8 +243,8 @@ LENET5 = recipes.load("lenet5")
 def test_sgd_by_hand():
     """PyTorch's rule: g += decay w; v = m v + g; w -= rate (g + m v), of biases too."""
     config = cfg.override(LENET5, ["batch_size=4"])
-    networks = models.build(config, 10)
-    trainer, batch = steps.build(config, networks), batch_of(config)
+    networks = models.build(config, known.KNOWN[config.dataset])
+    trainer, batch = algorithms.build(config, networks), batch_of(config)
     state, p = trainer.init(KEY), trainer.init(KEY).classifier.params
     v = jax.tree.map(jnp.zeros_like, p)
     x, y = np.asarray(batch.images, np.float32) / 255, np.eye(10, dtype=np.float32)[batch.labels]

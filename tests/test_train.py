@@ -16,11 +16,12 @@ import pytest
 
 import cganjax
 from cganjax import checkpoint as ckpt
-from cganjax import config as cfg
-from cganjax import loop, models, rng, runs, steps
-from cganjax.steps import relativistic
+from cganjax import models, recipes, rng
+from cganjax.training import algorithms, loop, runs
+from cganjax.training import config as cfg
+from cganjax.training.algorithms import relativistic
 from cganjax.types import UserError
-from experiments import recipes, ship, train
+from experiments import ship, train
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -40,7 +41,7 @@ def late_reads(test):
 
 def state_of(folder, tiny, at=None):
     config, networks = tiny
-    like = steps.build(config, networks).init(rng.root(0))
+    like = algorithms.build(config, networks).init(rng.root(0))
     states = ckpt.RunStates(Path(folder))
     try:
         return jax.tree.map(np.asarray, states.restore(like, at))

@@ -17,9 +17,12 @@ from PIL import Image
 
 import cganjax
 from cganjax import checkpoint as ckpt
-from cganjax import compat, config, data, models, robustness, runs, scores, state
+from cganjax import compat, data, models, recipes, scores
+from cganjax.data import known
+from cganjax.decoys import robustness
+from cganjax.training import config, runs, state
 from cganjax.types import Weights
-from experiments import classify, curves, pattern_1010, pi, read_back, recipes, sample, ship, train
+from experiments import classify, curves, pattern_1010, pi, read_back, sample, ship, train
 from experiments import robustness as robustness_command
 
 KEY = jax.random.key(0)
@@ -28,7 +31,7 @@ KEY = jax.random.key(0)
 def shelve(folder, recipe, *settings):
     """A shipped checkpoint of a recipe's untrained networks."""
     run = config.override(recipes.load(recipe), settings)
-    networks = models.build(run, 10)
+    networks = models.build(run, known.KNOWN[run.dataset])
     parts = {
         part: getattr(networks, part).init(KEY) for part in ("generator", "discriminator") if getattr(networks, part)
     } or {"classifier": networks.classifier.init(KEY)}
@@ -428,10 +431,11 @@ def test_pattern_1010_succeeds_from_most_seeds_and_its_loss_settles(command):
 def test_a_round_of_pattern_1010_is_a_step_of_train():
     run_config = config.override(recipes.load("pattern_1010"), ["steps=10"])
     outcome = pattern_1010.play(KEY, run_config)
-    from cganjax import rng, steps
+    from cganjax import rng
+    from cganjax.training import algorithms
     from cganjax.types import Batch
 
-    trainer = steps.build(run_config, models.build(run_config, 1))
+    trainer = algorithms.build(run_config, models.build(run_config, known.KNOWN[run_config.dataset]))
     now, step, d_loss = trainer.init(KEY), jax.jit(trainer.step), []
     for i in range(10):
         real = data.bright_dark(jax.random.fold_in(rng.stream(KEY, "data"), i), 1)

@@ -20,8 +20,8 @@ from cganjax.commands.sample import parse_digits, unused
 
 def parser(prog: str) -> cli.Parser:
     """The command's flags."""
-    from cganjax import attacks  # which starts no backend
-    from cganjax.attacks import norms, objectives
+    from cganjax.decoys import attacks  # which starts no backend
+    from cganjax.decoys.attacks import norms, objectives
 
     p = cli.Parser(prog=prog, description=__doc__)
     p.add_argument("digits", nargs="+", metavar="DIGITS", help="digits to draw, as 3141 or 3 1 4 1")
@@ -80,7 +80,8 @@ def main(argv=None, prog: str = "python -m cganjax decoy") -> int:
     cli.choose_backend(args.backend)
     import numpy as np
 
-    from cganjax import attacks, decoys, report, rng, sampling, scores
+    from cganjax import decoys, report, rng, sampling, scores
+    from cganjax.decoys import attacks
 
     method = args.method if args.method != "auto" else decoys.TRANSFER if args.surrogates else "pgd"
     try:
@@ -168,7 +169,8 @@ def _shipped_surrogates() -> list[str]:
 
 def _detector(args, target):
     """Calibrated on the first 5,000 test images, or with the threshold of the target's card."""
-    from cganjax import data, detectors, pixels
+    from cganjax import data, pixels
+    from cganjax.decoys import detectors
 
     name = args.detector or detectors.fitting(target)[0]
     try:

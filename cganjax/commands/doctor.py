@@ -12,7 +12,8 @@ def main(argv=None) -> int:
     cli.choose_backend(args.backend)
     import jax
 
-    from cganjax import runs, sampling
+    from cganjax import sampling
+    from cganjax.training import runs
 
     for package, version in runs.versions().items():
         print(f"{package:20} {version}")

@@ -1,19 +1,19 @@
-"""Network families: `build(config, num_classes)` turns settings into pure functions.
+"""Network families: `build(config, spec)` turns settings into pure functions.
 
 Linen stays inside this room. A family is one file that offers `Generator` and `Discriminator`, or `Classifier`; its
-line in `FAMILIES` is all that the rest of the project knows of it. It says IMAGE_SHAPE; CONDITIONAL, whether labels
+line in `FAMILIES` is all that the rest of the project knows of it. It says SUPPORTS, the specs that
+it can be built for; CONDITIONAL, whether labels
 enter; SCORES, what D's or the classifier's numbers are (see `Networks`); CLASSIFIES, whether they are one a class; and
 PIECEWISE_LINEAR where D is Conv, Dense and (leaky) ReLU alone.
 """
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from cganjax.config import Config
 from cganjax.models import (
     all_cnn,
     cnn,
@@ -28,6 +28,7 @@ from cganjax.models import (
     wide_cnn,
 )
 from cganjax.pixels import unit_to_signed
+from cganjax.spec import ImageSpec
 from cganjax.types import Params, UserError, Weights
 
 
@@ -52,7 +53,26 @@ class Networks(NamedTuple):
     scores: str  # D's or the classifier's numbers: "logits" of a softmax or of a "sigmoid" each, or "unbounded"
     latent_size: int | None  # L
     num_classes: int | None  # K; None where neither G nor D takes labels
-    image_shape: tuple[int, int, int]  # (H, W, C)
+    spec: ImageSpec  # of the images
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, C)."""
+        return self.spec.shape
+
+
+class Settings(NamedTuple):
+    """What of a run's config decides its networks: all that is needed to load one."""
+
+    family: str  # a key of `FAMILIES`
+    generator: Mapping[str, int] | None = None  # the family's settings for G, with `latent_size`
+    discriminator: Mapping[str, int] | None = None  # and for D
+    classifier: Mapping[str, int] | None = None  # or for the classifier
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> "Settings":
+        """Those of a config as JSON values. Raises KeyError if it names no family."""
+        return cls(config["family"], *(config.get(name) for name in cls._fields[1:]))
 
 
 FAMILIES = {
@@ -70,46 +90,54 @@ FAMILIES = {
 }
 
 
-def build(config: Config, num_classes: int) -> Networks:
+def build(config: Any, spec: ImageSpec) -> Networks:
     """Build the networks of a run.
 
     Args:
-      config: its `family`, and `generator` (with `latent_size`) and `discriminator`, or `classifier`.
-      num_classes: K, the number of labels of the data.
+      config: a `training.Config` or `Settings`: its `family`, and `generator` (with `latent_size`) and
+        `discriminator`, or `classifier`.
+      spec: of the images that the networks make or take.
 
     Raises:
-      UserError: for an unknown family or setting; the known ones are named.
+      UserError: for an unknown family or setting (the known ones are named), or a spec that the family cannot be built
+        for.
     """
     if config.family not in FAMILIES:
         raise UserError(f"unknown network family {config.family!r}: known are {', '.join(FAMILIES)}")
     room = FAMILIES[config.family]
-    if hasattr(room, "Classifier") != hasattr(config, "classifier"):
-        raise UserError(f"algorithm {config.algorithm} cannot train family {config.family}: choose another family")
-    return _build(room, config, num_classes)
+    classifies = getattr(config, "classifier", None) is not None
+    if hasattr(room, "Classifier") != classifies:
+        kind = "classifiers" if classifies else "generators"
+        raise UserError(f"family {config.family} builds no {kind}: choose another family, or a recipe for {kind}")
+    room.SUPPORTS.check(config.family, spec)
+    return _build(room, config, spec)
 
 
-def _build(room, config: Config, num_classes: int) -> Networks:
-    images = jnp.zeros((1, *room.IMAGE_SHAPE))
+def _build(room, config: Any, spec: ImageSpec) -> Networks:
+    images, num_classes = jnp.zeros((1, *spec.shape)), spec.num_classes
     if hasattr(room, "Classifier"):
-        classifier = _network(room.Classifier, config.classifier, num_classes, images, None)
-        return Networks(None, None, classifier, room.SCORES, None, num_classes, room.IMAGE_SHAPE)
+        classifier = _network(room.Classifier, config.classifier, spec, num_classes, images, None)
+        return Networks(None, None, classifier, room.SCORES, None, num_classes, spec)
     if not room.CONDITIONAL:
         num_classes = None
     labels = None if num_classes is None else jnp.zeros(1, jnp.int32)
     latent_size = config.generator["latent_size"]
     settings = {k: v for k, v in config.generator.items() if k != "latent_size"}
-    generator = _network(room.Generator, settings, num_classes, jnp.zeros((1, latent_size)), labels)
-    discriminator = _network(room.Discriminator, config.discriminator, num_classes, images, labels)
+    generator = _network(room.Generator, settings, spec, num_classes, jnp.zeros((1, latent_size)), labels)
+    discriminator = _network(room.Discriminator, config.discriminator, spec, num_classes, images, labels)
     if not getattr(room, "PIECEWISE_LINEAR", False):
         discriminator = discriminator._replace(scaled=None)
     classifier = _as_classifier(discriminator) if room.CLASSIFIES else None
-    return Networks(generator, discriminator, classifier, room.SCORES, latent_size, num_classes, room.IMAGE_SHAPE)
+    return Networks(generator, discriminator, classifier, room.SCORES, latent_size, num_classes, spec)
 
 
-def _network(kind, settings: Mapping[str, int], num_classes: int | None, x: jax.Array, labels) -> Network:
+def _network(
+    kind, settings: Mapping[str, int], spec: ImageSpec, num_classes: int | None, x: jax.Array, labels
+) -> Network:
     where = f"{kind.__module__}.{kind.__name__}"
     try:
-        module = kind(num_classes=num_classes, **settings)
+        shape = {"shape": spec.shape} if "shape" in kind.__annotations__ else {}
+        module = kind(num_classes=num_classes, **shape, **settings)
     except TypeError as error:
         raise UserError(f"the settings {dict(settings)} do not fit {where}: {error}") from None
 

@@ -1,6 +1,6 @@
 """`cnn`: a small plain convolutional classifier: ELU, max pooling, no normalisation.
 
-Convolutions run on 14x14 and 7x7 grids (`depth_to_space` says why), and image i decides row i alone.
+Convolutions run on grids of half and a quarter of the side (`depth_to_space` says why). Image i decides row i alone.
 """
 
 import flax.linen as nn
@@ -8,15 +8,16 @@ import jax
 
 from cganjax.models import pytorch
 from cganjax.models.depth_to_space import space_to_depth
+from cganjax.models.supports import Supports
 
-IMAGE_SHAPE = (28, 28, 1)
+SUPPORTS = Supports(divisible_by=4)
 SCORES = "logits"
 CLASSIFIES = True
 _INIT = nn.initializers.he_normal()
 
 
 class Classifier(nn.Module):
-    """Images [N, 28, 28, 1] in [0, 1] -> logits [N, K]."""
+    """Images [N, H, W, C] in [0, 1] -> logits [N, K]."""
 
     num_classes: int
     width_14: int
@@ -26,12 +27,12 @@ class Classifier(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, labels: None, train: bool) -> jax.Array:
         del labels, train
-        x = space_to_depth(2.0 * images - 1.0)  # [N, 14, 14, 4]
-        x = nn.elu(nn.Conv(self.width_14, (3, 3), kernel_init=_INIT)(x))  # [N, 14, 14, width_14]
+        x = space_to_depth(2.0 * images - 1.0)  # [N, H/2, W/2, 4C]
+        x = nn.elu(nn.Conv(self.width_14, (3, 3), kernel_init=_INIT)(x))  # [N, H/2, W/2, width_14]
         x = nn.elu(nn.Conv(self.width_14, (3, 3), kernel_init=_INIT)(x))
-        x = pytorch.max_pool(x)  # [N, 7, 7, width_14]
-        x = nn.elu(nn.Conv(self.width_7, (3, 3), kernel_init=_INIT)(x))  # [N, 7, 7, width_7]
-        x = x.reshape(x.shape[0], -1)  # [N, 49 width_7]
+        x = pytorch.max_pool(x)  # [N, H/4, W/4, width_14]
+        x = nn.elu(nn.Conv(self.width_7, (3, 3), kernel_init=_INIT)(x))  # [N, H/4, W/4, width_7]
+        x = x.reshape(x.shape[0], -1)  # [N, H/4 W/4 width_7]
         x = nn.elu(nn.Dense(self.hidden, kernel_init=_INIT)(x))  # [N, hidden]
         self.sow("intermediates", "features", x)
         return nn.Dense(self.num_classes)(x)  # [N, K]

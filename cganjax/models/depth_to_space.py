@@ -1,17 +1,23 @@
-"""The flagship's networks: many channels on 7x7 and 14x14 grids, one rearrangement to 28x28 and one back.
+"""The flagship's networks: many channels on grids of a quarter and half the image's side, rearranged to it and back.
+
+Any height and width divisible by 4. `width_7` and `width_14` are the channels on the grids of a quarter and of half the
+side, which are 7x7 and 14x14 for MNIST.
 
 A 3x3 convolution costs grid x grid x channels x channels, so work is kept on small grids, where matrix units are
 full; no transposed convolution is needed. No normalisation: relativistic pairing with R1 and R2 penalties is stable
 without (R3GAN, arXiv 2501.05441), and example i then depends on input i alone.
 """
 
+import math
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from cganjax.models import classes
+from cganjax.models.supports import Supports
 
-IMAGE_SHAPE = (28, 28, 1)
+SUPPORTS = Supports(divisible_by=4)
 CONDITIONAL = True
 SCORES = "unbounded"
 CLASSIFIES = False
@@ -38,9 +44,10 @@ def space_to_depth(x: jax.Array) -> jax.Array:
 
 
 class Generator(nn.Module):
-    """z [N, L] ~ N(0, I) and labels int [N], or class weights [N, K] -> images [N, 28, 28, 1] in [-1, 1]."""
+    """z [N, L] ~ N(0, I) and labels int [N], or class weights [N, K] -> images [N, H, W, C] in [-1, 1]."""
 
     num_classes: int
+    shape: tuple[int, int, int]  # (H, W, C) of the images
     embedding: int
     hidden: int
     width_7: int
@@ -51,21 +58,23 @@ class Generator(nn.Module):
         del train
         if self.width_7 % 2:
             raise ValueError(f"generator.width_7 is {self.width_7}: it must be even, to spread over 2x2 pixels")
+        height, width, channels = self.shape
+        grid = (height // 4, width // 4, self.width_7)
         # Unit-variance class vectors stand beside unit-variance z: neither drowns the other at the start.
         embed = nn.Embed(self.num_classes, self.embedding, embedding_init=nn.initializers.normal(1.0))
         x = jnp.concatenate([z, classes.embedded(embed, labels)], axis=-1)  # [N, L + embedding]
         x = _lrelu(nn.Dense(self.hidden, kernel_init=_INIT)(x))  # [N, hidden]
-        x = _lrelu(nn.Dense(7 * 7 * self.width_7, kernel_init=_INIT)(x))
-        x = x.reshape(-1, 7, 7, self.width_7)  # [N, 7, 7, width_7]
-        x = _lrelu(nn.Conv(2 * self.width_7, (3, 3), kernel_init=_INIT)(x))  # [N, 7, 7, 2 width_7]
-        x = depth_to_space(x)  # [N, 14, 14, width_7 / 2]
-        x = _lrelu(nn.Conv(self.width_14, (3, 3), kernel_init=_INIT)(x))  # [N, 14, 14, width_14]
-        x = nn.Conv(4, (3, 3))(x)  # [N, 14, 14, 4]
-        return jnp.tanh(depth_to_space(x))  # [N, 28, 28, 1]
+        x = _lrelu(nn.Dense(math.prod(grid), kernel_init=_INIT)(x))
+        x = x.reshape(-1, *grid)  # [N, H/4, W/4, width_7]
+        x = _lrelu(nn.Conv(2 * self.width_7, (3, 3), kernel_init=_INIT)(x))  # [N, H/4, W/4, 2 width_7]
+        x = depth_to_space(x)  # [N, H/2, W/2, width_7 / 2]
+        x = _lrelu(nn.Conv(self.width_14, (3, 3), kernel_init=_INIT)(x))  # [N, H/2, W/2, width_14]
+        x = nn.Conv(4 * channels, (3, 3))(x)  # [N, H/2, W/2, 4C]
+        return jnp.tanh(depth_to_space(x))  # [N, H, W, C]
 
 
 class Discriminator(nn.Module):
-    """Images [N, 28, 28, 1] in [-1, 1] and labels int [N] -> scores [N], larger is more real.
+    """Images [N, H, W, C] in [-1, 1] and labels int [N] -> scores [N], larger is more real.
 
     The label enters by projection, <embedding(label), features> (Miyato and Koyama, arXiv 1802.05637, eq. 3).
     """
@@ -78,12 +87,12 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, labels: jax.Array, train: bool) -> jax.Array:
         del train
-        x = space_to_depth(images)  # [N, 14, 14, 4]
-        x = _lrelu(nn.Conv(self.width_14, (3, 3), kernel_init=_INIT)(x))  # [N, 14, 14, width_14]
-        x = space_to_depth(x)  # [N, 7, 7, 4 width_14]
-        x = _lrelu(nn.Conv(self.width_7, (3, 3), kernel_init=_INIT)(x))  # [N, 7, 7, width_7]
-        x = _lrelu(nn.Conv(self.width_7, (3, 3), kernel_init=_INIT)(x))  # [N, 7, 7, width_7]
-        x = x.reshape(x.shape[0], -1)  # [N, 49 width_7]
+        x = space_to_depth(images)  # [N, H/2, W/2, 4C]
+        x = _lrelu(nn.Conv(self.width_14, (3, 3), kernel_init=_INIT)(x))  # [N, H/2, W/2, width_14]
+        x = space_to_depth(x)  # [N, H/4, W/4, 4 width_14]
+        x = _lrelu(nn.Conv(self.width_7, (3, 3), kernel_init=_INIT)(x))  # [N, H/4, W/4, width_7]
+        x = _lrelu(nn.Conv(self.width_7, (3, 3), kernel_init=_INIT)(x))  # [N, H/4, W/4, width_7]
+        x = x.reshape(x.shape[0], -1)  # [N, H/4 W/4 width_7]
         x = _lrelu(nn.Dense(self.hidden, kernel_init=_INIT)(x))  # [N, hidden]
         projection = nn.Embed(self.num_classes, self.hidden)(labels)  # [N, hidden]
         # No bias: a pairing loss sees differences of scores only, and Adam would amplify a zero gradient's rounding.

@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from cganjax.models import classes, pytorch
+from cganjax.models.supports import Supports
 
-IMAGE_SHAPE = (28, 28, 1)
+SUPPORTS = Supports(shape=(28, 28, 1))
 CONDITIONAL = True
 SCORES = "sigmoid"
 CLASSIFIES = True  # D is told no label and scores every class

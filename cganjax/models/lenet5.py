@@ -4,8 +4,9 @@ import flax.linen as nn
 import jax
 
 from cganjax.models import pytorch
+from cganjax.models.supports import Supports
 
-IMAGE_SHAPE = (28, 28, 1)
+SUPPORTS = Supports(shape=(28, 28, 1))
 SCORES = "logits"
 CLASSIFIES = True
 # Of MNIST's training pixels in [0, 1]; inside the model, so that its images and their gradients are in [0, 1].

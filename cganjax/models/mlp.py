@@ -3,14 +3,16 @@
 import flax.linen as nn
 import jax
 
-IMAGE_SHAPE = (28, 28, 1)
+from cganjax.models.supports import Supports
+
+SUPPORTS = Supports()
 SCORES = "logits"
 CLASSIFIES = True
 _INIT = nn.initializers.he_normal()
 
 
 class Classifier(nn.Module):
-    """Images [N, 28, 28, 1] in [0, 1] -> logits [N, K]."""
+    """Images [N, H, W, C] in [0, 1] -> logits [N, K]."""
 
     num_classes: int
     hidden: int
@@ -19,7 +21,7 @@ class Classifier(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, labels: None, train: bool) -> jax.Array:
         del labels, train
-        x = 2.0 * images.reshape(images.shape[0], -1) - 1.0  # [N, 784]
+        x = 2.0 * images.reshape(images.shape[0], -1) - 1.0  # [N, H W C]
         for _ in range(self.depth):
             x = nn.relu(nn.Dense(self.hidden, kernel_init=_INIT)(x))  # [N, hidden]
         self.sow("intermediates", "features", x)

@@ -5,8 +5,9 @@ import jax
 import jax.numpy as jnp
 
 from cganjax.models import pytorch
+from cganjax.models.supports import Supports
 
-IMAGE_SHAPE = (28, 28, 1)
+SUPPORTS = Supports(shape=(28, 28, 1), fewest_classes=1)
 CONDITIONAL = False
 SCORES = "sigmoid"
 CLASSIFIES = False
@@ -25,7 +26,7 @@ class Generator(nn.Module):
             x = pytorch.dense(width, x.shape[-1])(x)  # [N, width]
             # The listing hands 0.8 to BatchNorm1d as its second argument, which is eps.
             x = pytorch.leaky_relu(pytorch.batch_norm(train, eps=0.8)(x))
-        return jnp.tanh(pytorch.dense(784, 4096)(x)).reshape(-1, *IMAGE_SHAPE)  # [N, 28, 28, 1]
+        return jnp.tanh(pytorch.dense(784, 4096)(x)).reshape(-1, *SUPPORTS.shape)  # [N, 28, 28, 1]
 
 
 class Discriminator(nn.Module):

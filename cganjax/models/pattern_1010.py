@@ -5,9 +5,10 @@ import jax
 import jax.numpy as jnp
 
 from cganjax.models import pytorch
+from cganjax.models.supports import Supports
 from cganjax.pixels import signed_to_unit, unit_to_signed
 
-IMAGE_SHAPE = (1, 4, 1)
+SUPPORTS = Supports(shape=(1, 4, 1), fewest_classes=1)
 CONDITIONAL = False
 SCORES = "sigmoid"
 CLASSIFIES = False
@@ -24,7 +25,7 @@ class Generator(nn.Module):
         x = jnp.full((z.shape[0], 1), 0.5, z.dtype)  # [N, 1]
         x = nn.sigmoid(pytorch.dense(3, 1)(x))  # [N, 3]
         x = nn.sigmoid(pytorch.dense(4, 3)(x))  # [N, 4] in [0, 1]
-        return unit_to_signed(x).reshape(-1, *IMAGE_SHAPE)  # [N, 1, 4, 1]
+        return unit_to_signed(x).reshape(-1, *SUPPORTS.shape)  # [N, 1, 4, 1]
 
 
 class Discriminator(nn.Module):

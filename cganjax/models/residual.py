@@ -1,6 +1,7 @@
 """`residual`: a small residual classifier with batch normalisation before each activation.
 
-Blocks as in He et al., "Identity mappings in deep residual networks" (arXiv 1603.05027), figure 1b, on 14x14 and 7x7.
+Blocks as in He et al., "Identity mappings in deep residual networks" (arXiv 1603.05027), figure 1b,
+on grids of half and a quarter of the side.
 """
 
 import flax.linen as nn
@@ -9,8 +10,9 @@ import jax.numpy as jnp
 
 from cganjax.models import pytorch
 from cganjax.models.depth_to_space import space_to_depth
+from cganjax.models.supports import Supports
 
-IMAGE_SHAPE = (28, 28, 1)
+SUPPORTS = Supports(divisible_by=4)
 SCORES = "logits"
 CLASSIFIES = True
 _INIT = nn.initializers.he_normal()
@@ -21,19 +23,19 @@ def _conv(x: jax.Array, width: int) -> jax.Array:
 
 
 class Classifier(nn.Module):
-    """Images [N, 28, 28, 1] in [0, 1] -> logits [N, K]."""
+    """Images [N, H, W, C] in [0, 1] -> logits [N, K]."""
 
     num_classes: int
-    width: int  # channels on 14x14; twice as many on 7x7
+    width: int  # channels on half the side; twice as many on a quarter
     blocks: int  # a grid
 
     @nn.compact
     def __call__(self, images: jax.Array, labels: None, train: bool) -> jax.Array:
         del labels
-        x = _conv(space_to_depth(2.0 * images - 1.0), self.width)  # [N, 14, 14, width]
+        x = _conv(space_to_depth(2.0 * images - 1.0), self.width)  # [N, H/2, W/2, width]
         for width in (self.width, 2 * self.width):
             if width != x.shape[-1]:
-                x = _conv(pytorch.max_pool(x), width)  # [N, 7, 7, 2 width]
+                x = _conv(pytorch.max_pool(x), width)  # [N, H/4, W/4, 2 width]
             for _ in range(self.blocks):
                 y = _conv(nn.relu(pytorch.batch_norm(train)(x)), width)
                 x = x + _conv(nn.relu(pytorch.batch_norm(train)(y)), width)

@@ -5,15 +5,16 @@ import jax
 
 from cganjax.models import pytorch
 from cganjax.models.depth_to_space import space_to_depth
+from cganjax.models.supports import Supports
 
-IMAGE_SHAPE = (28, 28, 1)
+SUPPORTS = Supports(divisible_by=4)
 SCORES = "logits"
 CLASSIFIES = True
 _INIT = nn.initializers.he_normal()
 
 
 class Classifier(nn.Module):
-    """Images [N, 28, 28, 1] in [0, 1] -> logits [N, K]."""
+    """Images [N, H, W, C] in [0, 1] -> logits [N, K]."""
 
     num_classes: int
     width_14: int
@@ -23,13 +24,13 @@ class Classifier(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, labels: None, train: bool) -> jax.Array:
         del labels
-        x = space_to_depth(2.0 * images - 1.0)  # [N, 14, 14, 4]
+        x = space_to_depth(2.0 * images - 1.0)  # [N, H/2, W/2, 4C]
         for width in (self.width_14, self.width_14, self.width_7, self.width_7):
             if width != x.shape[-1] and x.shape[-1] == self.width_14:
-                x = pytorch.max_pool(x)  # [N, 7, 7, width_14]
+                x = pytorch.max_pool(x)  # [N, H/4, W/4, width_14]
             x = nn.Conv(width, (3, 3), use_bias=False, kernel_init=_INIT)(x)
-            x = nn.relu(pytorch.batch_norm(train)(x))  # [N, 14, 14, width_14], then [N, 7, 7, width_7]
-        x = nn.Dropout(0.3, deterministic=not train)(x.reshape(x.shape[0], -1))  # [N, 49 width_7]
+            x = nn.relu(pytorch.batch_norm(train)(x))  # [N, H/2, W/2, width_14], then [N, H/4, W/4, width_7]
+        x = nn.Dropout(0.3, deterministic=not train)(x.reshape(x.shape[0], -1))  # [N, H/4 W/4 width_7]
         x = nn.relu(nn.Dense(self.hidden, kernel_init=_INIT)(x))  # [N, hidden]
         self.sow("intermediates", "features", x)
         return nn.Dense(self.num_classes)(x)  # [N, K]

@@ -1,0 +1,80 @@
+"""Decoys without pixel noise: the latent of a generated image moves, and the image with it."""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from cganjax.decoys.attacks.gradient import Objective
+
+
+class LatentDescent(NamedTuple):
+    """How a latent moves."""
+
+    steps: int = 40
+    radius: float = 0.25  # the largest distance from where it began, in lengths of the latent; then back to its sphere
+    rate: float = 0.05  # length of a step, in the same measure
+    decay: float = 0.75  # of the sum of the gradients so far
+
+
+def latent(
+    generator: Callable,
+    objective: Objective,
+    z: jax.Array,
+    classes: jax.Array,
+    labels: jax.Array,
+    settings: LatentDescent,
+) -> tuple[jax.Array, jax.Array, int]:
+    """Lower an objective of the generator's images by moving z, on the sphere of its own length.
+
+    A latent of L normal numbers has a length near sqrt(L): on that sphere the generator is in the region that it was
+    trained on, and what it draws is a digit of the class asked for.
+
+    Args:
+      generator: (z [N, L], classes [N]) -> images [N, H, W, C] in [0, 1].
+      labels: handed on to the objective.
+
+    Returns:
+      The latents of the lowest objective seen, their images, and how often each image was shown.
+
+    References:
+      Song et al., "Constructing unrestricted adversarial examples with generative models" (arXiv 1805.07894), eq. 3.
+    """
+    length = jnp.linalg.norm(z, axis=1, keepdims=True)
+    state = (z, jnp.zeros_like(z), z, jnp.full(len(z), jnp.inf))
+    for _ in range(settings.steps):
+        state = _step(generator, objective, settings, z, length, classes, labels, state)
+    best = _last(generator, objective, classes, labels, state)
+    return best, generator(best, classes), settings.steps + 1
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _step(generator, objective, settings, start, length, classes, labels, state):
+    z, velocity, best, lowest = state
+    values, pullback = jax.vjp(lambda z: objective(generator(z, classes), labels), z)
+    (slope,) = pullback(jnp.ones_like(values))
+    best, lowest = _better(z, values, best, lowest)
+    velocity = settings.decay * velocity + _unit(slope)
+    moved = z - settings.rate * length * _unit(velocity)
+    away = moved - start
+    distance = jnp.linalg.norm(away, axis=1, keepdims=True)
+    away *= jnp.minimum(1.0, settings.radius * length / jnp.maximum(distance, 1e-12))
+    # Back to the sphere last: it is at most as far again from the start, whose own length it has.
+    return _unit(start + away) * length, velocity, best, lowest
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _last(generator, objective, classes, labels, state):
+    z, _, best, lowest = state
+    return _better(z, objective(generator(z, classes), labels), best, lowest)[0]
+
+
+def _better(z, values, best, lowest):
+    lower = values < lowest
+    return jnp.where(lower[:, None], z, best), jnp.where(lower, values, lowest)
+
+
+def _unit(x: jax.Array) -> jax.Array:
+    return x / jnp.maximum(jnp.linalg.norm(x, axis=1, keepdims=True), 1e-12)

@@ -1,0 +1,34 @@
+"""Which images a network family can be built for, and the one sentence that refuses others."""
+
+from typing import NamedTuple
+
+from cganjax.spec import ImageSpec
+from cganjax.types import UserError
+
+MOST_CLASSES = 1000
+
+
+class Supports(NamedTuple):
+    """The specs that a family supports."""
+
+    shape: tuple[int, int, int] | None = None  # this (H, W, C) alone, as it was published; None: every one that ...
+    divisible_by: int = 1  # ... has a height and a width divisible by this ...
+    channels: tuple[int, ...] = (1, 3)  # ... and one of these numbers of channels
+    fewest_classes: int = 2
+
+    def check(self, family: str, spec: ImageSpec) -> None:
+        """Raise UserError unless the family can be built for the spec."""
+        if self.shape is not None and spec.shape != self.shape:
+            expected = f"{'x'.join(map(str, self.shape))} alone"
+        elif spec.channels not in self.channels or min(spec.shape[:2]) < 1:
+            expected = f"{' or '.join(map(str, self.channels))} channels"
+        elif spec.height % self.divisible_by or spec.width % self.divisible_by:
+            expected = f"a height and a width divisible by {self.divisible_by}"
+        elif not self.fewest_classes <= spec.num_classes <= MOST_CLASSES:
+            expected = f"{self.fewest_classes} to {MOST_CLASSES:,} classes"
+        else:
+            return
+        raise UserError(
+            f"family {family} cannot be built for images of {spec}: it supports {expected}; choose another family or "
+            "resize the images"
+        )

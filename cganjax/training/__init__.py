@@ -1,0 +1,1 @@
+"""Training: configs, algorithms as pure functions, the loop, and the run folder."""

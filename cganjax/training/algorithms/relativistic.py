@@ -1,0 +1,167 @@
+"""The flagship's step: D's update, then G's, by relativistic pairing with gradient penalties and an averaged G."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from cganjax import pixels, rng
+from cganjax.models import Networks
+from cganjax.training import losses
+from cganjax.training.algorithms.trainer import Trainer, first_state, update
+from cganjax.training.config import RelativisticGAN
+from cganjax.training.state import GANState, PenalisedGANInfo
+from cganjax.types import Batch, UserError, Weights
+
+
+def gamma_schedule(config: RelativisticGAN) -> optax.Schedule:
+    """The weight of the penalties at a step: a half cosine from `gamma_start` to `gamma_end`, then constant."""
+
+    def gamma(step: jax.Array) -> jax.Array:
+        done = jnp.clip(jnp.float32(step) / (config.gamma_until * config.steps), 0.0, 1.0)
+        return config.gamma_end + (config.gamma_start - config.gamma_end) * 0.5 * (1.0 + jnp.cos(jnp.pi * done))
+
+    return gamma
+
+
+def learning_rate_schedule(config: RelativisticGAN) -> optax.Schedule:
+    """Constant up to the share `decay_from` of the run, then linear to 0 at its end."""
+    begin = round(config.decay_from * config.steps)
+    return optax.linear_schedule(config.learning_rate, 0.0, max(config.steps - begin, 1), begin)
+
+
+def _every(config: RelativisticGAN, field: str) -> int:
+    """A share of the batch as every so many images. Raises UserError for one that a batch does not have."""
+    share, size = getattr(config, field), config.batch_size
+    every = round(1 / share)
+    if size % every or abs(share * every - 1) > 0.01:
+        fits = min((k for k in range(1, size + 1) if size % k == 0), key=lambda k: abs(k - every))
+        raise UserError(
+            f"{field} is {share}: with a batch_size of {size} give one over a divisor of it, as {1 / fits:.3g}"
+        )
+    return every
+
+
+def mismatched(real: jax.Array, fake: jax.Array, labels: jax.Array, every: int, group: int = 1) -> jax.Array:
+    """What D is to take for generated: of every `every` images of `fake` one gives way to a real one.
+
+    That one is its neighbour in the batch, and of another class than the label beside it; where the neighbour is of the
+    same class the generated image stays. So D learns, from data, that a right image under a wrong label is wrong, which
+    else it has to find out from G's mistakes.
+
+    It costs no product. With a share s of mismatched pairs, whose density is q(x, y), D's two sides are alike where
+    p = (1 - s) p_G + s q: in theory an image is drawn less often for a label only in so far as other labels have it
+    too. In practice a large share also narrows what G draws within a class.
+
+    Args:
+      real: float [N, H, W, C] in [-1, 1], of `labels`.
+      fake: float [N, H, W, C] in [-1, 1], generated for `labels`.
+      labels: int [N].
+      every: images of a batch to one that may give way, at least 1.
+      group: of so many images the first has penalties. Those that give way lie on a diagonal of the groups, so that R2
+        sees no larger share of them than the pairing does.
+
+    Returns:
+      float [N, H, W, C] in [-1, 1], to be judged by D under `labels`.
+
+    References:
+      Reed et al., "Generative adversarial text to image synthesis" (arXiv 1605.05396), section 4.2 and algorithm 1.
+    """
+    place = jnp.arange(len(labels))
+    other = ((place // group + place % group) % every == 0) & (jnp.roll(labels, 1) != labels)
+    return jnp.where(other[:, None, None, None], jnp.roll(real, 1, axis=0), fake)
+
+
+def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
+    """Relativistic pairing with R1 and R2 penalties, and a moving average of G.
+
+    Real image i is paired with a generated image of the same label. The generated batch is made once: D learns from
+    it, then G learns from the new D's judgement of it, through the pullback kept from making it.
+
+    References:
+      R3GAN (arXiv 2501.05441), eq. 2 and 3; EMA of G: Yaz et al. (arXiv 1806.04498).
+    """
+    for network in (networks.generator, networks.discriminator):
+        if jax.eval_shape(network.init, jax.random.key(0)).statistics:
+            raise UserError(f"algorithm relativistic needs networks without BatchNorm, which {config.family} has")
+    if networks.discriminator.scaled is None:
+        raise UserError(f"algorithm relativistic needs a piecewise linear D, which {config.family} has not")
+
+    # Networks compute in the precision of what enters them; losses, penalties and updates stay float32.
+    low = functools.partial(jax.tree.map, lambda x: x.astype(config.precision))
+
+    def generate(params, z, labels):
+        return networks.generator.apply(Weights(low(params), {}), low(z), labels).astype(jnp.float32)
+
+    def score(params, images, labels):
+        return networks.discriminator.apply(Weights(low(params), {}), low(images), labels).astype(jnp.float32)
+
+    def scaled_score(params, images, unit, labels):
+        weights = Weights(low(params), {})
+        return networks.discriminator.scaled(weights, low(unit), low(images), labels).astype(jnp.float32)
+
+    optimizer = optax.adam(learning_rate_schedule(config), b1=config.beta1, b2=config.beta2)
+    gamma = gamma_schedule(config)
+    group = _every(config, "penalty_fraction")  # of so many pairs the first has penalties
+    mismatch = _every(config, "mismatch_fraction") if config.mismatch_fraction else None
+
+    def init(key: jax.Array) -> GANState:
+        return first_state(networks, optimizer, key, ema=True)
+
+    def pairing(scores):
+        return losses.relativistic_discriminator(scores[..., 0], scores[..., 1]).mean()
+
+    def discriminator_gradient(d_params, real, fake, labels, weight):
+        # The batch stays the leading axis, also where only every few pairs have penalties: so it can lie on several
+        # devices, each with its share.
+        shape = (-1, group, 2)
+        pairs = jnp.stack([real, fake], axis=1).reshape(*shape, *real.shape[1:])  # [N / group, group, 2, H, W, C]
+        pair_labels = jnp.stack([labels, labels], axis=1).reshape(shape)
+
+        def part(members):
+            return pairs[:, members].reshape(-1, *real.shape[1:]), pair_labels[:, members].reshape(-1)
+
+        head, head_labels = part(slice(0, 1))
+        scores, penalties, pullback = losses.vjp_with_gradient_penalty(
+            lambda params, images, unit: scaled_score(params, images, unit, head_labels), d_params, head
+        )
+        scores, (r1, r2) = scores.reshape(-1, 1, 2), penalties.reshape(-1, 2).mean(axis=0)
+        if group > 1:
+            tail, tail_labels = part(slice(1, None))
+            tail_scores, tail_pullback = jax.vjp(lambda params: score(params, tail, tail_labels), d_params)
+            scores = jnp.concatenate([scores, tail_scores.reshape(-1, group - 1, 2)], axis=1)  # [N / group, group, 2]
+        loss, cotangents = jax.value_and_grad(pairing)(scores)
+        weights = jnp.full(len(head), weight * 2 / len(head))
+        gradient = pullback(cotangents[:, :1].reshape(-1), weights)
+        if group > 1:
+            gradient = jax.tree.map(jnp.add, gradient, *tail_pullback(cotangents[:, 1:].reshape(-1)))
+        return gradient, (loss, scores.mean(axis=(0, 1)), r1, r2)
+
+    def step(key: jax.Array, state: GANState, batch: Batch) -> tuple[GANState, PenalisedGANInfo]:
+        real, labels = pixels.rest_to_signed(batch.images), batch.labels
+        key_z = jax.random.fold_in(rng.stream(key, "z"), state.step)
+        z = config.latent_std * jax.random.normal(key_z, (len(labels), networks.latent_size), jnp.float32)
+        fake, pullback = jax.vjp(lambda p: generate(p, z, labels), state.generator.params)
+
+        negative = mismatched(real, fake, labels, mismatch, group) if mismatch else fake
+        d_gradient, (d_loss, means, r1, r2) = discriminator_gradient(
+            state.discriminator.params, real, negative, labels, gamma(state.step)
+        )
+        d_params, d_opt = update(optimizer, d_gradient, state.discriminator_optimizer, state.discriminator.params)
+
+        score_real = score(d_params, real, labels)
+        g_loss, fake_gradient = jax.value_and_grad(
+            lambda images: losses.relativistic_generator(score_real, score(d_params, images, labels)).mean()
+        )(fake)
+        (g_gradient,) = pullback(fake_gradient)
+        g_params, g_opt = update(optimizer, g_gradient, state.generator_optimizer, state.generator.params)
+
+        # Early on the average is short, or it would remember the random start for 1 / (1 - decay) steps.
+        t = state.step.astype(jnp.float32)
+        decay = jnp.minimum(config.ema_decay, (1.0 + t) / (10.0 + t))
+        ema = jax.tree.map(lambda old, new: decay * old + (1.0 - decay) * new, state.generator_ema, g_params)
+        info = PenalisedGANInfo(g_loss, d_loss, means[0], means[1], r1, r2)
+        return GANState(state.step + 1, Weights(g_params, {}), Weights(d_params, {}), ema, g_opt, d_opt), info
+
+    return Trainer(init, step)
