@@ -37,7 +37,7 @@ class UserError(Exception):
 
 
 class DataError(UserError, ValueError):
-    """Images, labels or class names that cannot be a data set: the message says which, and how to mend it."""
+    """A folder, a file or arrays that cannot be a data set: the message says why, and how to mend it."""
 
 
 class DataTypeError(DataError, TypeError):

@@ -8,8 +8,8 @@ from cganjax.data.batching import batches, check_fits, epoch_order
 from cganjax.data.cards import of_card
 from cganjax.data.drawn import bright_dark
 from cganjax.data.idx import CANONICAL_MD5, read_idx
-from cganjax.data.record import Dataset, NotFound, Raw, divide
-from cganjax.data.sources import ENVIRONMENT, SOURCES, Source, dataset, load, register
+from cganjax.data.record import ENVIRONMENT, Dataset, NotFound, Raw, divide
+from cganjax.data.sources import SOURCES, Source, dataset, load, register
 from cganjax.data.splits import CALIBRATION, SPLIT, SPLITS
 
 __all__ = [

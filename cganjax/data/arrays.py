@@ -10,7 +10,7 @@ import numpy as np
 
 from cganjax.data import splits
 from cganjax.data.record import GIVEN, NotFound, Raw, polarity_of
-from cganjax.types import DataError, DataTypeError, UserError
+from cganjax.types import DataError, DataTypeError
 
 MOST_CLASSES = 65_536  # a larger label is a mistake: names are kept for every class up to it
 # The names of the arrays in an .npz file: of both parts, or of an undivided set.
@@ -34,8 +34,8 @@ def load(name: str | Path, part: str, folder: Path | None, class_names: Sequence
     """One part of an .npz file, given by its path, or by its name if the data folder has it.
 
     Raises:
-      UserError: the file cannot be read, or holds no arrays of a known layout.
-      DataError: its arrays are no data set (see `check`).
+      NotFound: the path does not exist.
+      DataError: the file cannot be read, holds no arrays of a known layout, or its arrays are no data set.
     """
     path = _find(name, folder)
     return None if path is None else read_npz(path, part, class_names)
@@ -51,6 +51,12 @@ def read_npz(path: Path, part: str, class_names: Sequence[str] | None = None) ->
         array of K strings, is optional.
       part: "train" or "test".
       class_names: names instead of those in the file.
+
+    Returns:
+      The part. The polarity of grey images is decided by both parts together.
+
+    Raises:
+      DataError: the file cannot be read, holds no arrays of a known layout, or its arrays are no data set.
     """
     layout, found = _arrays_of(path)
     if class_names is None and "class_names" in found:
@@ -76,7 +82,7 @@ def read_npz(path: Path, part: str, class_names: Sequence[str] | None = None) ->
             )
     if not len(images):
         raise DataError(f"{path} is too small to have a {part} split: give at least two different images of a class")
-    polarity = polarity_of(every[0][0])
+    polarity = polarity_of(*(images for images, _, _ in every))
     return Raw(images, labels, num_classes, f"the file {path}", (), names, polarity, str(path.resolve()))
 
 
@@ -87,23 +93,23 @@ def _arrays_of(path: Path) -> tuple[Mapping[str, tuple[str, str]], dict[str, np.
         with path.open("rb") as opened:
             file = np.load(opened, allow_pickle=False)
             if isinstance(file, np.ndarray):
-                raise UserError(f"{path} holds one array: save images and labels with np.savez(path, images=, labels=)")
+                raise DataError(f"{path} holds one array: save images and labels with np.savez(path, images=, labels=)")
             layout = next(
                 (x for x in _LAYOUTS if {name for pair in x.values() for name in pair} <= {*file.files}), None
             )
             if layout is None:
                 held = ", ".join(file.files) or "no array"
-                raise UserError(f"{path} holds {held}: expected {_EXPECTED}")
+                raise DataError(f"{path} holds {held}: expected {_EXPECTED}")
             wanted = [name for pair in layout.values() for name in pair]
             return layout, {name: file[name] for name in (*wanted, "class_names") if name in file.files}
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         if "pickle" in str(error):
-            raise UserError(
+            raise DataError(
                 f"{path} holds pickled objects, which are never loaded: save plain arrays with np.savez, images as "
                 "uint8, labels as integers, class_names as strings"
             ) from None
         reason = str(error) or type(error).__name__
-        raise UserError(f"{path} cannot be read as an .npz file ({reason}): save it again with np.savez") from None
+        raise DataError(f"{path} cannot be read as an .npz file ({reason}): save it again with np.savez") from None
 
 
 def check(

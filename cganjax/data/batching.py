@@ -31,7 +31,8 @@ def check_fits(dataset: Dataset, image_shape: tuple[int, ...], batch_size: int) 
 def batches(dataset: Dataset, key: jax.Array, batch_size: int, start: int = 0) -> Iterator[Batch]:
     """An endless stream of batches from step `start`, gathered on the device from the whole set as uint8.
 
-    Each epoch's last rows that fill no batch are left out; another order each epoch leaves out others.
+    An epoch leaves out its last rows if they do not fill a batch. The order changes with each epoch, so others are left
+    out then.
     """
     images, labels = jnp.asarray(dataset.images), jnp.asarray(dataset.labels)
     per_epoch = len(dataset.images) // batch_size

@@ -1,4 +1,4 @@
-"""Data that is drawn from a distribution: `pattern_1010`."""
+"""Random data: `pattern_1010`."""
 
 from pathlib import Path
 
@@ -17,6 +17,6 @@ def bright_dark(key: jax.Array, n: int) -> jax.Array:
 
 
 def pattern_1010(part: str, folder: Path | None) -> Raw:
-    """10,000 rows, as many as the published rounds look at, each once; they are the same for every seed."""
+    """10,000 rows, the same for every seed of a run. The published training sees as many rows, each once."""
     images = np.asarray(bright_dark(rng.stream(rng.root(0), f"pattern_1010 {part}"), 10_000))
     return Raw(images, np.zeros(len(images), np.int64), 1, "drawn")

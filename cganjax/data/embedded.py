@@ -8,7 +8,7 @@ from cganjax.data.record import Raw
 
 
 def digits(part: str, folder: Path | None) -> Raw:
-    """The first 1,500 are train, the last 297 test; 8x8 grown to 20x20 amid 28x28, as MNIST's digits lie."""
+    """The first 1,500 images are train, the last 297 test. Each 8x8 image is enlarged to 20x20 and centred in 28x28."""
     from PIL import Image
     from sklearn.datasets import load_digits
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from cganjax.data import splits
 from cganjax.data.record import NotFound, Raw, polarity_of
-from cganjax.types import UserError
+from cganjax.types import DataError
 
 READ = (".png", ".jpg", ".jpeg")
 # Files that are images too, and would be missed in silence.
@@ -28,7 +28,7 @@ def load(name: str | Path, part: str, folder: Path | None) -> Raw | None:
 
     Raises:
       NotFound: the path does not exist.
-      UserError: the folder holds no data set; the message names the files.
+      DataError: the folder holds no data set; the message names the files.
     """
     path = _find(name, folder)
     return None if path is None else read_folder(path, part)
@@ -54,7 +54,7 @@ def read_folder(path: Path, part: str) -> Raw:
     else:
         mine = np.array([file.part == part for file in files])
     if not mine.any():
-        raise UserError(f"{path} is too small to have a {part} split: give at least two different images of a class")
+        raise DataError(f"{path} is too small to have a {part} split: give at least two different images of a class")
     polarity, source, place = polarity_of(images), f"the folder {path}", str(path.resolve())
     notes = (*notes, *colour)
     return Raw(images[mine], labels[mine], len(names), source, notes, tuple(names), polarity, place)
@@ -75,7 +75,7 @@ def _find(name: str | Path, folder: Path | None) -> Path | None:
     if found is None:
         raise NotFound(f"the folder {path} does not exist: give the name of a data set, a folder, or an .npz file")
     if not found.is_dir():
-        raise UserError(f"{found} is a file: expected a folder with one sub-folder per class, or an .npz file")
+        raise DataError(f"{found} is a file: expected a folder with one sub-folder per class, or an .npz file")
     return found
 
 
@@ -86,7 +86,7 @@ def _list(path: Path) -> tuple[list[_Image], list[str], tuple[str, ...]]:
     if len(divided) == 1 and len(tops) == 1:
         (given,) = divided
         lacking = "test" if given == "train" else "train"
-        raise UserError(
+        raise DataError(
             f"{path} has {given}/ and no {lacking}/: add {lacking}/, or move the class folders up into {path}"
         )
     if len(divided) < 2:
@@ -97,7 +97,7 @@ def _list(path: Path) -> tuple[list[_Image], list[str], tuple[str, ...]]:
     names = sorted({file.class_name for file in train})
     strange = sorted({file.class_name for file in test} - {*names})
     if strange:
-        raise UserError(f"{path / 'test'} has the class {strange[0]!r}, which {path / 'train'} lacks: add it to both")
+        raise DataError(f"{path / 'test'} has the class {strange[0]!r}, which {path / 'train'} lacks: add it to both")
     unused = sorted(tops.keys() - {"train", "test"})
     notes = (f"{path} also has {', '.join(f'{name}/' for name in unused)}, not used",) if unused else ()
     return train + test, names, notes
@@ -109,20 +109,20 @@ def _classes(path: Path, part: str) -> list[_Image]:
     if not folders:
         loose = _images(path)
         found = f"{len(loose)} images and no sub-folder" if loose else "no sub-folder"
-        raise UserError(f"{path} holds {found}: {_hint(path)}")
+        raise DataError(f"{path} holds {found}: {_hint(path)}")
     _no_loose_images(path, "class folders")
     files = []
     for folder in folders:
         deeper = next((f for f in _folders(folder) if _images(f)), None)
         if deeper is not None:
-            raise UserError(f"{deeper} holds images below the class folder {folder}: put them directly into {folder}")
+            raise DataError(f"{deeper} holds images below the class folder {folder}: put them directly into {folder}")
         found = _images(folder)
         if not found:
-            raise UserError(f"the class folder {folder} holds no PNG or JPEG file: add images or remove the folder")
+            raise DataError(f"the class folder {folder} holds no PNG or JPEG file: add images or remove the folder")
         name = unicodedata.normalize("NFC", folder.name)
         files += [_Image(file, part, name) for file in found]
     if part != "test" and len(folders) < 2:
-        raise UserError(f"{path} holds one class folder ({folders[0].name}): expected at least two")
+        raise DataError(f"{path} holds one class folder ({folders[0].name}): expected at least two")
     return files
 
 
@@ -137,7 +137,7 @@ def _hint(path: Path) -> str:
 def _no_loose_images(path: Path, beside: str) -> None:
     loose = _images(path)
     if loose:
-        raise UserError(f"{loose[0]} lies beside {beside}: put it into the folder of its class")
+        raise DataError(f"{loose[0]} lies beside {beside}: put it into the folder of its class")
 
 
 def _folders(path: Path) -> list[Path]:
@@ -145,11 +145,11 @@ def _folders(path: Path) -> list[Path]:
 
 
 def _images(path: Path) -> list[Path]:
-    """The PNG and JPEG files of a folder; UserError if it has images of another format."""
+    """The PNG and JPEG files of a folder; DataError if it has images of another format."""
     files = [p for p in _entries(path) if p.is_file()]
     other = next((p for p in files if p.suffix.lower() in NOT_READ), None)
     if other is not None:
-        raise UserError(f"{other} is neither PNG nor JPEG: convert it")
+        raise DataError(f"{other} is neither PNG nor JPEG: convert it")
     return [p for p in files if p.suffix.lower() in READ]
 
 
@@ -158,7 +158,7 @@ def _entries(path: Path) -> list[Path]:
     try:
         return sorted(p for p in path.iterdir() if not p.name.startswith(".")) if path.is_dir() else []
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror or error}): check its permissions") from None
+        raise DataError(f"{path} cannot be read ({error.strerror or error}): check its permissions") from None
 
 
 def _read(files: Sequence[_Image]) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -168,7 +168,7 @@ def _read(files: Sequence[_Image]) -> tuple[np.ndarray, tuple[str, ...]]:
         image = _decode(file.path)
         if images and image.shape[:2] != images[0].shape[:2]:
             sizes = ["{1}x{0}".format(*x.shape) for x in (images[0], image)]
-            raise UserError(
+            raise DataError(
                 f"{files[0].path} has {sizes[0]} pixels and {file.path} {sizes[1]}: expected images of one size; "
                 "resize or crop them"
             )
@@ -190,7 +190,7 @@ def _decode(path: Path) -> np.ndarray:
             image.load()
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and others
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"{path} cannot be read as an image ({reason}): replace or remove it") from None
+        raise DataError(f"{path} cannot be read as an image ({reason}): replace or remove it") from None
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         # A 16-bit grey PNG. 257 x 255 = 65,535, so both ends of the range are kept.
         values = np.asarray(image, np.float64)

@@ -10,10 +10,11 @@ from cganjax.data import known, splits
 from cganjax.spec import DARK_ON_LIGHT, LIGHT_ON_DARK, ImageSpec
 from cganjax.types import UserError
 
+ENVIRONMENT = "CGANJAX_DATA_DIR"  # the variable that names the data folder if no argument does
 GIVEN = "given arrays"  # the source and the place of images that were given from Python
 
 
-class NotFound(UserError):
+class NotFound(UserError, FileNotFoundError):
     """There is no data set of that name, or at that place."""
 
 
@@ -49,7 +50,7 @@ class Raw(NamedTuple):
     place: str = ""  # the resolved path of a set that is found by a path
 
 
-def polarity_of(images: np.ndarray) -> str:
+def polarity_of(*images: np.ndarray) -> str:
     """Whether grey images show light ink on dark paper, or dark ink on light paper.
 
     The median of all pixels on the borders decides: above 127 the paper is light.
@@ -58,21 +59,26 @@ def polarity_of(images: np.ndarray) -> str:
     'dark_on_light'
 
     Args:
-      images: uint8 [N, H, W, C]; images of three channels count as light on dark, which nothing uses.
+      images: one or more arrays of images of one shape, uint8 [N, H, W, C]. Images of three channels count as light on
+        dark; nothing uses their polarity.
+
+    Returns:
+      "light_on_dark" or "dark_on_light".
     """
-    if images.shape[-1] != 1:
+    shape = images[0].shape[1:]
+    if shape[-1] != 1:
         return LIGHT_ON_DARK
-    border = np.ones(images.shape[1:], bool)
+    border = np.ones(shape, bool)
     border[1:-1, 1:-1] = False
-    return DARK_ON_LIGHT if np.median(images[:, border]) > 127 else LIGHT_ON_DARK
+    return DARK_ON_LIGHT if np.median(np.concatenate([x[:, border] for x in images])) > 127 else LIGHT_ON_DARK
 
 
 def canonical(name: str, split: str, parts: list[Raw], rows: slice = slice(None)) -> Dataset:
-    """Join the parts, sort by digest, so that every source of the same images gives the same rows, and take some rows.
+    """Join the parts, sort them by digest, and take some rows. Every source of the same images gives the same rows.
 
     Args:
-      name: the name of the data set; a known one brings its class names and its first label.
-      split: what the result says of itself.
+      name: the name of the data set; a known name brings its class names and its first label.
+      split: the name of the split that the parts and rows are.
       parts: the parts to join.
       rows: which rows to take, in canonical order.
 

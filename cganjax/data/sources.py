@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cganjax.data import arrays, drawn, embedded, folder, idx, known, splits, tfds
-from cganjax.data.record import Dataset, NotFound, Raw, canonical
+from cganjax.data.record import ENVIRONMENT, Dataset, NotFound, Raw, canonical
 from cganjax.spec import DARK_ON_LIGHT, LIGHT_ON_DARK
 from cganjax.types import DataError, DataTypeError
-
-ENVIRONMENT = tfds.ENVIRONMENT
 
 # The data sets that a function makes, by name. A new file with such a function needs one entry here, or `register`.
 Loader = Callable[[str, Path | None], Any]  # ("train" or "test", data folder) -> (images, labels) or a Raw
@@ -59,11 +57,11 @@ def load(name: str | os.PathLike = "mnist", split: str = "train", data_dir: str 
     """Find a data set by name or path and read one split of it.
 
     Args:
-      name: "mnist"; "digits", the 1,797 that scikit-learn carries; "pattern_1010", drawn rows of four pixels; a name
+      name: "mnist"; "digits", the 1,797 that scikit-learn carries; "pattern_1010", random rows of four pixels; a name
         given to `register`; any TFDS image set of labelled uint8 images; or the path of a folder with one sub-folder
         per class, or of an .npz file (see `dataset`).
       split: "train", "test", or "all" for both together; or some rows of one in canonical order, as "train[10000:]",
-        which `experiments.evaluate --reference train` leaves for choices to be made by.
+        which leaves out the rows that `experiments.evaluate --reference train` measures against.
       data_dir: a folder with IDX files (plain or .gz), or a root with one folder per data set and `tfds/`. If it is
         None, `CGANJAX_DATA_DIR`. If neither is set, TFDS's default folder, then a download through TFDS.
 
@@ -71,7 +69,7 @@ def load(name: str | os.PathLike = "mnist", split: str = "train", data_dir: str 
       The `Dataset`; its `source` says which was taken.
 
     Raises:
-      UserError: nothing found, a damaged file, an unknown name; the message says what to do.
+      UserError: there is no such data set, the name is unknown, or a file is damaged; the message says what to do.
     """
     return _load(name, split, data_dir)
 
@@ -113,8 +111,10 @@ def dataset(
       The `Dataset`. Every source of the same images gives the same rows in the same order and the same fingerprint.
 
     Raises:
-      UserError: no such data set, or a file that cannot be used.
-      DataError: arrays that are no data set (a `ValueError`; if a type or dtype is wrong, also a `TypeError`).
+      NotFound: there is no such data set (a `UserError` and a `FileNotFoundError`).
+      DataError: the folder, file or arrays are no data set (a `UserError` and a `ValueError`; if a type or dtype is
+        wrong, also a `TypeError`).
+      UserError: a set that was found by its name is damaged.
     """
     if polarity not in (None, LIGHT_ON_DARK, DARK_ON_LIGHT):
         raise DataError(f"polarity is {polarity!r}: expected {LIGHT_ON_DARK!r} or {DARK_ON_LIGHT!r}")

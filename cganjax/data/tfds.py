@@ -10,11 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from cganjax.data import known
-from cganjax.data.record import NotFound, Raw
+from cganjax.data.record import ENVIRONMENT, NotFound, Raw
 from cganjax.files import quiet
 from cganjax.types import UserError
-
-ENVIRONMENT = "CGANJAX_DATA_DIR"
 
 
 def prepared(name: str, part: str, folder: Path | None) -> Raw | None:
@@ -31,8 +29,8 @@ def download(name: str, part: str, folder: Path | None) -> Raw:
     """Let TFDS download and prepare the set below its default folder.
 
     Raises:
-      NotFound: TFDS does not know the name, or there is no network.
-      UserError: it is no set of labelled images, or TFDS could not fetch it.
+      NotFound: TFDS does not know the name, there is no network, or TFDS could not fetch it.
+      UserError: it is no set of labelled images.
     """
     library = import_tfds()
     try:
@@ -52,12 +50,12 @@ def download(name: str, part: str, folder: Path | None) -> Raw:
     try:
         builder.download_and_prepare(file_format="array_record")
     except ImportError as error:
-        raise UserError(
+        raise NotFound(
             f"TFDS needs {error.name or 'TensorFlow'} to prepare {name}: pip install 'cganjax[tfds]', "
             "or point --data-dir at IDX files"
         ) from None
     except Exception as error:  # TFDS raises errors of every library below it
-        raise UserError(f"TFDS could not fetch {name} ({_reason(error)}): {three_ways(name)}") from None
+        raise NotFound(f"TFDS could not fetch {name} ({_reason(error)}): {three_ways(name)}") from None
     return read(name, part, Path(builder.data_dir).parents[name.count("/") + 1])
 
 
