@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from cganjax.data import arrays, drawn, embedded, folder, idx, known, splits, tfds
 from cganjax.data.record import ENVIRONMENT, Dataset, NotFound, Raw, canonical
 from cganjax.spec import DARK_ON_LIGHT, LIGHT_ON_DARK
@@ -190,18 +192,18 @@ def _registered(name: Any, part: str, where: Path | None) -> Raw | None:
     made = make(part, where)
     if made is None:
         raise NotFound(f"{name} has no {part} images: choose another split")
-    if name in _OURS:
-        return made
-    raw = _checked(name, made)
+    raw = Raw(*made)
+    if name in _OURS and raw.images.dtype == np.float32:  # drawn data, which may also have one class
+        return raw
+    raw = _checked(name, raw)
     if raw.num_classes is None and raw.class_names is None:
         other = make("test" if part == "train" else "train", where)
-        classes = [int(r.labels.max()) + 1 for r in (raw, other and _checked(name, other)) if r]
+        classes = [int(r.labels.max()) + 1 for r in (raw, other and _checked(name, Raw(*other))) if r]
         raw = raw._replace(num_classes=max(classes))
     return raw
 
 
-def _checked(name: str, made: Any) -> Raw:
-    raw = Raw(*made)
+def _checked(name: str, raw: Raw) -> Raw:
     images, labels, names = arrays.check(raw.images, raw.labels, raw.class_names, where=f"{name}: ")
     return raw._replace(
         images=images, labels=labels, class_names=names, source=raw.source or f"the function registered as {name}"
