@@ -1,7 +1,7 @@
 """Settings of the whole test run, stricter than the users', and what many tests need and is made once.
 
-Promotions of dtype and rank raise, and warnings are errors. Compiled programs are kept between runs, see
-`compilation_cache`. `slow` tests run by `python -m pytest -m slow` only.
+Promotions of dtype and rank raise, and warnings are errors. Each worker computes on one core, see `use_one_core`.
+Compiled programs are kept between runs, see `compilation_cache`. `slow` tests run by `python -m pytest -m slow` only.
 """
 
 import contextlib
@@ -38,9 +38,8 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     compilation_cache(config)  # before JAX is imported: it reads the environment then
-    if "PYTEST_XDIST_WORKER" in os.environ:  # as many threads in each worker as there are cores would be too many
-        for library in ("OMP", "OPENBLAS", "MKL"):
-            os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+    if "PYTEST_XDIST_WORKER" in os.environ or not config.getoption("numprocesses", None):
+        use_one_core()  # not the process that starts the workers: they would see one core only
     import jax
 
     jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -53,15 +52,31 @@ def pytest_configure(config):
     config.addinivalue_line("filterwarnings", "ignore:Error (read|writ)ing persistent compilation cache:UserWarning")
 
 
-# --- the compilation cache --------------------------------------------------------------------------------------------
+# --- cores and the compilation cache ----------------------------------------------------------------------------------
+
+
+def use_one_core() -> None:
+    """Keep this process, and those that it starts, on one core: worker i on core i, if the system lets us choose.
+
+    XLA shares a program out among the cores that it sees, and the last bits of convolutions' gradients depend on their
+    number. On one core they do not depend on the machine, and two workers do not compete for two cores.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+    if _can_choose_cores():
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
+
+
+def _can_choose_cores() -> bool:
+    return hasattr(os, "sched_setaffinity")
 
 
 def compilation_cache(config) -> None:
     """Let JAX keep the programs of this test run, of its workers and of the processes that tests start.
 
     The folder is `tests/CPU` below the project's own cache folder, which `CGANJAX_CACHE_DIR` moves (an empty value:
-    nothing is kept). CPU is a digest of the processor's instructions and the number of cores that this process may use,
-    since XLA compiles for both, and its own key does not say so. A user's `JAX_COMPILATION_CACHE_DIR` is left as it is.
+    nothing is kept). CPU is a digest of the processor's instructions and the number of cores that a worker sees, since
+    XLA compiles for both, and its own key does not say so. A user's `JAX_COMPILATION_CACHE_DIR` is left as it is.
     """
     if "PYTEST_XDIST_WORKER" in os.environ:
         return  # the environment is that of the process which started the workers
@@ -88,12 +103,12 @@ def _cache_folder() -> Path | None:
 
 
 def cpu() -> str:
-    """The processor's instructions as a digest, and the number of cores that this process may use."""
+    """The processor's instructions as a digest, and the number of cores that a worker sees."""
     said = platform.processor()
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         said = next((line for line in lines if line.startswith(("flags", "Features"))), said)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = 1 if _can_choose_cores() else os.cpu_count()
     return f"{platform.machine()}-{zlib.crc32(said.encode()):08x}-{cores}-cores"
 
 
