@@ -25,6 +25,8 @@ CALIBRATION = 3000  # real images that `calibrated` takes unless it is told othe
 TINY = """batch_size=8 steps=6 log_every=2 sample_every=3 checkpoint_every=3 generator.latent_size=8
     generator.embedding=4 generator.hidden=16 generator.width_7=8 generator.width_14=8
     discriminator.width_14=4 discriminator.width_7=8 discriminator.hidden=16""".split()
+# What JAX says before it compiles anew: the entry is damaged, or another worker is writing it just now.
+DAMAGED_CACHE = "ignore:Error reading persistent compilation cache entry:UserWarning"
 TINY_FLAGS = ["--recipe", "digits", *(part for setting in TINY for part in ("--set", setting))]
 
 
@@ -48,8 +50,7 @@ def pytest_configure(config):
     config.addinivalue_line("filterwarnings", "error")
     # Of the libraries below us; none is about our own code.
     config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning:(etils|tensorflow_datasets|promise|orbax).*")
-    # A damaged entry is compiled anew; so is one that another worker is writing just now.
-    config.addinivalue_line("filterwarnings", "ignore:Error (read|writ)ing persistent compilation cache:UserWarning")
+    config.addinivalue_line("filterwarnings", DAMAGED_CACHE)
 
 
 # --- cores and the compilation cache ----------------------------------------------------------------------------------
