@@ -141,6 +141,7 @@ def test_blocks_show_two_rows_a_line():
     assert report.blocks(image) == "▀▄ █\n  ▀"
 
 
+@pytest.mark.slow
 def test_a_wheel_samples_in_another_folder(tmp_path):
     env = {"PATH": "/usr/bin:/bin", "JAX_PLATFORMS": "cpu", "CGANJAX_CACHE_DIR": "", "HOME": str(tmp_path)}
 
