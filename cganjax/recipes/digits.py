@@ -9,7 +9,7 @@ Result      strokes and rough digits by the last grid: it shows that training wo
 Deviations from recipe `mnist`: 120 steps of batch 64, twice the learning rate, a short moving average (0.9).
 """
 
-from cganjax.training.config import RelativisticGAN
+from cganjax.training.algorithms.relativistic import RelativisticGAN
 
 CONFIG = RelativisticGAN(
     recipe="digits",

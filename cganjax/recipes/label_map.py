@@ -21,7 +21,7 @@ Deviations from the publication:
    since the last line of metrics. Samples come from running averages of BatchNorm.
 """
 
-from cganjax.training.config import TargetGAN
+from cganjax.training.algorithms.target import TargetGAN
 
 CONFIG = TargetGAN(
     recipe="label_map",

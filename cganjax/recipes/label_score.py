@@ -19,7 +19,7 @@ Deviations from the publication:
 5. Samples come from running averages of BatchNorm.
 """
 
-from cganjax.training.config import TargetGAN
+from cganjax.training.algorithms.target import TargetGAN
 
 CONFIG = TargetGAN(
     recipe="label_score",

@@ -22,7 +22,7 @@ Deviations from the publication:
 4. Convolution and max pooling are one operation in another order of sums; a ReLU between them follows it.
 """
 
-from cganjax.training.config import Classification
+from cganjax.training.algorithms.classification import Classification
 
 CONFIG = Classification(
     recipe="lenet5",

@@ -22,7 +22,7 @@ Deviations from the publication:
    share 1/64 below PyTorch's. Samples come from running averages.
 """
 
-from cganjax.training.config import TargetGAN
+from cganjax.training.algorithms.target import TargetGAN
 
 CONFIG = TargetGAN(
     recipe="mlp_gan",

@@ -24,7 +24,7 @@ Deviations from R3GAN:
    within a class as those of held-out training images do.
 """
 
-from cganjax.training.config import RelativisticGAN
+from cganjax.training.algorithms.relativistic import RelativisticGAN
 
 CONFIG = RelativisticGAN(
     recipe="mnist",

@@ -16,7 +16,7 @@ Deviations from recipe mnist, each for time to quality:
 4. No mismatched pairs, and latents of standard deviation 1 in training too: its settings are from before either.
 """
 
-from cganjax.training.config import RelativisticGAN
+from cganjax.training.algorithms.relativistic import RelativisticGAN
 
 CONFIG = RelativisticGAN(
     recipe="mnist_fast",

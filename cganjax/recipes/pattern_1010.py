@@ -13,7 +13,7 @@ Deviations from the publication:
 2. By `experiments.train` the real rows are 10,000 that were drawn once, in an order of the seed's.
 """
 
-from cganjax.training.config import TargetGAN
+from cganjax.training.algorithms.target import TargetGAN
 
 CONFIG = TargetGAN(
     recipe="pattern_1010",
