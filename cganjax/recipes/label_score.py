@@ -4,8 +4,8 @@ Source      a course project in PyTorch (2023); architecture and losses as publi
 Command     python -m experiments.train --recipe label_score --backend cpu --data-dir DIR
 Hardware    one core of an AMD EPYC (AVX-512); another training ran on the second
 Time        7,143 s for 9,875 steps, 10.5 of the 40 epochs, 88 images/s (GLIBC_TUNABLES as in recipe `mnist`)
-Result      seed 0, 10,000 samples of balanced labels (experiments.read_back; real test images in brackets): classified as
-            the requested digit by lenet5 99.97 % (99.26), by its own D 99.27 % (99.22). Within-class pixel std .108
+Result      seed 0, 10,000 samples of balanced labels (experiments.read_back; real test images in brackets): classified
+            as the requested digit by lenet5 99.97 % (99.26), by its own D 99.27 % (99.22). Within-class pixel std .108
             (.156): it collapses within classes, after two epochs to .087. D's score is .015 on generated images and
             .085 on real ones; losses D .052, G .287. Shipped as `label-score`, generator and discriminator; grids of
             epochs 1, 2, 5, 10 and the four curves in docs/label_score

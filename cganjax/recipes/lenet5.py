@@ -16,8 +16,8 @@ Deviations from the publication:
 1. Pixels in [0, 1], normalized by 0.1307 and 0.3081 inside the model, so that epsilons of an attack are in pixels. The
    published code normalizes in its loader and then clips to [0, 1].
 2. 200 epochs as in the published log, not 300 as in the code, from a rate of 1e-2; the plateau is that of the training
-   loss. With a made-up loss that stalls where the log's must have, the rate falls at the log's epochs 162, 171, 178, 188 and 197
-   (tests/test_targets.py); our runs stall much earlier. The last step of an epoch has the new rate already.
+   loss. With a made-up loss that stalls where the log's must have, the rate falls at the log's epochs 162, 171, 178,
+   188 and 197 (tests/test_targets.py); our runs stall much earlier. The last step of an epoch has the new rate already.
 3. An epoch is 937 batches: the last rows, which fill no batch, are left out; they are other ones in each epoch.
 4. Convolution and max pooling are one operation with another order of sums, and the ReLU between them comes after it.
 """

@@ -1,8 +1,8 @@
 """pattern_1010: a tiny GAN learns to make four pixels bright, dark, bright, dark.
 
 Source      a PyTorch tutorial; networks, loss, optimiser and rounds as published
-Command     python -m experiments.pattern_1010 (D alone, the GAN, and the GAN from 1,000 seeds in one call); or, like any
-            other recipe, python -m experiments.train --recipe pattern_1010
+Command     python -m experiments.pattern_1010 (D alone, the GAN, and the GAN from 1,000 seeds in one call); or, like
+            any other recipe, python -m experiments.train --recipe pattern_1010
 Hardware    one core of an AMD EPYC (AVX-512), shared with other trainings
 Time        4.2 s for the 10,000 rounds, compilation included; 11.9 s for 1,000 seeds of them in one call
 Result      seed 0: G makes [.926 .051 .929 .064], D's loss is 0.261 over the last tenth; 99.6 % of seeds 0 to 999 end
