@@ -86,7 +86,7 @@ class Seen(NamedTuple):
     weights: dict  # role -> Weights
     inputs: dict  # role -> what the network is called with
     outputs: dict  # role -> its output for all inputs
-    alone: dict  # role -> its output for the first input by itself
+    others: dict  # role -> its output where all inputs but the first are other ones
     gradient: Any  # in every parameter
 
 
@@ -113,25 +113,42 @@ def _look(settings, spec):
         inputs["generator"] = (jax.random.normal(jax.random.key(2), (N, networks.latent_size)), labels)
 
     @jax.jit
-    def program(key):
-        weights = {role: network.init(jax.random.fold_in(key, i)) for i, (role, network) in enumerate(roles.items())}
+    def program(weights, inputs):
         outputs = {role: network.apply(weights[role], *inputs[role]) for role, network in roles.items()}
-        alone = {role: roles[role].apply(weights[role], *(x[:1] for x in inputs[role])) for role in roles}
 
         def loss(params):
             def train(role, *arguments):
-                return roles[role].train(Weights(params[role], weights[role].statistics), key, *arguments)[0]
+                weights_of = Weights(params[role], weights[role].statistics)
+                return roles[role].train(weights_of, jax.random.key(0), *arguments)[0]
 
             if "classifier" in roles:
-                logs = jax.nn.log_softmax(train("classifier", images))
+                logs = jax.nn.log_softmax(train("classifier", *inputs["classifier"]))
                 return -jnp.mean(jnp.take_along_axis(logs, labels[:, None], axis=1))
             return train("discriminator", train("generator", *inputs["generator"]), labels).sum()
 
-        gradient = jax.grad(loss)({role: w.params for role, w in weights.items()})
-        return weights, outputs, alone, gradient
+        return outputs, jax.grad(loss)({role: w.params for role, w in weights.items()})
 
-    weights, *results = program(jax.random.key(0))
-    return Seen(networks, weights, inputs, *results)
+    weights = {role: some_weights(network) for role, network in roles.items()}
+    inputs = {role: inputs[role] for role in roles}
+    outputs, gradient = program(weights, inputs)
+    others, _ = program(weights, jax.tree.map(lambda x: jnp.concatenate([x[:1], x[:0:-1]]), inputs))
+    return Seen(networks, weights, inputs, outputs, others, gradient)
+
+
+def some_weights(network):
+    """Weights of the shapes that `init` gives, drawn by NumPy: compiling `init` takes longer than all else here."""
+    draw = np.random.default_rng(0)
+
+    def one(path, leaf):
+        kind = path[-1].key
+        if kind == "kernel":
+            return draw.normal(0, (2 / np.prod(leaf.shape[:-1])) ** 0.5, leaf.shape).astype(np.float32)
+        if kind == "embedding":
+            return draw.normal(0, 1, leaf.shape).astype(np.float32)
+        center = 1.0 if kind in ("scale", "var") else 0.0
+        return draw.uniform(center - 0.1, center + 0.1, leaf.shape).astype(np.float32)
+
+    return jax.tree_util.tree_map_with_path(one, jax.eval_shape(network.init, jax.random.key(0)))
 
 
 def test_the_table_has_every_family():
@@ -140,8 +157,19 @@ def test_the_table_has_every_family():
         kinds = [
             getattr(family, kind) for kind in ("Generator", "Discriminator", "Classifier") if hasattr(family, kind)
         ]
-        own = {key for kind in kinds for key in kind.__annotations__} - {"num_classes", "shape"}
+        own = {key for kind in kinds for key in kind.__annotations__} - {"num_classes", "shape", "name", "parent"}
         assert family.SETTINGS.keys() == own | ({"latent_size"} if hasattr(family, "Generator") else set()), name
+
+
+@pytest.mark.parametrize("name", ANY_SHAPE)
+def test_initial_weights_are_finite_and_differ_between_keys(name):
+    networks = models.build(ANY_SHAPE[name], ImageSpec.numbered(4, 8, 3, 2))
+    network = networks.generator or networks.classifier
+    weights = jax.jit(jax.vmap(network.init))(jnp.stack([jax.random.key(0), jax.random.key(1)]))
+    for path, leaf in jax.tree_util.tree_leaves_with_path(weights.params):
+        first, second = leaf
+        assert np.isfinite(leaf).all(), path
+        assert (np.abs(first - second).max() > 0) == (path[-1].key in ("kernel", "embedding")), path
 
 
 @subjects
@@ -160,7 +188,8 @@ def test_shapes_and_ranges(seen, name, spec):
 def test_each_image_decides_its_own_output(seen, name, spec):
     found = seen(name, spec)
     for role, output in found.outputs.items():
-        assert_allclose(found.alone[role][0], output[0], atol=1e-5)
+        assert_allclose(found.others[role][0], output[0], atol=1e-5)
+        assert np.abs(found.others[role][1] - output[1]).max() > 1e-5
 
 
 @subjects
