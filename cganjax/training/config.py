@@ -56,7 +56,7 @@ class Config:
     recipe: str = field("the recipe in cganjax/recipes/ that the run started from")
     algorithm: str = field("the training algorithm: a key of training.algorithms.ALGORITHMS")
     dataset: str = field("the data set, as cganjax.data.load names it")
-    split: str = field("train, test or all, or some rows of one in canonical order, as train[10000:]", A_SPLIT)
+    split: str = field("the images to train on, in canonical order", A_SPLIT)
     seed: int = field("every stream of random numbers derives from it", SEED)
     steps: int = field("length of the whole run, which the schedules refer to", COUNT)
     batch_size: int = field("real images per step", COUNT)
