@@ -5,6 +5,7 @@ file's name. A page of several recipes has `CONFIGS` and `PAGES` instead, by nam
 """
 
 import importlib
+import inspect
 import pkgutil
 
 from cganjax.training.config import Config
@@ -47,7 +48,8 @@ def _found() -> dict[str, tuple[Config, str]]:
         module = importlib.import_module(f"{__name__}.{file.name}")
         if hasattr(module, "CONFIGS"):
             found |= {
-                name: (config, f"{module.PAGES[name]}\n{module.__doc__}") for name, config in module.CONFIGS.items()
+                name: (config, f"{inspect.cleandoc(module.PAGES[name])}\n{module.__doc__}")
+                for name, config in module.CONFIGS.items()
             }
         else:
             found[file.name] = (module.CONFIG, module.__doc__)
