@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cganjax import parallel
+from cganjax import metrics, parallel
 from cganjax.types import CheckpointError, UnknownCheckpoint, UserError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
@@ -203,8 +203,7 @@ class Stop:
         return {None: DONE, signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}[self.signal]
 
 
-# The metrics that a progress line has room for, as it calls them.
-_SHOWN = {"loss_generator": "loss G", "loss_discriminator": "loss D", "loss": "loss", "accuracy": "accuracy"}
+_SHOWN = metrics.shown()
 
 
 class Progress:

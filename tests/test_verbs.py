@@ -523,10 +523,10 @@ def test_float32_where_the_user_has_64_bits(shelf, name):
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        (["--recipe", "mlp_gan", "--set", "target=one_hot"], "target is one_hot, but family mlp_gan knows no labels"),
+        (["--recipe", "mlp_gan", "--set", "target=one_hot"], "target is one_hot, but family mlp_gan takes no labels"),
         (
             ["--recipe", "label_score", "--set", "family=mlp_gan"],
-            "target is one_hot, but family mlp_gan knows no labels",
+            "target is one_hot, but family mlp_gan takes no labels",
         ),
         (["--recipe", "label_score", "--set", "family=lenet5"], "algorithm target cannot train family lenet5"),
         (["--recipe", "lenet5", "--set", "family=mlp_gan"], "algorithm classification cannot train family mlp_gan"),

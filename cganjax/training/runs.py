@@ -18,7 +18,7 @@ import numpy as np
 import optax
 
 from cganjax import checkpoint as ckpt
-from cganjax import files, pixels, report, rng
+from cganjax import files, metrics, pixels, report, rng
 from cganjax.data import Dataset
 from cganjax.models import Networks
 from cganjax.training import config as cfg
@@ -87,7 +87,7 @@ class Run:
     def _mean_loss(self) -> float:
         """The mean loss of G, or of the classifier, over the steps since the last checkpoint."""
         rows = [row for row in self.metrics.rows if row["step"] > self.done and "steps" in row]
-        values = [(row["steps"], row.get("loss_generator", row.get("loss"))) for row in rows]
+        values = [(row["steps"], metrics.ranking(row)) for row in rows]
         return sum(n * loss for n, loss in values) / sum(n for n, _ in values)
 
     def end(self) -> None:
