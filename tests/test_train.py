@@ -17,7 +17,7 @@ import pytest
 import cganjax
 from cganjax import checkpoint as ckpt
 from cganjax import models, recipes, rng
-from cganjax.training import algorithms, loop, runs
+from cganjax.training import algorithms, loop, preview, runs
 from cganjax.training import config as cfg
 from cganjax.training.algorithms import relativistic
 from cganjax.types import UserError
@@ -181,8 +181,8 @@ def test_the_seed_reaches_the_data_the_steps_and_the_previews(train_tiny, monkey
         seen[seed] = jax.random.key_data(key), kernel, batch.images, previews[-1]._inputs[0]
         return state._replace(step=jnp.int32(options["until"]))
 
-    previews, original = [], runs.Preview
-    monkeypatch.setattr(runs, "Preview", lambda *args: previews.append(original(*args)) or previews[-1])
+    previews, original = [], preview.Preview
+    monkeypatch.setattr(preview, "Preview", lambda *args: previews.append(original(*args)) or previews[-1])
     monkeypatch.setattr(loop, "run", spy)
     for seed in (0, 1):
         assert train_tiny("--out", f"s{seed}", "--seed", seed)[0] == 0
@@ -192,8 +192,7 @@ def test_the_seed_reaches_the_data_the_steps_and_the_previews(train_tiny, monkey
 
 def test_previews_have_a_row_a_class_of_the_same_latents(tiny):
     _, networks = tiny
-    preview = runs.Preview(Path("nowhere"), networks, rng.root(0))
-    z, labels = preview._inputs
+    z, labels = preview.Preview(Path("nowhere"), networks, rng.root(0))._inputs
     assert labels.tolist() == [k for k in range(10) for _ in range(10)]
     z = np.asarray(z).reshape(10, 10, -1)
     assert (z == z[:1]).all() and not np.array_equal(z[0, 0], z[0, 1])

@@ -13,7 +13,7 @@ from cganjax.checkpoint import read_metrics
 from cganjax.files import write_file
 
 
-def grid(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
+def grid(images: np.ndarray, columns: int, spec=None, gap: int = 2) -> np.ndarray:
     """Lay images [N, H, W, 1] in [0, 1] out row by row: uint8 [rows, cols] of ink on white, the rest left white."""
     n, h, w, _ = images.shape
     rows = -(-n // columns)
