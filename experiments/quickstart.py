@@ -19,9 +19,7 @@ def main(argv=None) -> int:
     sample.main(["3141592653", "--out", str(drawn), "--backend", args.backend])
     code = train.main(["--recipe", "digits", "--out", str(run), "--backend", args.backend])
     if code == cli.DONE:
-        print(
-            f"\nPictures:\n  {drawn}  digits from the shipped checkpoint\n  {run / ckpt.SAMPLES}  previews of your training"
-        )
+        print(f"\nPictures:\n  {drawn}  digits from the shipped checkpoint\n  {run / ckpt.SAMPLES}  your training")
     return code
 
 
