@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cganjax import pixels
+from cganjax import metrics, pixels
 from cganjax.checkpoint import read_metrics
 from cganjax.files import write_file
 
@@ -63,14 +63,7 @@ class MetricsLog:
         self._file.close()
 
 
-# The panels of a run's curves: the unit, and the metrics that have it.
-CURVES = (
-    ("loss", ("loss_generator", "loss_discriminator", "loss", "test_loss")),
-    ("D's score", ("score_real", "score_fake")),
-    ("squared gradient norm", ("r1", "r2")),
-    ("accuracy", ("accuracy", "test_accuracy")),
-    ("learning rate", ("learning_rate",)),
-)
+CURVES = metrics.panels()
 
 
 def save_curves(path: Path, rows: Sequence[Mapping[str, Any]], title: str) -> None:
@@ -78,7 +71,7 @@ def save_curves(path: Path, rows: Sequence[Mapping[str, Any]], title: str) -> No
     from matplotlib.figure import Figure  # without pyplot: no window system is asked for
 
     there = {name for row in rows for name in row}
-    panels = [(unit, [n for n in names if n in there]) for unit, names in CURVES if there & {*names}]
+    panels = [(unit, [n for n in names if n in there]) for unit, names in CURVES.items() if there & {*names}]
     figure = Figure(figsize=(4 * max(len(panels), 1), 3.6), layout="constrained")
     figure.suptitle(title)
     for axes, (unit, names) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from cganjax import metrics as recorded
 from cganjax.data import Dataset
 from cganjax.training.config import Config
 
@@ -37,8 +38,7 @@ class Progress:
         """The run has ended, for whatever reason."""
 
 
-# The metrics that a progress line has room for, as it calls them.
-_SHOWN = {"loss_generator": "loss G", "loss_discriminator": "loss D", "loss": "loss", "accuracy": "accuracy"}
+_SHOWN = recorded.shown()
 
 
 class Shown(Progress):

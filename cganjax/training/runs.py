@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from cganjax import checkpoint as ckpt
 from cganjax import files, report
+from cganjax import metrics as recorded
 from cganjax.data import Dataset
 from cganjax.training import config as cfg
 from cganjax.training.manifest import manifest
@@ -133,7 +134,7 @@ class Run:
 def mean_loss(rows: Sequence[Mapping[str, Any]], after: int) -> float:
     """The mean loss of G, or of the classifier, over the steps after that one."""
     rows = [row for row in rows if row["step"] > after and "steps" in row]
-    values = [(row["steps"], row.get("loss_generator", row.get("loss"))) for row in rows]
+    values = [(row["steps"], recorded.ranking(row)) for row in rows]
     return sum(n * loss for n, loss in values) / sum(n for n, _ in values)
 
 
