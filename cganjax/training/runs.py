@@ -19,6 +19,7 @@ from cganjax import metrics as recorded
 from cganjax.data import Dataset
 from cganjax.training import config as cfg
 from cganjax.training.manifest import manifest
+from cganjax.training.metrics_log import MetricsLog
 from cganjax.types import CheckpointError, UserError, Weights
 
 
@@ -55,7 +56,7 @@ class InMemory:
 
 
 class _Rows:
-    """What `report.MetricsLog` offers, without a file."""
+    """What `MetricsLog` offers, without a file."""
 
     def __init__(self):
         self.rows: list[dict[str, Any]] = []
@@ -110,7 +111,7 @@ class Run:
         self.states = ckpt.RunStates(self.folder, keep=self.config.keep, keep_best=self.config.keep_best)
         if self.done:
             state = self.states.restore(state, self.done)
-        self.metrics = report.MetricsLog(self.folder / ckpt.METRICS, self.done)
+        self.metrics = MetricsLog(self.folder / ckpt.METRICS, self.done)
         return state
 
     def save(self, step: int, state: Any) -> None:
