@@ -24,7 +24,11 @@ from cganjax.training.progress import Begun, Shown
 def parser(prog: str) -> cli.Parser:
     """The command's flags."""
     p = cli.Parser(prog=prog, description=__doc__)
-    p.add_argument("--recipe", default="mnist", help=f"one of {', '.join(recipes.names())} (default: mnist)")
+    p.add_argument(
+        "--recipe",
+        default=recipes.DEFAULT,
+        help=f"one of {', '.join(recipes.names())} (default: {recipes.DEFAULT})",
+    )
     cli.add_backend(p)
     cli.add_data(p)
     p.add_argument("--split", help=f"what to train on: {data.SPLITS} (default: the recipe's)")
@@ -56,7 +60,7 @@ def parser(prog: str) -> cli.Parser:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="change one key of the recipe, dotted if nested; --dry-run shows them all",
+        help="change one key of the recipe, dotted if nested; --dry-run shows and describes them all",
     )
     p.add_argument("--out", type=Path, metavar="DIR", help="the run folder (default: runs/RECIPE-sSEED)")
     p.add_argument("--overwrite", action="store_true", help="begin anew if the run folder already holds a run")
@@ -119,7 +123,7 @@ def _until(args, config: cfg.Config) -> int:
 
 def _describe(args, config: cfg.Config, out: Path, devices: int) -> None:
     """What `--dry-run` prints."""
-    print(getattr(cfg, "describe", cfg.dumps)(config))
+    print(cfg.describe(config))
     where = args.data_dir or os.environ.get(data.ENVIRONMENT) or "as found"
     print(
         f"\nbackend {args.backend}, data folder {where}, run folder {out}, to step {_until(args, config)}, "

@@ -28,7 +28,16 @@ class Interrupted(KeyboardInterrupt):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TrainedRun:
-    """What `train` returns."""
+    """What `cganjax.train` returns: the networks, the metrics, and where they are.
+
+    >>> import cganjax, dataclasses
+    >>> config = dataclasses.replace(cganjax.recipe("pattern_1010"), steps=50)
+    >>> run = cganjax.train(config, progress=False)
+    >>> run.step, run.folder, run.classifier
+    (50, None, None)
+    >>> run.generator.spec.shape
+    (1, 4, 1)
+    """
 
     config: Config  # the resolved run
     spec: ImageSpec  # of the images
@@ -37,7 +46,7 @@ class TrainedRun:
     begun: int  # updates that were done before this call
     seconds: float  # this call's time in the training loop
     metrics: list[dict[str, Any]] = dataclasses.field(repr=False)  # the rows of metrics.jsonl, oldest first
-    # What sampling needs: the networks' weights by role, and what a card says of the run. None: read the folder.
+    # The networks' weights by role, and what a card says of the run. None: they are read from the folder.
     _weights: Mapping[str, Weights] | None = dataclasses.field(default=None, repr=False)
     _card: Mapping[str, Any] | None = dataclasses.field(default=None, repr=False)
 
