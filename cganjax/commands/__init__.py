@@ -1,3 +1,3 @@
 """The verbs that need no recipe: `python -m cganjax VERB`, one file a verb with `main(argv) -> exit code`."""
 
-VERBS = ("classify", "decoy", "doctor", "sample")
+VERBS = ("classify", "decoy", "doctor", "evaluate", "interpolate", "reference", "sample")

@@ -38,8 +38,17 @@ RECIPE = cfg.AugmentedClassification(
     checkpoint_every=100,
     keep=1,
 )
-HOLD_OUT = 0.1  # share of the images that chooses among the weights after each `epoch_steps`
+HOLD_OUT = 0.1  # fraction of the images that chooses among the weights after each `epoch_steps`
 CHUNK = 500
+
+
+def refuses(spec: ImageSpec) -> str | None:
+    """Why the fixed network cannot be trained on images of a spec, or None if it can."""
+    try:
+        models.FAMILIES[RECIPE.family].SUPPORTS.check(RECIPE.family, spec)
+    except UserError as error:
+        return str(error)
+    return None
 
 
 def fit(
