@@ -403,8 +403,3 @@ def batches(dataset: Dataset, key: jax.Array, batch_size: int, start: int = 0) -
             step += 1
 
     return stream()
-
-
-from cganjax.data import card as _card  # noqa: E402
-
-dataset, of_card = _card.dataset, _card.of_card
