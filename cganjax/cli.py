@@ -49,7 +49,12 @@ def add_backend(parser: argparse.ArgumentParser) -> None:
 
 def add_data(parser: argparse.ArgumentParser) -> None:
     """`--dataset` and `--data-dir`."""
-    parser.add_argument("--dataset", metavar="NAME", help="digits (embedded), mnist, or a TFDS image set by its name")
+    parser.add_argument(
+        "--dataset",
+        metavar="NAME",
+        help="digits (embedded), mnist, a TFDS image set by its name, or the path of "
+        "a folder with one sub-folder per class, or of an .npz file",
+    )
     parser.add_argument(
         "--data-dir",
         metavar="DIR",

@@ -179,6 +179,7 @@ def manifest(
             "spec": dataset.spec.to_json(),
             "fingerprint": dataset.fingerprint,
             "source": dataset.source,
+            "place": dataset.place,
             "notes": list(dataset.notes),
         },
         "versions": versions(),
