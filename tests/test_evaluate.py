@@ -197,7 +197,7 @@ def test_bad_input_is_one_clear_sentence(measure, drawn):
         r"they look like 0..255: divide by 255": ((images * 255).astype(np.uint8), labels),
         "they hold NaN": (nan, labels),
         "1,000 images and 999 labels were given": (images, labels[:-1]),
-        r"label 10 at position 0 is outside 0..9": (images, labels + 10),
+        r"labels\[0\] is 10: expected an integer from 0 to 9": (images, labels + 10),
         "all 1,000 images are the same one": (np.repeat(images[:1], N, axis=0), labels),
         "every image is constant": (np.ones_like(images) * np.linspace(0, 1, N)[:, None, None, None], labels),
         "expected numbers": (images.astype("U4"), labels),
@@ -239,7 +239,7 @@ def test_unknown_metrics_and_data_of_another_kind(measure, drawn):
         measure(*drawn, train=drawn[0])
     with pytest.raises(ValueError, match="real: images lie in .*divide by 255"):
         measure(*drawn, real=(drawn[0] * 255, drawn[1]))
-    with pytest.raises(ValueError, match="train: label 10 at position 1 is outside"):
+    with pytest.raises(ValueError, match=r"train: labels\[1\] is 10: expected an integer"):
         measure(*drawn, train=(drawn[0], drawn[1] + 9))
     with pytest.raises(ValueError, match="real has 1000 images and labels of shape"):
         measure(*drawn, real=(drawn[0], drawn[1][:5]))

@@ -15,8 +15,8 @@ import cganjax
 ROOT = Path(__file__).resolve().parents[1]
 # In order; files on one line may not import each other. A folder stands for all its files.
 ROOMS = (
-    ("types",),
-    ("augment", "files", "parallel", "pixels", "rng", "scores", "spec"),
+    ("parallel", "types"),
+    ("augment", "files", "pixels", "rng", "scores", "spec"),
     ("checkpoint", "data", "decoys", "models"),
     ("report",),
     ("training",),

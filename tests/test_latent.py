@@ -37,9 +37,9 @@ def test_between_refuses_what_it_cannot_place():
         generator.between(z, [0, 1])
     with pytest.raises(ValueError, match=r"z has shape \(2, 3\)"):
         generator.between(z[:, :3], np.eye(10)[:2])
-    with pytest.raises(ValueError, match="weights of row 1 have the sum 0.5"):
+    with pytest.raises(ValueError, match=r"weights\[1\] sums to 0.5"):
         generator.between(z, np.eye(10)[:2] * [[1.0], [0.5]])
-    with pytest.raises(ValueError, match="weights of row 0 have the sum nan"):
+    with pytest.raises(ValueError, match=r"weights\[0\] sums to nan"):
         generator.between(z, np.full((2, 10), np.nan))
     with pytest.raises(TypeError, match="unconditional"):
         dataclasses.replace(generator, num_classes=None).between(z, np.eye(10)[:2])
