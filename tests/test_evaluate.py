@@ -1,22 +1,26 @@
 """`cganjax.evaluate`, the shipped reference, and the commands: on a shelf of our own, made of embedded digits."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from PIL import Image
 
 import cganjax
 from cganjax import checkpoint as ckpt
-from cganjax import data, pixels, sampling
+from cganjax import data, evaluation, models, pixels, sampling
 from cganjax.commands import evaluate as evaluate_command
 from cganjax.commands import reference as reference_command
 from cganjax.evaluation import reference as references
 from cganjax.evaluation import rows as rows_of
 from cganjax.evaluation.metrics import frechet, kernel
+from cganjax.spec import ImageSpec
 
 N = 1000
 FAST = ("accuracy", "diversity", "frechet", "frechet_by_class", "frechet_train", "kid_by_class", "prdc")
@@ -364,3 +368,123 @@ def test_reference_writes_beside_a_shipped_extractor_alone(command, shelf, tmp_p
     (tmp_path / "run").mkdir()
     code, _, err = command(reference_command, "--extractor", tmp_path / "run", "--judge", "lenet5")
     assert code == 2 and "no shipped checkpoint" in err
+
+
+# --- other images and other classes -----------------------------------------------------------------------------------
+
+
+def test_labels_above_255_do_not_wrap(tmp_path):
+    """Of up to 256 classes the stored bytes and the order are those of always."""
+    random = np.random.default_rng(0)
+    features, extractor = random.normal(size=(600, 4)), SimpleNamespace(card={"name": "x", "weights": {"sha256": "0"}})
+    train = references.Train(frechet.statistics(features), {"images": 9}, None, None, None, np.ones(600), np.ones(600))
+    for classes, kind in ((256, np.uint8), (300, np.uint16)):
+        labels = np.arange(600) % classes
+        references.write(tmp_path, references.Reference({}, features, labels, 1.0, train=train), extractor)
+        assert (references.read(tmp_path, extractor).labels == labels).all()
+        assert np.load(tmp_path / references.ARRAYS)["labels"].dtype == kind
+    with pytest.raises(ValueError, match=r"labels are in 0..70000: expected 0..65535"):
+        references.label_type(np.array([0, 70_000]))
+
+    images = random.uniform(size=(40, 2, 2, 1)).astype(np.float32)
+    labels = np.arange(40) % 10 + 246
+    digests = [hashlib.md5(x.tobytes() + bytes([y])).digest() for x, y in zip(images, labels, strict=True)]
+    assert evaluation.canonical_order(images, labels).tolist() == np.argsort(digests).tolist()
+    one, other = (evaluation.canonical_order(np.zeros((2, 1, 1, 1)), np.array(pair)) for pair in ((1, 257), (257, 1)))
+    assert one.tolist() == other[::-1].tolist()  # the labels decide, not the order that was given
+
+
+COLOURS = ("red", "green", "blue", "grey")
+SPEC = ImageSpec(12, 12, 3, COLOURS)
+
+
+def ship(folder, roles, config, record, seed):
+    """A shipped checkpoint of random weights."""
+    networks = models.build(models.Settings.of(config), SPEC)
+    parts = {r: getattr(networks, r).init(jax.random.key(seed)) for r in roles if getattr(networks, r, None)}
+    card = {"name": folder.name, "roles": list(roles), "config": config, "data": record, "steps": 0}
+    ckpt.write_shipped(folder, card, parts)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def coloured(tmp_path_factory):
+    """12x12x3 images in four named classes, and networks of random weights for them."""
+    folder, random = tmp_path_factory.mktemp("coloured"), np.random.default_rng(0)
+    tint = np.array([[1, 0.2, 0.2], [0.2, 1, 0.2], [0.2, 0.2, 1], [0.6, 0.6, 0.6]])
+    arrays = {"class_names": np.array(COLOURS)}
+    for split, n in (("train", 400), ("test", 200)):
+        labels = np.arange(n) % 4
+        arrays[f"x_{split}"] = (255 * tint[labels][:, None, None] * random.random((n, 12, 12, 1))).astype(np.uint8)
+        arrays[f"y_{split}"] = labels
+    np.savez(folder / "blobs.npz", **arrays)
+    train = data.dataset(folder / "blobs.npz", split="train")
+    record = {"name": train.name, "split": "train", "images": 400, "num_classes": 4, "fingerprint": train.fingerprint}
+    record |= {"spec": SPEC.to_json(), "place": str(folder / "blobs.npz")}
+    cnn = {"family": "cnn", "classifier": {"width_14": 4, "width_7": 4, "hidden": 8}}
+    widths = {"width_14": 4, "width_7": 4, "hidden": 8}
+    gan = {
+        "family": "depth_to_space",
+        "discriminator": widths,
+        "generator": widths | {"latent_size": 4, "embedding": 4},
+    }
+    return {
+        "data": folder / "blobs.npz",
+        "extractor": ship(folder / "extractor", ("classifier", "extractor"), cnn, record, 0),
+        "classifier": ship(folder / "other", ("classifier",), cnn, record, 1),
+        "generator": ship(folder / "generator", ("generator",), gan, record, 2),
+    }
+
+
+def test_coloured_images_of_named_classes_are_measured_and_drawn(command, coloured):
+    networks = ("--extractor", coloured["extractor"], "--classifier", coloured["classifier"])
+    code, _, err = command(evaluate_command, coloured["generator"], "--n", 200)
+    assert code == 2 and "images of 12x12x3, 4 classes (blobs), and no shipped extractor was trained on such" in err
+    code, _, err = command(evaluate_command, coloured["generator"], *networks, "--n", 200)
+    assert code == 2 and "has no stored reference for --reference test: say where the data lie" in err
+    code, out, err = command(reference_command, *networks)
+    assert (code, err) == (0, ""), err
+    assert "reference.json" in out and "kid is left out of the rows: it needs at least 1,000 images" in out
+
+    measured = (coloured["generator"], *networks, "--n", 200)
+    code, out, err = command(evaluate_command, *measured, "--json", "a.json")
+    assert (code, err) == (0, ""), err
+    assert "kid is left out" in out and "s left)" in out and "runs/evaluate/generator.png" in out
+    written = json.loads(Path("a.json").read_text())
+    assert {"accuracy", "frechet", "frechet_by_class", "precision"} <= set(written["checkpoints"]["generator"])
+    assert set(written["rows"]) == set(rows_of.ROWS) and written["classifier"] == written["judge"]
+
+    # Of training images the page has strips and no bars: what is coloured in it are the images.
+    of_data = ("--dataset", coloured["data"], "--metrics", "memorisation", "--out", "colour")
+    code, _, err = command(evaluate_command, *measured, *of_data)
+    assert (code, err) == (0, ""), err
+    page = np.asarray(Image.open("colour/generator.png").convert("RGB")).astype(int)
+    assert (np.ptp(page, axis=2) > 60).sum() > 100
+
+
+def test_metrics_that_train_say_which_sizes_they_take():
+    reference = references.Reference({}, np.ones((2000, 4)), np.arange(2000) % 4, 1.0, np.zeros((2000, 10, 12, 3)))
+    odd = SPEC._replace(height=10)
+    names, left_out = evaluation.fitting(("prdc", "cas", "two_sample"), False, True, reference, spec=odd)
+    assert names == ("prdc",) and set(left_out) == {"cas", "two_sample"}
+    assert evaluation.fitting(("cas", "two_sample"), True, True, reference, spec=SPEC)[1] == {}
+    with pytest.raises(ValueError, match="cas trains a classifier, and family cnn cannot be built .* divisible by 4"):
+        evaluation.fitting(("cas",), True, True, reference, spec=odd)
+
+
+def test_classes_with_too_few_images_leave_metrics_by_class_out():
+    labels = np.arange(1000) % 300
+    names, left_out = evaluation.check_enough(("prdc", "frechet_by_class"), False, labels, 1000, 300, 64)
+    assert names == ("prdc",) and "at least 65 images a class and class 100 has 3" in left_out["frechet_by_class"]
+    with pytest.raises(ValueError, match="frechet_by_class needs at least 65"):
+        evaluation.check_enough(("frechet_by_class",), True, labels, 1000, 300, 64)
+    few = references.Reference({}, np.ones((300, 64)), np.arange(300), 1.0)
+    names, left_out = evaluation.fitting(("frechet", "kid", "frechet_by_class"), False, True, few)
+    assert names == ("frechet",) and left_out["kid"].endswith("images of the reference, and the reference has 300")
+
+
+def test_the_former_name_of_the_classifier_is_an_alias(measure, drawn):
+    by_judge = measure(*drawn, metrics=["accuracy"], classifier=None, judge="lenet5")
+    assert by_judge["classifier"]["name"] == "lenet5"
+    with pytest.raises(ValueError, match="classifier= and judge= were given together"):
+        measure(*drawn, metrics=["accuracy"], judge="lenet5")

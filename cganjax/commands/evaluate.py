@@ -353,7 +353,7 @@ def _draw(path: Path, name: str, measured, reference, rows, spec) -> bool:
     strips, bars = page.strips(measured, reference, spec), page.bars(name, measured, rows)
     if not strips and not bars:
         return False
-    report.save_evaluation(path, strips, bars, f"{name}: {len(measured.given.images):,} samples")
+    report.save_evaluation(path, strips, bars, f"{name}: {len(measured.given.images):,} samples", spec=spec)
     return True
 
 

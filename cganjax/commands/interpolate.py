@@ -151,10 +151,10 @@ def _draw_sheets(generator, key, sizes, folder: Path) -> None:
         "handwriting.png": (every, rows),
     }
     for name, (images, columns) in sheets.items():
-        report.save_png(folder / name, report.grid(np.asarray(images), columns))
+        report.save_png(folder / name, report.grid(np.asarray(images), columns, generator.spec))
     sheet = latent.truncated(generator, _latents(generator, key, "truncation", latent.STEPS), sizes)
     titles, names = [[""] * latent.STEPS] * len(sizes), [f"{t:g}" for t in sizes]
-    report.save_sheet(folder / "truncation.png", sheet, titles, names)
+    report.save_sheet(folder / "truncation.png", sheet, titles, names, spec=generator.spec)
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------
