@@ -202,7 +202,7 @@ def modules_with_examples():
             yield pytest.param(path, id=relative(path), marks=marks)
 
 
-@pytest.mark.parametrize("path", modules_with_examples())
+@pytest.mark.parametrize("path", [*modules_with_examples()])
 def test_examples_in_docstrings_run(path, tmp_path, monkeypatch):
     import jax
     import numpy as np

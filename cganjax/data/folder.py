@@ -61,8 +61,13 @@ def read_folder(path: Path, part: str) -> Raw:
 
 
 def holds_classes(path: Path) -> bool:
-    """Whether a folder has a sub-folder with an image, directly or within `train/`."""
-    return any(_images(below) for top in (path, path / "train") for below in _folders(top))
+    """Whether a folder has a sub-folder with a PNG or JPEG file, directly or within `train/`."""
+    return any(
+        file.suffix.lower() in READ
+        for top in (path, path / "train")
+        for below in _folders(top)
+        for file in _entries(below)
+    )
 
 
 def _find(name: str | Path, folder: Path | None) -> Path | None:

@@ -180,7 +180,7 @@ def _is_path(name: Any, where: Path | None) -> bool:
         return False
     if name.endswith((".npz", "/", "\\")) or name.startswith((".", "/", "~")) or Path(name).is_file():
         return True
-    return folder.holds_classes(Path(name)) and not (where is not None and (where / name).exists())
+    return name != "" and folder.holds_classes(Path(name)) and not (where is not None and (where / name).exists())
 
 
 def _registered(name: Any, part: str, where: Path | None) -> Raw | None:

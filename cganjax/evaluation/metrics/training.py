@@ -42,6 +42,15 @@ HOLD_OUT = 0.1  # fraction of the images; their loss chooses among the weights a
 CHUNK = 500
 
 
+def refuses(spec: ImageSpec) -> str | None:
+    """Why the fixed network cannot be trained on images of a spec, or None if it can."""
+    try:
+        models.FAMILIES[RECIPE.family].SUPPORTS.check(RECIPE.family, spec)
+    except UserError as error:
+        return str(error)
+    return None
+
+
 def fit(
     images: np.ndarray, labels: np.ndarray, num_classes: int, *, seed: int, stream: str, recipe=RECIPE
 ) -> Callable[[np.ndarray], np.ndarray]:
