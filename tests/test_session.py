@@ -48,6 +48,13 @@ class Watch(Progress):
         self.told.append(("end",))
 
 
+@pytest.fixture
+def lenient():
+    """optax's Adam mixes integers with floats, which strict promotion forbids."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
 def same(a, b):
     return all(jax.tree.leaves(jax.tree.map(np.array_equal, a, b)))
 
@@ -107,7 +114,7 @@ def test_the_best_weights_are_kept_in_memory(tiny, digits, monkeypatch):
     assert same(best.generator.weights, third.generator.weights)
 
 
-def test_a_classifier_and_its_trials(small_classifier, digits, tmp_path):
+def test_a_classifier_and_its_trials(small_classifier, digits, tmp_path, lenient):
     test = data.load("digits", "test")
     run = cganjax.train(small_classifier, digits, test=test, progress=False)
     assert run.generator is None and run.classifier.scores == "logits"
@@ -192,7 +199,7 @@ def test_a_diverged_run_raises_and_names_what_was_kept(tiny, digits, tmp_path, m
     ) as error:
         cganjax.train(tiny[0], digits, out=tmp_path / "run", progress=False)
     assert error.value.step == 5
-    with pytest.raises(cganjax.Diverged, match="no checkpoint was made yet"):
+    with pytest.raises(cganjax.Diverged, match="nothing was kept, as the run was in memory"):
         cganjax.train(tiny[0], digits, progress=False)
 
 

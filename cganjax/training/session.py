@@ -299,5 +299,9 @@ def _ctrl_c(should_stop: Callable[[], bool] | None) -> Iterator[list[int]]:
 
 
 def _after_divergence(run: "runs.Run | runs.InMemory") -> str:
-    kept = f"the last good checkpoint is {run.folder / ckpt.STATES / str(run.done)}"
-    return f"; {kept if run.done else 'no checkpoint was made yet'}. Try a smaller learning_rate"
+    kept = "no checkpoint was made yet"
+    if run.folder is None:
+        kept = "nothing was kept, as the run was in memory"
+    elif run.done:
+        kept = f"the last good checkpoint is {run.folder / ckpt.STATES / str(run.done)}"
+    return f"; {kept}. Try a smaller learning_rate"
