@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks import timing
 from cganjax import cli, files
-from cganjax.training import runs
+from cganjax.training import manifest
 
 # In order, with the flags of each; DATA stands for --data-dir, where it was given.
 DATA = "--data-dir"
@@ -88,7 +88,7 @@ def main(argv=None) -> int:
     args = parser.parse_args(argv)
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     results = files.read_json(RESULTS) if RESULTS.exists() else {}
-    left_out, git = [], runs.git_state()  # before the page changes the checkout
+    left_out, git = [], manifest.git_state()  # before the page changes the checkout
     for name in args.only or [name for name in NAMES if name != "gpu" or accelerator()]:
         record = run(name, args.data_dir)
         if record is None:

@@ -226,7 +226,7 @@ def test_latents_must_be_those_of_the_images(digits):
         cganjax.decoy(KEY, digits, classifier, epsilon=0.1, **(given | {"method": "pgd"}))
     for wrong, error, message in (
         ({"labels": LABELS + 0.5}, TypeError, "labels are float.*: expected integers"),
-        ({"labels": LABELS + 1}, ValueError, "label 10 at position 9 is outside 0..9"),
+        ({"labels": LABELS + 1}, ValueError, r"labels\[9\] is 10: expected an integer from 0 to 9"),
         ({"labels": LABELS[:3]}, ValueError, r"z has shape \(20, \d+\) and labels \(3,\), for 20 images"),
         ({"z": z[0]}, ValueError, "for 20 images: expected"),
     ):

@@ -11,6 +11,8 @@ import pkgutil
 from cganjax.training.config import Config
 from cganjax.types import UserError
 
+DEFAULT = "mnist"  # what `cganjax train` trains unless it is told otherwise
+
 
 def names() -> list[str]:
     """The names of all recipes."""
