@@ -70,7 +70,7 @@ def card_of_run(name, config, manifest, roles, steps, metrics) -> dict[str, Any]
         "seed": config["seed"],
         "steps": steps,
         "data": {k: manifest["data"][k] for k in ("name", "split", "images", "num_classes", "fingerprint")}
-        | {"spec": known.recorded(manifest["data"]).to_json()},
+        | {"spec": known.recorded(manifest["data"]).to_json(), "place": manifest["data"].get("place", "")},
         "metrics": metrics,
         "versions": manifest["versions"],
         "git": manifest["git"],
