@@ -64,7 +64,7 @@ def test_the_prompt_goes_on_until_an_empty_line(command, monkeypatch, tmp_path):
     monkeypatch.setattr("builtins.input", lambda text: asked.append(text) or next(lines))
     code, out, _ = command(sample)
     assert code == 0 and asked == ["Input your number: "] * 4
-    assert "'x' at position 0 is no label" in out and "█" in out
+    assert "'x' at position 0 is not a class" in out and "█" in out
     paths = [line.split(": ")[1] for line in out.splitlines() if line.endswith(".png")]
     assert len(paths) == 6 and all(Path(p).exists() for p in paths)
     assert [Path(p).name[0] for p in paths] == list("012312")
@@ -82,9 +82,9 @@ def test_the_prompt_ends_with_the_input(command, monkeypatch):
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        (["12a"], "'a' at position 2 is no label"),
-        ([""], "'' holds no label"),
-        ([","], "holds no label"),
+        (["12a"], "'a' at position 2 is not a class"),
+        ([""], "'' names no class: expected classes from 0 to 9"),
+        ([","], "names no class"),
         (["--random", "0"], "--random is 0"),
         (["12", "--random", "3"], "give one of them"),
         (["12", "--truncation", "2"], "--truncation is 2"),

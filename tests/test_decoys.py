@@ -271,7 +271,7 @@ def test_the_decoy_command_prints_each_digit_and_writes_a_sheet(command, tmp_pat
     [
         (["3", "--method", "pdg"], "unknown method 'pdg': known are auto"),
         (["3", "--epsilon", "-1"], "epsilon is -1.0: expected 0 to 1"),
-        (["3x"], "'x' at position 1 is no label"),
+        (["3x"], "'x' at position 1 is not a class"),
         (["3", "--target", "mnist"], "holds no classifier"),
         (["3", "--target", "nothing"], "no checkpoint 'nothing'"),
         (["3", "--detector", "knn"], "has thresholds for energy, max_logit, max_sigmoid"),
