@@ -13,9 +13,9 @@ import urllib.parse
 import urllib.request
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -100,6 +100,27 @@ def load(name: str = "mnist", split: str = "train", data_dir: str | os.PathLike 
     folder = Path(folder).expanduser() if folder else None
     parts = [_find(name, part, folder) for part in (("train", "test") if whole == "all" else (whole,))]
     return _canonical(name, split, parts, slice(*(int(end) if end else None for end in ends)))
+
+
+# To be replaced when branches merge: the data task owns `of_card`, with this name and these arguments.
+def of_card(card: Mapping[str, Any], split: str = "test", data_dir: str | os.PathLike | None = None) -> Dataset:
+    """The data set that a checkpoint was trained on.
+
+    Args:
+      card: of a shipped checkpoint or a run; `card["data"]` names the data set.
+      split, data_dir: as of `load`.
+
+    Raises:
+      UserError: the data folder does not hold it, or holds images of another shape or other classes under its name.
+    """
+    name, spec = card["data"].get("name", "mnist"), known.recorded(card["data"])
+    dataset = load(name, split, data_dir)
+    if (dataset.spec.shape, dataset.num_classes) != (spec.shape, spec.num_classes):
+        raise UserError(
+            f"{card['name']} was trained on {name} ({spec}), and {dataset.source} holds {dataset.spec}: "
+            "give the folder of that data set (--data-dir)"
+        )
+    return dataset
 
 
 def _find(name: str, part: str, folder: Path | None) -> _Raw:
