@@ -22,6 +22,7 @@ from cganjax import files, pixels, report, rng
 from cganjax.data import Dataset
 from cganjax.models import Networks
 from cganjax.training import config as cfg
+from cganjax.training.metrics_log import MetricsLog
 from cganjax.types import CheckpointError, UserError
 
 PACKAGES = ("cganjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tensorflow-datasets")
@@ -74,7 +75,7 @@ class Run:
         self.states = ckpt.RunStates(self.folder, keep=self.config.keep, keep_best=self.config.keep_best)
         if self.done:
             state = self.states.restore(state, self.done)
-        self.metrics = report.MetricsLog(self.folder / ckpt.METRICS, self.done)
+        self.metrics = MetricsLog(self.folder / ckpt.METRICS, self.done)
         return state
 
     def save(self, step: int, state: Any) -> None:
