@@ -1,4 +1,4 @@
-"""Which classes classifiers predict for a generator's samples: `python -m experiments.read_back label-score --by lenet5`.
+"""Which classes classifiers predict for generated images: `python -m experiments.read_back label-score --by lenet5`.
 
 10,000 samples of balanced labels: the percentage that each classifier classifies as the label asked for, over all and
 by class. If the generator's own discriminator classifies, it is one of them. `std` is the standard deviation of a pixel
@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from cganjax import cli, files
-
 from experiments import study
 
 N = 10_000
@@ -30,7 +29,9 @@ def parser() -> cli.Parser:
         help="shipped names or runs of classifiers (default: lenet5)",
     )
     p.add_argument("--seed", type=int, default=0, help="of the samples (default: 0)")
-    p.add_argument("--data-dir", help="where the generator's data set lies, for the row of real images (default: no such row)")
+    p.add_argument(
+        "--data-dir", help="where the generator's data set lies, for the row of real images (default: no such row)"
+    )
     p.add_argument("--json", type=Path, help="also write the figures here")
     cli.add_overwrite(p)
     cli.add_backend(p)

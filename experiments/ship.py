@@ -96,7 +96,7 @@ def _write_grid(folder: Path) -> Path:
     generator = sampling.load(folder)
     asked = {"n": 100} if generator.num_classes is None else {"labels": np.repeat(np.arange(generator.num_classes), 10)}
     images = np.asarray(sampling.sample_from(generator, jax.random.key(0), **asked))
-    report.save_png(folder / ckpt.GRID, report.grid(images, 10))
+    report.save_png(folder / ckpt.GRID, report.grid(images, 10, generator.spec))
     return folder / ckpt.GRID
 
 

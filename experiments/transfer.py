@@ -97,7 +97,7 @@ def main(argv=None) -> int:
     _curve(written["curve.png"], rows, args.epsilons, targets, held_out)
     attacked = [shown[transfer.ALL, e] for e in args.epsilons]
     sheet = np.concatenate([x[:20] for x in (clean, *attacked, shown[transfer.NOISE, max(args.epsilons)])])
-    report.save_png(written["sheet.png"], report.grid(sheet, 20))
+    report.save_png(written["sheet.png"], report.grid(sheet, 20, spec))
     print("\n".join(map(str, written.values())))
     return cli.DONE
 

@@ -89,9 +89,10 @@ assert not heavy, heavy
 
 def test_decoys_is_the_door_of_its_rooms():
     from cganjax import decoys
-    from cganjax.decoys import doubts
+    from cganjax.decoys import diagnostics
 
-    assert decoys.Doubt is doubts.Doubt and decoys.DOUBTS is doubts.DOUBTS
+    assert decoys.DecoyWarning is diagnostics.DecoyWarning and decoys.WARNINGS is diagnostics.WARNINGS
+    assert decoys.Doubt is decoys.DecoyWarning and decoys.DOUBTS is decoys.WARNINGS  # the old names
     assert decoys.decoy is cganjax.decoy and decoys.DecoyResult is cganjax.DecoyResult
 
 

@@ -168,7 +168,9 @@ class Store:
         victims = attack.attacked if several else [] if attack.attacked is None else [attack.attacked]
         weights = [np.asarray(x).tobytes() for c in victims for x in jax.tree.leaves(getattr(c, "weights", None))]
         method = attacks.METHODS[craft.TRANSFER if several else "pgd"].attack
-        defaults = {p.name: p.default for p in inspect.signature(method).parameters.values() if p.kind == p.KEYWORD_ONLY}
+        defaults = {
+            p.name: p.default for p in inspect.signature(method).parameters.values() if p.kind == p.KEYWORD_ONLY
+        }
         stamp = zlib.crc32(self._clean.tobytes() + repr(defaults).encode(), zlib.crc32(b"".join(weights)))
         name = re.sub("[^A-Za-z0-9_]+", "-", attack.name)
         return self._folder / f"{name}-{epsilon:g}-n{len(self._clean)}-s{self._seed}-{stamp:08x}.npz"
