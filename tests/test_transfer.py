@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import cganjax
-from cganjax import cli, data, decoys, sampling
+from cganjax import cli, data, decoys, sampling, scores
 from cganjax.decoys import attacks, by_queries, detectors, pool, transfer, white_box
 from cganjax.spec import DARK_ON_LIGHT, ImageSpec
 from cganjax.types import UserError
@@ -26,7 +26,7 @@ class Tiny:
 
     scores = "logits"
 
-    def __init__(self, seed=0, spec=SPEC, scale=2.0):
+    def __init__(self, seed=0, spec=SPEC, scale=0.5):
         self.spec, self.image_shape, self.num_classes = spec, spec.shape, spec.num_classes
         size = int(np.prod(spec.shape))
         w = np.random.default_rng(0).normal(size=(size, spec.num_classes))
@@ -53,7 +53,7 @@ def pictures():
 
 
 FEW_STEPS = {
-    "coordinate": {"rounds": 1},
+    "coordinate": {"rounds": 1, "step": 0.005, "stop": 0.3},
     "fgsm": {},
     "spsa": {"steps": 2, "samples": 4},
     "square": {"queries": 20},
@@ -62,10 +62,12 @@ FEW_STEPS = {
 
 @pytest.mark.parametrize("method", [m for m in attacks.METHODS if not attacks.METHODS[m].latent])
 def test_every_method_takes_colour_and_any_size(method):
-    images = some_images(6)
-    result = cganjax.decoy(KEY, images, Tiny(), epsilon=0.1, method=method, **FEW_STEPS.get(method, {"steps": 2}))
+    images, tiny = some_images(200), Tiny()
+    odds = np.asarray(scores.log_odds(tiny(images), "logits"))
+    images = images[(odds > 1) & (odds < 3)][:6]  # so sure that a small step does not carry them past the boundary
+    result = cganjax.decoy(KEY, images, tiny, epsilon=0.005, method=method, **FEW_STEPS.get(method, {"steps": 2}))
     assert result.images.shape == images.shape
-    assert np.abs(result.images - images).max() <= 0.1 + 1e-6
+    assert np.abs(result.images - images).max() <= 0.005 + 1e-6
     assert result.confidence.mean() < result.clean_confidence.mean()
 
 
@@ -83,7 +85,7 @@ def test_every_fitting_detector_takes_colour_and_any_size():
 def test_surrogates_are_attacked_and_the_target_is_measured_in_one_call():
     images, surrogates, target = some_images(), [Tiny(1), Tiny(2)], Tiny(3)
     detector = cganjax.calibrate("msp", target, some_images(100, seed=5))
-    given = {"epsilon": 0.1, "steps": 5}
+    given = {"epsilon": 0.01, "steps": 5}
     alone = cganjax.decoy(KEY, images, surrogates, **given)
     result = cganjax.decoy(KEY, images, surrogates, **given, detector=detector, evaluated_on=target)
     assert_array_equal(result.images, alone.images)  # the target was not looked at
@@ -107,7 +109,7 @@ def test_a_target_of_another_library_is_measured_with_attacks_by_gradients():
     def numpy_target(images):
         return np.asarray(jax.nn.softmax(Tiny(3)(np.asarray(images))))
 
-    given = {"epsilon": 0.1, "steps": 3, "evaluated_on": numpy_target}
+    given = {"epsilon": 0.01, "steps": 3, "evaluated_on": numpy_target}
     result = cganjax.decoy(KEY, some_images(), Tiny(1), evaluated_scores="probabilities", **given)
     assert result.confidence.max() <= 1
     with pytest.warns(decoys.DecoyWarning, match="probabilities_as_logits"):
