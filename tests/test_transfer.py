@@ -54,6 +54,7 @@ def pictures():
 
 FEW_STEPS = {
     "coordinate": {"rounds": 1, "step": 0.005, "stop": 0.3},
+    "ensemble": {"steps": 10},
     "fgsm": {},
     "spsa": {"steps": 2, "samples": 4},
     "square": {"queries": 20},
@@ -200,9 +201,9 @@ def test_rows_of_the_other_studies_in_colour(pictures):
     detector = cganjax.calibrate("msp", Tiny(), some_images(100, seed=5))
     of = white_box.Images(None, np.zeros((24, 2)), labels, images)
     counted = white_box.usable(Tiny(), of, detector)
-    setting = white_box.Setting("fgsm", 0.1)
+    setting = white_box.Setting("pgd", 0.01, {"steps": 2})
     row = white_box.row(KEY, "tiny", Tiny(), detector, Tiny(4), of, counted, setting, 0)
-    assert (row.digits, row.counted, row.method) == (24, int(counted.sum()), "fgsm")
+    assert (row.digits, row.counted, row.method) == (24, int(counted.sum()), "pgd")
     rows = [
         *by_queries.rows(
             KEY,

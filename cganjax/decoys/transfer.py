@@ -124,7 +124,7 @@ class Attack(NamedTuple):
     """One attack of the plan."""
 
     name: str
-    attacked: Callable | list[Callable] | None  # None is random noise
+    attacked: Callable | list[Callable] | None  # a list, also of one, is attacked by `TRANSFER`; None is random noise
     shown_to: str | None = None  # the only target that it is shown to; None is all
 
 
@@ -132,7 +132,7 @@ def plan(surrogates: Mapping[str, Callable], targets: Mapping[str, Callable], *,
     """Noise and all surrogates together; unless `quick`, also each surrogate alone, and each target with weights."""
     attacks_ = [Attack(NOISE, None), Attack(ALL, [*surrogates.values()])]
     if not quick:
-        attacks_ += [Attack(name, classifier) for name, classifier in surrogates.items()]
+        attacks_ += [Attack(name, [classifier]) for name, classifier in surrogates.items()]
         attacks_ += [Attack(f"{WHITE}: {n}", c, n) for n, c in targets.items() if hasattr(c, "params")]
     return attacks_
 
@@ -168,10 +168,9 @@ class Store:
         victims = attack.attacked if several else [] if attack.attacked is None else [attack.attacked]
         weights = [np.asarray(x).tobytes() for c in victims for x in jax.tree.leaves(getattr(c, "weights", None))]
         method = attacks.METHODS[craft.TRANSFER if several else "pgd"].attack
-        defaults = {
-            p.name: p.default for p in inspect.signature(method).parameters.values() if p.kind == p.KEYWORD_ONLY
-        }
-        stamp = zlib.crc32(self._clean.tobytes() + repr(defaults).encode(), zlib.crc32(b"".join(weights)))
+        # `Task` and `Found` once lived one module higher: files of that time keep their names.
+        signature = str(inspect.signature(method)).replace("attacks.task.", "attacks.")
+        stamp = zlib.crc32(self._clean.tobytes() + signature.encode(), zlib.crc32(b"".join(weights)))
         name = re.sub("[^A-Za-z0-9_]+", "-", attack.name)
         return self._folder / f"{name}-{epsilon:g}-n{len(self._clean)}-s{self._seed}-{stamp:08x}.npz"
 
