@@ -1,6 +1,6 @@
-"""What a classifier's numbers are, and the confidences that follow from them.
+"""What a classifier's outputs are, and the confidences that follow from them.
 
-"logits" belong to a softmax over the classes, "sigmoid" to one sigmoid a class, "probabilities" are confidences.
+"logits" belong to a softmax over the classes, "sigmoid" to one sigmoid per class, "probabilities" are confidences.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ CHUNK = 500  # images shown to a classifier at once
 
 
 def kind_of(classifier: Callable, scores: str | None = None) -> str:
-    """What the numbers of a classifier are: as said, else as its `scores` say, else "logits".
+    """The kind of a classifier's outputs: `scores` if given, else the classifier's own `.scores`, else "logits".
 
     Raises:
       ValueError: it is none of `KINDS`.
@@ -28,90 +28,95 @@ def kind_of(classifier: Callable, scores: str | None = None) -> str:
     return kind
 
 
-def confidences(numbers: jax.Array, scores: str) -> jax.Array:
-    """The confidence of each class: numbers float [..., K] -> float [..., K] in [0, 1]."""
-    return {"logits": jax.nn.softmax, "sigmoid": jax.nn.sigmoid, "probabilities": lambda x: x}[scores](numbers)
+def confidences(outputs: jax.Array, scores: str) -> jax.Array:
+    """The confidence of each class: outputs float [..., K] -> float [..., K] in [0, 1]."""
+    return {"logits": jax.nn.softmax, "sigmoid": jax.nn.sigmoid, "probabilities": lambda x: x}[scores](outputs)
 
 
-def log_odds(numbers: jax.Array, scores: str) -> jax.Array:
-    """log(p / (1 - p)) of the highest confidence p: numbers float [..., K] -> float [...].
+def log_odds(outputs: jax.Array, scores: str) -> jax.Array:
+    """log(p / (1 - p)) of the highest confidence p: outputs float [..., K] -> float [...].
 
-    It orders as p does, and goes on where p itself rounds to 1 in float32 and has no gradient left.
+    It orders images as p does, and it still has a gradient where p rounds to 1 in float32.
     """
     if scores == "sigmoid":
-        return jnp.max(numbers, axis=-1)
+        return jnp.max(outputs, axis=-1)
     if scores == "probabilities":
-        numbers = jnp.log(jnp.maximum(numbers, jnp.finfo(numbers.dtype).tiny))
-    top = jax.nn.one_hot(jnp.argmax(numbers, axis=-1), numbers.shape[-1], dtype=bool)
-    return jnp.max(numbers, axis=-1) - jax.nn.logsumexp(jnp.where(top, -jnp.inf, numbers), axis=-1)
+        outputs = jnp.log(jnp.maximum(outputs, jnp.finfo(outputs.dtype).tiny))
+    top = jax.nn.one_hot(jnp.argmax(outputs, axis=-1), outputs.shape[-1], dtype=bool)
+    return jnp.max(outputs, axis=-1) - jax.nn.logsumexp(jnp.where(top, -jnp.inf, outputs), axis=-1)
 
 
-def doubt(numbers: jax.Array, scores: str) -> jax.Array:
-    """1 - p of the highest confidence p, without cancellation: numbers float [..., K] -> float [...] in [0, 1]."""
+def uncertainty(outputs: jax.Array, scores: str) -> jax.Array:
+    """1 - p of the highest confidence p, without cancellation: outputs float [..., K] -> float [...] in [0, 1]."""
     if scores == "probabilities":
-        return 1.0 - jnp.max(numbers, axis=-1)
-    return jax.nn.sigmoid(-log_odds(numbers, scores))
+        return 1.0 - jnp.max(outputs, axis=-1)
+    return jax.nn.sigmoid(-log_odds(outputs, scores))
 
 
-def numbers(classifier: Callable, images: Any) -> jax.Array:
-    """A classifier's numbers float [N, K], of a model on NumPy arrays too."""
+def outputs(classifier: Callable, images: Any) -> jax.Array:
+    """A classifier's outputs, float [N, K]; the classifier may work on NumPy arrays."""
     found = jnp.asarray(classifier(images))
     return found if jnp.issubdtype(found.dtype, jnp.floating) else found.astype(jnp.float32)
 
 
-def look_like_probabilities(numbers: np.ndarray) -> bool:
-    """Whether none of the numbers [N, K] is negative and each row sums to 1, to a part in 1,000."""
-    return bool(numbers.min() >= 0 and np.abs(numbers.sum(axis=1) - 1).max() < 1e-3)
+def look_like_probabilities(outputs: np.ndarray) -> bool:
+    """Whether no output [N, K] is negative and each row sums to 1, within 0.001."""
+    return bool(outputs.min() >= 0 and np.abs(outputs.sum(axis=1) - 1).max() < 1e-3)
 
 
-def check(numbers: np.ndarray, n: int, kind: str, which: str = "the classifier") -> None:
-    """Numbers of n images that can be what they were said to be.
+def check(outputs: np.ndarray, n: int, kind: str, which: str = "the classifier") -> None:
+    """Check that the outputs for n images have the right shape and can be of the kind that the user named.
 
     Raises:
-      ValueError: they are not [n, K], not finite, or said to be probabilities and out of [0, 1] or rows of them do not
-        sum to 1 (to 0.01, for half precision).
+      ValueError: they are not [n, K], not finite, or said to be probabilities and out of [0, 1] or with rows that do
+        not sum to 1 (within 0.01, which allows for half precision).
     """
-    if numbers.ndim != 2 or len(numbers) != n or numbers.shape[1] < 2:
+    if outputs.ndim != 2 or len(outputs) != n or outputs.shape[1] < 2:
         raise ValueError(
-            f"{which} gives shape {numbers.shape} for {n} images: expected [N, K], one number for each class"
+            f"{which} gives shape {outputs.shape} for {n} images: expected [N, K], one output for each class"
         )
-    if not np.isfinite(numbers).all():
+    if not np.isfinite(outputs).all():
         raise ValueError(
-            f"{which} gives NaN or infinity for {(~np.isfinite(numbers)).any(axis=1).sum()} of {n} "
-            "images: expected finite numbers"
+            f"{which} gives NaN or infinity for {(~np.isfinite(outputs)).any(axis=1).sum()} of {n} "
+            "images: expected finite outputs"
         )
     if kind != "probabilities":
         return
-    if not (numbers.min() >= 0 and numbers.max() <= 1 + 1e-3):
+    if not (outputs.min() >= 0 and outputs.max() <= 1 + 1e-3):
         raise ValueError(
-            f"{which} gives numbers in [{numbers.min():g}, {numbers.max():g}], and was said to give "
+            f"{which} gives outputs in [{outputs.min():g}, {outputs.max():g}], and was said to give "
             'probabilities: expected [0, 1], or scores="logits"'
         )
-    sums = numbers.sum(axis=1, dtype=np.float64)
+    sums = outputs.sum(axis=1, dtype=np.float64)
     if np.abs(sums - 1).max() > 1e-2:
         raise ValueError(
-            f"{which} gives numbers that sum to {sums[np.abs(sums - 1).argmax()]:.3g} over the classes of "
-            "an image, and was said to give probabilities: expected 1; of one sigmoid a class give the "
+            f"{which} gives outputs that sum to {sums[np.abs(sums - 1).argmax()]:.3g} over the classes of "
+            "an image, and was said to give probabilities: expected 1; if it has one sigmoid per class, give the "
             'logits, log(p / (1 - p)), and scores="sigmoid"'
         )
 
 
 def trace_error(function: Callable, shape: tuple[int, ...]) -> Exception | None:
-    """What JAX says when it traces a function of images [N, H, W, C] of this shape [H, W, C]; None where it can."""
+    """The error that JAX raises when it traces a function of images of this shape [H, W, C], or None."""
     try:
         # Through a function of ours: JAX refers weakly to what it traces, and some callables cannot be referred to so.
         jax.eval_shape(lambda images: function(images), jax.ShapeDtypeStruct((2, *shape), jnp.float32))
-    except Exception as error:  # of any kind: it is someone's own code that was run
+    except Exception as error:  # the user's own code ran, so the error can be of any type
         return error
     return None
 
 
 def in_chunks(function: Callable, images: Any) -> Any:
-    """A function of images, `CHUNK` of them at a time; under a transformation all at once (see `parallel.chunked`)."""
+    """Apply a function of images to `CHUNK` of them at a time; under a JAX transformation, to all at once."""
     return parallel.chunked(function, images, CHUNK)
 
 
 def confidences_of(classifier: Callable, images: Any, scores: str | None = None) -> np.ndarray:
     """The confidence of each class for any number of images: float32 [N, K]."""
     kind = kind_of(classifier, scores)
-    return np.asarray(in_chunks(lambda x: confidences(numbers(classifier, x), kind), images))
+    return np.asarray(in_chunks(lambda x: confidences(outputs(classifier, x), kind), images))
+
+
+def predictions_of(classifier: Callable, images: Any, scores: str | None = None) -> np.ndarray:
+    """The class of the highest confidence for any number of images: int [N]."""
+    return confidences_of(classifier, images, scores).argmax(axis=1)

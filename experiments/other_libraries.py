@@ -1,7 +1,7 @@
-"""Classifiers of other libraries as `cganjax.decoy` takes them: images in, numbers out, and nothing else to be seen.
+"""Classifiers of other libraries as `cganjax.decoy` takes them: images in, outputs out, and nothing else visible.
 
-`MODELS` is the table of them. Each is trained on images float32 [N, H, W, C] in [0, 1] and labels int [N]; a library is
-imported where it is used. What is asked of them is in experiments/outside.py and experiments/transfer.py.
+`MODELS` is the table of them. Each is trained on images float32 [N, H, W, C] in [0, 1] and labels int [N]. A library is
+imported where it is used. experiments/outside.py and experiments/transfer.py attack them.
 """
 
 import dataclasses
@@ -16,12 +16,12 @@ import numpy as np
 class Outside:
     """A model of another library, unmodified."""
 
-    answer: Callable[[np.ndarray], np.ndarray]  # images [N, H, W, C] -> numbers [N, K]
-    scores: str  # what the numbers are, one of `cganjax.scores.KINDS`
+    predict: Callable[[np.ndarray], np.ndarray]  # images [N, H, W, C] -> outputs [N, K]
+    scores: str  # the kind of the outputs, one of `cganjax.scores.KINDS`
 
     def __call__(self, images) -> np.ndarray:
-        """Images [N, H, W, C] -> numbers float32 [N, K]."""
-        return np.asarray(self.answer(np.asarray(images)), np.float32)
+        """Images [N, H, W, C] -> outputs float32 [N, K]."""
+        return np.asarray(self.predict(np.asarray(images)), np.float32)
 
 
 def random_forest(images: np.ndarray, labels: np.ndarray) -> Outside:
@@ -37,12 +37,12 @@ def svm(images: np.ndarray, labels: np.ndarray) -> Outside:
     from sklearn.svm import SVC
 
     model = SVC(C=10, gamma="scale").fit(_flat(images), labels)
-    # Its one-against-rest scores order the classes; their softmax is taken for its confidence.
+    # Its one-against-rest scores order the classes; we take their softmax for its confidence.
     return Outside(lambda x: model.decision_function(_flat(x)), "logits")
 
 
 def mlp_in_onnx(images: np.ndarray, labels: np.ndarray) -> Outside:
-    """A network of scikit-learn, one hidden layer of 128, answered by ONNX Runtime."""
+    """A network of scikit-learn, one hidden layer of 128, run by ONNX Runtime."""
     from sklearn.neural_network import MLPClassifier
 
     model = MLPClassifier((128,), early_stopping=True, random_state=0).fit(_flat(images), labels)
@@ -62,17 +62,19 @@ def in_onnx_runtime(model, pixels: int) -> Outside:
 
 
 def pytorch(images: np.ndarray, labels: np.ndarray, epochs: int = 3) -> Outside:
-    """A small convolutional network of PyTorch, for images of 28x28x1."""
+    """A small convolutional network of PyTorch, for images of at least 7x7 pixels."""
     import torch
 
     torch.manual_seed(0)
+    height, width, channels = images.shape[1:]
+    reduced = [((side - 3) // 2 + 1 - 3) // 2 + 1 for side in (height, width)]
     model = torch.nn.Sequential(
-        torch.nn.Conv2d(1, 16, 3, stride=2),
+        torch.nn.Conv2d(channels, 16, 3, stride=2),
         torch.nn.ReLU(),
         torch.nn.Conv2d(16, 32, 3, stride=2),
         torch.nn.ReLU(),
         torch.nn.Flatten(),
-        torch.nn.Linear(1152, 10),
+        torch.nn.Linear(32 * reduced[0] * reduced[1], int(labels.max()) + 1),
     )
     x, y = torch.tensor(images.transpose(0, 3, 1, 2)), torch.tensor(labels.astype(np.int64))
     optimizer = torch.optim.Adam(model.parameters(), 2e-3)
@@ -82,15 +84,15 @@ def pytorch(images: np.ndarray, labels: np.ndarray, epochs: int = 3) -> Outside:
             torch.nn.functional.cross_entropy(model(x[rows]), y[rows]).backward()
             optimizer.step()
 
-    def answer(images: np.ndarray) -> np.ndarray:
+    def predict(images: np.ndarray) -> np.ndarray:
         with torch.no_grad():
             return model(torch.tensor(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))).numpy()
 
-    return Outside(answer, "logits")
+    return Outside(predict, "logits")
 
 
-class Line(NamedTuple):
-    """A line of the table."""
+class Model(NamedTuple):
+    """An entry of the table."""
 
     train: Callable[[np.ndarray, np.ndarray], Outside]
     needs: tuple[str, ...] = ()  # libraries beyond the core
@@ -98,22 +100,22 @@ class Line(NamedTuple):
 
 
 MODELS = {
-    "random forest": Line(random_forest),
-    "SVM": Line(svm),
-    "MLP in ONNX": Line(mlp_in_onnx, ("onnxruntime", "skl2onnx"), "pip install 'cganjax[onnx]'"),
-    "PyTorch network": Line(pytorch, ("torch",), "pip install torch"),
+    "random forest": Model(random_forest),
+    "SVM": Model(svm),
+    "MLP in ONNX": Model(mlp_in_onnx, ("onnxruntime", "skl2onnx"), "pip install 'cganjax[onnx]'"),
+    "PyTorch network": Model(pytorch, ("torch",), "pip install torch"),
 }
 
 
 def installed() -> dict[str, Callable[[np.ndarray, np.ndarray], Outside]]:
-    """How to train each model whose libraries are there; of each other one it is said what is missing."""
+    """How to train each model whose libraries are installed; for each other one, print what is missing."""
     found = {}
-    for name, line in MODELS.items():
-        missing = [library for library in line.needs if importlib.util.find_spec(library) is None]
+    for name, model in MODELS.items():
+        missing = [library for library in model.needs if importlib.util.find_spec(library) is None]
         if missing:
-            print(f"{name} is left out: {' and '.join(missing)} not installed ({line.install})")
+            print(f"{name} is left out: {' and '.join(missing)} not installed ({model.install})")
         else:
-            found[name] = line.train
+            found[name] = model.train
     return found
 
 

@@ -1,137 +1,101 @@
 """Decoys against classifiers of other libraries, unmodified: `python -m experiments.outside --data-dir DIR`.
 
 A random forest and a support vector machine of scikit-learn, a network in ONNX Runtime and one of PyTorch (those whose
-libraries are installed) are trained on 10,000 images of MNIST; `square` and `spsa`, of the same budget, ask for their
-scores and see nothing else. Beside them: random noise of the same size, uniform. Counted are the generated digits that
-the model read right and its detector (msp) accepted before; its threshold accepts 95 % of the first 5,000 test images,
-and its accuracy is on the other 5,000. Shares are in percent: rejected, kept (still read as the digit), and read as it
-by `onlooker`, which took no part. Writes --out, a CSV; each finished row is there at once.
+libraries are installed) are trained on 10,000 training images of the held-out classifier's data set. The attacks
+`square` and `spsa`, with the same budget, ask for their outputs and see nothing else; uniform random noise of the same
+size stands beside them. Counted are the generated images that the model classified correctly and its detector (msp)
+accepted before; its threshold accepts 95 % of the first 5,000 test images, and its accuracy is on the others. The
+columns are in percent: rejected, kept (still classified as the label), and classified as the label by `onlooker`, which
+took no part. The command writes --out, a CSV, after each row.
 """
 
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 
 from cganjax import cli, data, files, pixels
-from experiments import other_libraries
+from experiments import other_libraries, study
 
-NOISE, SPSA_STEPS = "noise", 20
-WIDTHS = {
-    "model": -16,
-    "accuracy": 8,
-    "method": -7,
-    "epsilon": 7,
-    "seed": 4,
-    "digits": 6,
-    "counted": 7,
-    "clean_confidence": 16,
-    "confidence": 10,
-    "rejected": 8,
-    "kept": 6,
-    "onlooker": 8,
-    "queries": 7,
-    "seconds": 7,
-    "note": -4,
-}
+HELD_OUT, TRAINING_IMAGES = "onlooker", 10_000
+# Widths of the columns as printed; negative ones are aligned to the left.
+WIDTHS = (-16, 8, -7, 7, 4, 6, 7, 16, 10, 8, 6, 8, 7, 7, -4)
 
 
-def main(argv=None) -> int:
-    """Train, calibrate, attack, tabulate: a model after the other."""
+def parser() -> cli.Parser:
+    """The command's flags."""
     p = cli.Parser(prog="python -m experiments.outside", description=__doc__)
-    p.add_argument("--n", type=int, default=30, help="generated digits (default: 30)")
+    p.add_argument("--n", type=int, default=30, help="generated images (default: 30)")
     p.add_argument("--epsilon", type=float, default=0.2, help="largest change of a pixel (default: 0.2)")
     p.add_argument("--queries", type=int, default=1000, help="budget of each image (default: 1000)")
-    p.add_argument("--seed", type=int, default=0, help="of the digits and the attacks (default: 0)")
+    study.add_checkpoint(p)
+    p.add_argument(
+        "--held-out",
+        default=HELD_OUT,
+        metavar="CLASSIFIER",
+        help=f"a shipped name or a run; the models are trained on its data set (default: {HELD_OUT})",
+    )
+    p.add_argument("--seed", type=int, default=0, help="of the images and the attacks (default: 0)")
     p.add_argument("--out", type=Path, default=Path("runs/outside.csv"), help="default: runs/outside.csv")
     cli.add_overwrite(p)
     cli.add_backend(p)
-    p.add_argument("--data-dir", metavar="DIR", help="where MNIST lies (default: as for train)")
-    args = p.parse_args(argv)
+    p.add_argument("--data-dir", metavar="DIR", help="where the data set lies (default: as for train)")
+    return p
+
+
+def main(argv=None) -> int:
+    """Train, calibrate, attack, tabulate: one model after the other."""
+    args = parser().parse_args(argv)
     cli.check_seed(args.seed)
-    if args.n < 1 or args.queries < 1 + 3 * SPSA_STEPS or not 0 <= args.epsilon <= 1:
+    from cganjax.decoys import by_queries  # which starts no backend
+
+    if args.n < 1 or args.queries < by_queries.LEAST_QUERIES or not 0 <= args.epsilon <= 1:
         raise cli.UserError(
             f"--n {args.n}, --queries {args.queries}, --epsilon {args.epsilon}: give at least 1, at "
-            f"least {1 + 3 * SPSA_STEPS}, and within 0 and 1"
+            f"least {by_queries.LEAST_QUERIES}, and within 0 and 1"
         )
     out = files.new_file(args.out, args.overwrite)
     cli.choose_backend(args.backend)
     from cganjax import rng, sampling, scores
-    from cganjax.decoys import detectors
+    from cganjax.decoys import detectors, pool
 
-    train, test = (data.load("mnist", split, args.data_dir) for split in ("train", "test"))
-    images, labels = pixels.rest_to_unit(train.images[:10000]), train.labels[:10000]
-    real = pixels.rest_to_unit(test.images)
-    asked, key = np.arange(args.n) % 10, rng.root(args.seed)
-    clean = np.asarray(sampling.sample(rng.stream(key, "digits"), asked))
-    onlooker = sampling.load_classifier("onlooker")
+    held_out = sampling.load_classifier(args.held_out)
+    real = study.real_images({args.held_out: held_out}, args.data_dir)
+    train = data.of_card(held_out.card, "train", args.data_dir)
+    study.generator(args.checkpoint, real.spec)
+    labels, key = np.arange(args.n) % real.spec.num_classes, rng.root(args.seed)
+    images = np.asarray(sampling.sample(rng.stream(key, "digits"), labels, checkpoint=args.checkpoint))
+    seen, others = slice(None, real.calibration), slice(real.calibration, None)
     models, rows = other_libraries.installed(), []
-    print(_line(dict(zip(WIDTHS, WIDTHS, strict=True))), flush=True)
+    print(_printed(by_queries.Row._fields), flush=True)
     for name, train_model in models.items():
-        model = train_model(images, labels)
-        detector = detectors.calibrate("msp", model, real[: data.CALIBRATION])
-        answers = scores.confidences_of(model, real[data.CALIBRATION :]).argmax(axis=1)
-        accuracy = (answers == test.labels[data.CALIBRATION :]).mean()
-        before = scores.confidences_of(model, clean)
-        usable = (before.argmax(axis=1) == asked) & ~np.asarray(detector.rejects(clean))
-        if not usable.any():
-            raise cli.UserError(f"{name} rejects or misreads all {args.n} digits: give a larger --n")
-        for method in (NOISE, "square", "spsa"):
-            began = time.perf_counter()
-            made, queries = _attacked(rng.stream(key, method), clean[usable], model, method, args)
-            seconds = time.perf_counter() - began
-            after = scores.confidences_of(model, made)
-            read = scores.confidences_of(onlooker, made).argmax(axis=1)
-            confidence = after.max(axis=1).mean()
-            if method == NOISE:
-                by_noise = confidence
-            rows.append(
-                {
-                    "model": name,
-                    "accuracy": _percent(accuracy),
-                    "method": method,
-                    "epsilon": f"{args.epsilon:g}",
-                    "seed": args.seed,
-                    "digits": args.n,
-                    "counted": int(usable.sum()),
-                    "clean_confidence": f"{before[usable].max(axis=1).mean():.3f}",
-                    "confidence": f"{confidence:.3f}",
-                    "rejected": _percent(np.asarray(detector.rejects(made)).mean()),
-                    "kept": _percent((after.argmax(axis=1) == asked[usable]).mean()),
-                    "onlooker": _percent((read == asked[usable]).mean()),
-                    "queries": queries,
-                    "seconds": f"{seconds:.1f}",
-                    "note": "no better than noise" if method != NOISE and confidence >= by_noise else "",
-                }
-            )
-            files.write_csv(out, WIDTHS, [row.values() for row in rows])
-            print(_line(rows[-1]), flush=True)
+        model = train_model(pixels.rest_to_unit(train.images[:TRAINING_IMAGES]), train.labels[:TRAINING_IMAGES])
+        detector = detectors.calibrate("msp", model, real.images[seen])
+        if not pool.usable(model, images, labels, detector).any():
+            raise cli.UserError(f"{name} rejects or misclassifies all {args.n} images: give a larger --n")
+        for row in by_queries.rows(
+            key,
+            name,
+            model,
+            detector,
+            held_out,
+            images,
+            labels,
+            accuracy=(scores.predictions_of(model, real.images[others]) == real.labels[others]).mean(),
+            epsilon=args.epsilon,
+            queries=args.queries,
+            seed=args.seed,
+        ):
+            rows.append(row)
+            files.write_csv(out, row._fields, rows)
+            print(_printed(row), flush=True)
     print(out)
     return cli.DONE
 
 
-def _attacked(key, clean, model, method: str, args) -> tuple[np.ndarray, int]:
-    """Changed images, and how often the model was asked for each."""
-    from cganjax import decoys, rng
-    from cganjax.decoys.attacks import norms
-
-    if method == NOISE:
-        bounds = norms.Bounds(clean, np.full(len(clean), args.epsilon, np.float32), np.ones_like(clean))
-        return np.asarray(norms.random_start(rng.items(key, len(clean)), "linf", bounds)), 0
-    # A step of spsa asks for pairs and for where it has come.
-    spsa = {"steps": SPSA_STEPS, "samples": ((args.queries - 1) // SPSA_STEPS - 1) // 2}
-    settings = {"square": {"queries": args.queries}, "spsa": spsa}[method]
-    result = decoys.decoy(key, clean, model, epsilon=args.epsilon, method=method, **settings)
-    return result.images, int(result.queries.mean())
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}"
-
-
-def _line(row: dict) -> str:
-    return "  ".join(f"{row[c]!s:{'<' if w < 0 else '>'}{abs(w)}}" for c, w in WIDTHS.items()).rstrip()
+def _printed(values) -> str:
+    cells = (f"{v!s:{'<' if w < 0 else '>'}{abs(w)}}" for v, w in zip(values, WIDTHS, strict=True))
+    return "  ".join(cells).rstrip()
 
 
 if __name__ == "__main__":

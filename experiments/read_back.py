@@ -1,9 +1,9 @@
-"""How classifiers read a generator's samples: `python -m experiments.read_back label-score --by lenet5`.
+"""Which classes classifiers predict for generated images: `python -m experiments.read_back label-score --by lenet5`.
 
-10,000 samples of balanced labels, 1,000 a class: the share that each classifier reads as the digit asked for, over all
-and by class; where the generator's own discriminator classifies, by that one too. `std` is the standard deviation of a
-pixel within its class, averaged over pixels and classes: a generator that draws one image a class has 0. With
---data-dir the same figures of real test images are printed beside it.
+10,000 samples of balanced labels: the percentage that each classifier classifies as the label asked for, over all and
+by class. If the generator's own discriminator classifies, it is one of them. `std` is the standard deviation of a pixel
+within its class, averaged over pixels and classes: a generator with one image per class has 0. With --data-dir the same
+figures are printed for the real test images of the data set that the generator was trained on.
 """
 
 import sys
@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cganjax import cli, data, files, pixels
+from cganjax import cli, files
+from experiments import study
 
 N = 10_000
 
@@ -28,7 +29,9 @@ def parser() -> cli.Parser:
         help="shipped names or runs of classifiers (default: lenet5)",
     )
     p.add_argument("--seed", type=int, default=0, help="of the samples (default: 0)")
-    p.add_argument("--data-dir", help="where MNIST lies, for the row of real images (default: no such row)")
+    p.add_argument(
+        "--data-dir", help="where the generator's data set lies, for the row of real images (default: no such row)"
+    )
     p.add_argument("--json", type=Path, help="also write the figures here")
     cli.add_overwrite(p)
     cli.add_backend(p)
@@ -36,21 +39,21 @@ def parser() -> cli.Parser:
 
 
 def figures(images, labels, classifiers) -> dict:
-    """Accuracy by each classifier, over all and by class, and the spread within classes; images [N, H, W, 1]."""
+    """Accuracy by each classifier, over all and by class, and the spread within classes; images [N, H, W, C]."""
     from cganjax import scores
     from cganjax.evaluation.metrics import accuracy, diversity
 
     classes, places = np.unique(labels, return_inverse=True)
     row = {"std": float(np.mean(diversity.pixel_std(images, places, len(classes))))}
     for name, classifier in classifiers.items():
-        answers = scores.confidences_of(classifier, images).argmax(axis=1)
-        found = accuracy.accuracy(labels, answers, max(labels.max(), answers.max()) + 1)
+        predictions = scores.predictions_of(classifier, images)
+        found = accuracy.accuracy(labels, predictions, max(labels.max(), predictions.max()) + 1)
         row[name] = {"accuracy": found["accuracy"], "by_class": [found["accuracy_by_class"][k] for k in classes]}
     return row
 
 
 def main(argv=None) -> int:
-    """Sample, read, print."""
+    """Sample, classify, print."""
     args = parser().parse_args(argv)
     cli.check_seed(args.seed)
     cli.choose_backend(args.backend)
@@ -62,6 +65,12 @@ def main(argv=None) -> int:
     classifiers = {name: sampling.load_classifier(name) for name in dict.fromkeys(args.by)}
     if "classifier" in generator.card["roles"]:
         classifiers["its own discriminator"] = sampling.load_classifier(args.checkpoint)
+    for name, classifier in classifiers.items():
+        if classifier.image_shape != generator.image_shape:
+            raise cli.UserError(
+                f"{name} takes images of {classifier.spec}, and {args.checkpoint} generates {generator.spec}: "
+                "give a classifier of the same images (--by)"
+            )
     if args.json:
         files.new_file(args.json, args.overwrite)
 
@@ -70,13 +79,13 @@ def main(argv=None) -> int:
     name = f"{generator.card['name']}, step {generator.card['steps']}"
     rows = {name: figures(images, labels, classifiers)}
     if args.data_dir:
-        test = data.load("mnist", "test", args.data_dir)
-        rows["real test images"] = figures(pixels.rest_to_unit(test.images), test.labels, classifiers)
+        real = study.real_images({args.checkpoint: generator}, args.data_dir)
+        rows["real test images"] = figures(real.images, real.labels, classifiers)
     for name, row in rows.items():
         print(f"{name}: within-class pixel std {row['std']:.4f}")
-        for reader in classifiers:
-            by_class = " ".join(f"{100 * a:.1f}" for a in row[reader]["by_class"])
-            print(f"  read by {reader}: {100 * row[reader]['accuracy']:.2f} %  (by class {by_class})")
+        for by in classifiers:
+            by_class = " ".join(f"{100 * a:.1f}" for a in row[by]["by_class"])
+            print(f"  classified correctly by {by}: {100 * row[by]['accuracy']:.2f} %  (by class {by_class})")
     if args.json:
         files.write_json(args.json, {"samples": N, "seed": args.seed, "rows": rows})
         print(args.json)

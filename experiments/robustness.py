@@ -167,9 +167,10 @@ def _sheet(path: Path, classifier, images, labels, epsilons, loss, curve, column
             attacked = robustness.fgsm(classifier, images[chosen], labels[chosen], np.float32([epsilon]), loss)
             row[: len(chosen)] = np.asarray(attacked)[0]
         pictures.append(row)
-        answers = [f"{curve.clean[i]} -> {curve.attacked[e][i]}" for i in chosen]
+        names = classifier.spec.class_names
+        answers = [f"{names[curve.clean[i]]} -> {names[curve.attacked[e][i]]}" for i in chosen]
         titles.append(answers + [""] * (columns - len(chosen)))
-    report.save_sheet(path, np.stack(pictures), titles, [f"epsilon {e:g}" for e in epsilons])
+    report.save_sheet(path, np.stack(pictures), titles, [f"epsilon {e:g}" for e in epsilons], spec=classifier.spec)
 
 
 if __name__ == "__main__":

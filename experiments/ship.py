@@ -1,8 +1,9 @@
 """Make a shipped checkpoint from a run: `python -m experiments.ship runs/mnist-s0 --name mnist`.
 
-Writes checkpoints/NAME/: weights.npz (plain arrays: the generator, the discriminator where it serves as a classifier,
-or the classifier), card.json, and of a generator grid.png. With --data-dir a classifier's card has the thresholds of
-its detectors: they accept 95 % of the first 5,000 test images, and beside each is the share of the others accepted.
+Writes checkpoints/NAME/: weights.npz (plain arrays: the generator, the discriminator if it serves as a classifier, or
+the classifier), card.json, and for a generator grid.png. With --data-dir a classifier's card has the thresholds of its
+detectors: they accept 95 % of the first 5,000 test images (or of the first half of fewer) of the data set that it was
+trained on, and beside each is the fraction of the others accepted.
 """
 
 import re
@@ -14,7 +15,7 @@ from cganjax import cli, files
 
 
 def main(argv=None) -> int:
-    """Read the newest checkpoint of the run (its best, where it keeps that) and write what use needs."""
+    """Read the newest checkpoint of the run (its best, if it keeps that) and write what users need."""
     p = cli.Parser(prog="python -m experiments.ship", description=__doc__)
     p.add_argument("run", type=Path, help="a run folder, or one of its checkpoints")
     p.add_argument("--name", required=True, help="the name to ship it under")
@@ -27,7 +28,7 @@ def main(argv=None) -> int:
         default=[],
         help="what a classifier serves as, besides",
     )
-    p.add_argument("--data-dir", metavar="DIR", help="where MNIST lies, for a classifier's thresholds")
+    p.add_argument("--data-dir", metavar="DIR", help="where the run's data set lies, for a classifier's thresholds")
     p.add_argument("--overwrite", action="store_true", help="replace a checkpoint of that name")
     cli.add_backend(p)
     args = p.parse_args(argv)
@@ -63,25 +64,25 @@ def main(argv=None) -> int:
 
 
 def _without_lists(values: dict) -> dict:
-    """Figures as a card has them: intervals, times and what is by class stay in the file that they came from."""
+    """Figures as a card has them, without intervals, times and lists by class."""
     kept = {k: v for k, v in values.items() if not isinstance(v, list) and k not in ("intervals", "seconds")}
     return {k: _without_lists(v) if isinstance(v, dict) else v for k, v in kept.items()}
 
 
 def _thresholds(run: Path, data_dir: str) -> dict:
-    """For each detector that needs no more than a threshold."""
+    """For each detector that needs no more than a threshold; on the data set that the run was trained on."""
     import numpy as np
 
-    from cganjax import data, pixels, sampling
+    from cganjax import sampling
     from cganjax.decoys import detectors
+    from experiments import study
 
     classifier = sampling.load_classifier(run)
-    test = data.load("mnist", "test", data_dir)
-    images, found = pixels.rest_to_unit(test.images), {}
+    real, found = study.real_images({str(run): classifier}, data_dir), {}
     for name in sorted(detectors.fitting(classifier)):
         if not detectors.DETECTORS[name].learns:
-            detector = detectors.calibrate(name, classifier, images[: data.CALIBRATION])
-            accepted = float(1 - np.mean(np.asarray(detector.rejects(images[data.CALIBRATION :]))))
+            detector = detectors.calibrate(name, classifier, real.images[: real.calibration])
+            accepted = float(1 - np.mean(np.asarray(detector.rejects(real.images[real.calibration :]))))
             found[name] = {"threshold": detector.threshold, "accepted": accepted}
     return found
 
@@ -95,7 +96,7 @@ def _write_grid(folder: Path) -> Path:
     generator = sampling.load(folder)
     asked = {"n": 100} if generator.num_classes is None else {"labels": np.repeat(np.arange(generator.num_classes), 10)}
     images = np.asarray(sampling.sample_from(generator, jax.random.key(0), **asked))
-    report.save_png(folder / ckpt.GRID, report.grid(images, 10))
+    report.save_png(folder / ckpt.GRID, report.grid(images, 10, generator.spec))
     return folder / ckpt.GRID
 
 

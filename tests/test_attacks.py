@@ -15,13 +15,14 @@ from cganjax import scores as scores_of
 from cganjax.decoys import attacks
 from cganjax.decoys.attacks import gradient, grid, norms, objectives, queries
 from cganjax.decoys.attacks.norms import NORMS, Bounds
+from cganjax.decoys.attacks.square import covers
 
 KEY = jax.random.key(3)
 SHAPE = (6, 5, 1)
 
 
 def linear(scale=1.0, classes=4, seed=0, kind="logits"):
-    """A classifier whose numbers are linear in the pixels."""
+    """A classifier whose outputs are linear in the pixels."""
     w = scale * np.random.default_rng(seed).normal(size=(30, classes)).astype(np.float32)
 
     class Linear:
@@ -80,20 +81,20 @@ def test_projection_holds_size_box_and_mask_at_once(norm):
     assert np.abs(found - clean).max() > 0.05
 
 
-# --- objectives and numbers -------------------------------------------------------------------------------------------
+# --- objectives and outputs -------------------------------------------------------------------------------------------
 
 
 def test_log_odds_orders_as_confidence_and_does_not_saturate():
-    numbers = jnp.array([[2.0, -1.0, 0.5], [0.1, 0.1, 0.1], [-3.0, 4.0, 1.0]])
-    p = np.asarray(jax.nn.softmax(numbers)).max(axis=1)
-    assert_allclose(scores_of.log_odds(numbers, "logits"), np.log(p / (1 - p)), rtol=1e-5)
-    assert_allclose(scores_of.doubt(numbers, "logits"), 1 - p, rtol=1e-5)
-    given = jax.nn.softmax(numbers)
+    outputs = jnp.array([[2.0, -1.0, 0.5], [0.1, 0.1, 0.1], [-3.0, 4.0, 1.0]])
+    p = np.asarray(jax.nn.softmax(outputs)).max(axis=1)
+    assert_allclose(scores_of.log_odds(outputs, "logits"), np.log(p / (1 - p)), rtol=1e-5)
+    assert_allclose(scores_of.uncertainty(outputs, "logits"), 1 - p, rtol=1e-5)
+    given = jax.nn.softmax(outputs)
     assert_allclose(scores_of.log_odds(given, "probabilities"), np.log(p / (1 - p)), rtol=1e-4)
-    assert_allclose(scores_of.log_odds(numbers, "sigmoid"), [2.0, 0.1, 4.0], rtol=1e-6)
+    assert_allclose(scores_of.log_odds(outputs, "sigmoid"), [2.0, 0.1, 4.0], rtol=1e-6)
     sure = jnp.array([[60.0, 0.0, -5.0]])
     assert float(jax.nn.softmax(sure).max()) == 1.0  # float32 is at its end here
-    assert_allclose(scores_of.doubt(sure, "logits"), [np.exp(-60.0) + np.exp(-65.0)], rtol=1e-3)
+    assert_allclose(scores_of.uncertainty(sure, "logits"), [np.exp(-60.0) + np.exp(-65.0)], rtol=1e-3)
     assert np.abs(jax.grad(lambda x: scores_of.log_odds(x, "logits").sum())(sure)).max() > 0.5
 
 
@@ -112,17 +113,17 @@ def test_objectives_fall_towards_doubt_and_have_gradients_where_softmax_has_none
 
 
 def test_uniform_is_the_standard_deviation_and_margin_the_lead_over_the_mean():
-    numbers = np.random.default_rng(0).normal(size=(5, 10)).astype(np.float32)
-    assert_allclose(objectives.uniform(numbers, "logits"), numbers.std(axis=1), rtol=1e-4)
-    assert_allclose(objectives.margin(numbers, "logits"), numbers.max(axis=1) - numbers.mean(axis=1), rtol=1e-5)
-    assert_allclose(objectives.softplus(numbers, "sigmoid"), np.log1p(np.exp(numbers)).sum(axis=1), rtol=1e-5)
+    outputs = np.random.default_rng(0).normal(size=(5, 10)).astype(np.float32)
+    assert_allclose(objectives.uniform(outputs, "logits"), outputs.std(axis=1), rtol=1e-4)
+    assert_allclose(objectives.margin(outputs, "logits"), outputs.max(axis=1) - outputs.mean(axis=1), rtol=1e-5)
+    assert_allclose(objectives.softplus(outputs, "sigmoid"), np.log1p(np.exp(outputs)).sum(axis=1), rtol=1e-5)
 
 
 def test_what_objectives_are_of_sigmoids_is_said():
-    numbers = np.random.default_rng(0).normal(size=(5, 10)).astype(np.float32)
+    outputs = np.random.default_rng(0).normal(size=(5, 10)).astype(np.float32)
     said = " ".join(cganjax.decoy.__doc__.split())
     for name, other in (("uniform", "softplus"), ("margin", "confidence")):
-        assert_array_equal(*(objectives.OBJECTIVES[n](numbers, "sigmoid") for n in (name, other)))
+        assert_array_equal(*(objectives.OBJECTIVES[n](outputs, "sigmoid") for n in (name, other)))
         assert f'"{name}" is "{other}"' in said
 
 
@@ -174,7 +175,7 @@ def test_over_epsilons_is_decoy_at_each(method, settings):
     found = grid.over_epsilons(KEY, images, classifier, sizes, method=method, **settings)
     assert found.shape == (3, *images.shape)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", decoys.Doubt)
+        warnings.simplefilter("ignore", decoys.DecoyWarning)
         for epsilon, made in zip(sizes, found, strict=True):
             want = cganjax.decoy(KEY, images, classifier, epsilon=epsilon, method=method, keep_label=False, **settings)
             assert_allclose(made, want.images, atol=1e-6)
@@ -315,7 +316,7 @@ def test_every_method_lowers_confidence_inside_its_bounds(method):
         assert_array_equal(again.images, result.images)
     two = linear(scale=3.0, classes=2, seed=9)[0]
     with warnings.catch_warnings():  # the second is unsure of some: lowering the first may well raise it
-        warnings.simplefilter("ignore", decoys.Doubt)
+        warnings.simplefilter("ignore", decoys.DecoyWarning)
         both = cganjax.decoy(KEY, images, [classifier, two], epsilon=0.02, method=method, **settings)
     assert both.confidence.shape == both.label_kept.shape == (7, 2)
 
@@ -338,7 +339,7 @@ def test_an_overconfident_classifier_is_attacked_all_the_same():
     for method in ("fgsm", "pgd", "ensemble"):
         result = cganjax.decoy(KEY, images, classifier, epsilon=0.02, method=method, keep_label=False)
         assert result.clean_confidence.min() == 1.0
-        assert not result.doubts
+        assert not result.warnings
         before, after = (scores_of.log_odds(classifier(x), "logits") for x in (images, result.images))
         assert np.mean(np.asarray(after) < np.asarray(before)) > 0.8
 
@@ -384,18 +385,23 @@ def test_all_images_are_asked_together_and_in_one_size():
             1 + np.exp(2 - images.reshape(len(images), 30) @ w - rows)
         )  # some are below 0.5 rounds before others
 
-    _, asked = queries.coordinate(keys, value, bounds, "linf")
+    task = attacks.Task(None, value, value, bounds, None, "linf")
+
+    def of(method, **settings):
+        return attacks.METHODS[method].attack(keys, task, **settings)
+
+    asked = of("coordinate").queries
     assert len(set(asked)) > 2
     rounds = (asked.max() - 1) // 31
     assert seen == [7] + [210, 7] * rounds  # every pixel of all images in one call, whichever of them still go on
     seen.clear()
-    queries.spsa(keys, value, bounds, "linf", steps=3, samples=4)
+    of("spsa", steps=3, samples=4)
     assert seen == [7] + [56, 7] * 3
     seen.clear()
-    queries.spsa(keys, value, bounds, "linf", steps=1, samples=500)  # the pairs of two images fill a call
+    of("spsa", steps=1, samples=500)  # the pairs of two images fill a call
     assert seen == [7] + [2000] * 4 + [7]
     seen.clear()
-    queries.square(keys, value, bounds, "linf", queries=9)
+    of("square", queries=9)
     assert seen == [7] * 9
 
 
@@ -421,7 +427,7 @@ def test_images_that_stop_early_compile_nothing_anew():
 def test_squares_lie_where_they_are_drawn():
     draws = np.array([[0.0], [0.5], [0.999]], np.float32)
     for side in (1, 3, 6):
-        for row, (draw,) in zip(queries._covers(draws, 6, side), draws, strict=True):
+        for row, (draw,) in zip(covers(draws, 6, side), draws, strict=True):
             want, begin = np.zeros(6, bool), int(draw * (6 - side + 1))
             want[begin : begin + side] = True
             assert_array_equal(row, want)

@@ -1,4 +1,4 @@
-"""`decoy`: what it checks, judges again and doubts; and its commands, on real classifiers."""
+"""`decoy`: what it checks, measures again and warns of; and its commands, on real classifiers."""
 
 import csv
 import subprocess
@@ -34,10 +34,10 @@ def lenet5():
     return classifier, detectors.from_card("msp", classifier)
 
 
-def test_lenet5_rejects_what_it_still_reads(lenet5, digits):
+def test_lenet5_rejects_what_it_still_classifies_correctly(lenet5, digits):
     classifier, detector = lenet5
     result = cganjax.decoy(KEY, digits, classifier, epsilon=0.2, detector=detector)
-    assert not result.doubts
+    assert not result.warnings
     assert result.clean_rejected.mean() < 0.2 and result.rejected.mean() > 0.9 and result.label_kept.mean() > 0.9
     assert_array_equal(result.rejected, np.asarray(detector.rejects(result.images)))
     assert_allclose(result.confidence, scores_of.confidences_of(classifier, result.images).max(axis=1), rtol=1e-5)
@@ -105,26 +105,26 @@ def test_classifiers_without_a_hash_and_probabilities_of_one_are_attacked(lenet5
             return jax.nn.softmax(3.0 * lenet5[0](images))
 
     result = cganjax.decoy(KEY, digits, Record(), epsilon=0.2, scores="probabilities", keep_label=False)
-    assert not result.doubts and (np.abs(result.images - digits).max(axis=(1, 2, 3)) > 0.05).all()
+    assert not result.warnings and (np.abs(result.images - digits).max(axis=(1, 2, 3)) > 0.05).all()
     assert result.confidence.mean() < result.clean_confidence.mean() - 0.1
 
 
-def test_minimal_raises_no_doubt_of_its_own(lenet5, digits):
+def test_minimal_raises_no_warning_of_its_own(lenet5, digits):
     result = cganjax.decoy(KEY, digits[:6], lenet5[0], epsilon=0.3, detector=lenet5[1], minimal=True, steps=5)
-    assert result.doubts == ()
+    assert result.warnings == ()
 
 
-# --- doubts and errors ------------------------------------------------------------------------------------------------
+# --- warnings and errors ---------------------------------------------------------------------------------------------
 
 
 class Flat:
-    """A classifier whose numbers jump: no gradient anywhere."""
+    """A classifier whose outputs jump: no gradient anywhere."""
 
     def __call__(self, images):
         return jnp.round(20 * jnp.asarray(images).mean(axis=(1, 2, 3)))[:, None] * jnp.array([[1.0, 0.0, -1.0]])
 
 
-def test_each_doubt_is_raised_where_it_should_be_and_explained(lenet5, digits):
+def test_each_warning_is_raised_where_it_should_be_and_explained(lenet5, digits):
     classifier, detector = lenet5
     random = np.random.default_rng(0)
 
@@ -146,18 +146,18 @@ def test_each_doubt_is_raised_where_it_should_be_and_explained(lenet5, digits):
     cases["noise_beats_gradient"][0].defvjp(
         lambda x: (classifier(x), x), lambda x, g: (-jax.vjp(classifier.__call__, x)[1](g)[0],)
     )
-    assert set(cases) == set(decoys.DOUBTS)
+    assert set(cases) == set(decoys.WARNINGS)
     for name, (victim, settings) in cases.items():
-        with pytest.warns(decoys.Doubt, match=name):
+        with pytest.warns(decoys.DecoyWarning, match=name):
             result = cganjax.decoy(KEY, digits, victim, epsilon=0.1, **settings)
-        assert name in result.doubts
+        assert name in result.warnings
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert cganjax.decoy(KEY, digits, classifier, epsilon=0.1, detector=detector).doubts == ()
+        assert cganjax.decoy(KEY, digits, classifier, epsilon=0.1, detector=detector).warnings == ()
     from pathlib import Path
 
-    page = (Path(__file__).parents[1] / "docs" / "doubts.md").read_text()
-    assert all(f"## {name}" in page for name in decoys.DOUBTS)
+    page = (Path(__file__).parents[1] / "docs/how-to/decoy-warnings.md").read_text()
+    assert all(f"## {name}" in page for name in decoys.WARNINGS)
 
 
 BAD = {
@@ -169,7 +169,7 @@ BAD = {
     "absurd": ({"epsilon": 25.5}, ValueError, "epsilon is 25.5: expected 0 to 1"),
     "absurd l2": ({"epsilon": 99, "norm": "l2"}, ValueError, "expected 0 to 28"),
     "nan": ({"epsilon": np.nan}, ValueError, "epsilon is nan"),
-    "epsilons": ({"epsilon": [0.1] * 3}, ValueError, r"shape \(3,\): expected one number, or 20"),
+    "epsilons": ({"epsilon": [0.1] * 3}, ValueError, r"shape \(3,\): expected one number, or 20, one per image"),
     "method": ({"method": "pdg"}, ValueError, "unknown method 'pdg': known are auto, bim, coordinate, di"),
     "objective": ({"objective": "low"}, ValueError, "unknown objective 'low': known are auto, confidence"),
     "norm": ({"norm": "l1"}, ValueError, "unknown norm 'l1': known are linf, l2"),
@@ -178,7 +178,7 @@ BAD = {
     "labels": ({"labels": [1] * 20}, ValueError, "method pgd moves no latent and does not use labels=: leave it out"),
     "z": ({"z": 0, "method": "fgsm"}, ValueError, "method fgsm moves no latent and does not use z="),
     "square l2": ({"method": "square", "norm": "l2"}, ValueError, "works in norm linf"),
-    "latent": ({"method": "latent"}, ValueError, "moves latents: give generator=, z= and labels="),
+    "latent": ({"method": "latent", "epsilon": 0}, ValueError, "moves latents: give generator=, z= and labels="),
     "minimal": ({"minimal": True}, ValueError, "without a detector"),
     "output": ({"classifier": lambda x: jnp.sum(x, (1, 2, 3))}, ValueError, r"gives shape \(20,\) for 20 images"),
     "one class": ({"classifier": lambda x: jnp.sum(x, (1, 2))}, ValueError, r"gives shape \(20, 1\)"),
@@ -307,8 +307,8 @@ print(said.getvalue())
 
 
 def test_transfer_makes_its_table_and_goes_on_from_kept_decoys(command, data_dir, tmp_path, monkeypatch):
-    in_onnx = other_libraries.Line(lambda images, labels: other_libraries.mlp_in_onnx(images[:1000], labels[:1000]))
-    absent = other_libraries.Line(None, ("no_such_library",), "pip install it")
+    in_onnx = other_libraries.Model(lambda images, labels: other_libraries.mlp_in_onnx(images[:1000], labels[:1000]))
+    absent = other_libraries.Model(None, ("no_such_library",), "pip install it")
     monkeypatch.setattr(other_libraries, "MODELS", {"MLP in ONNX": in_onnx, "other": absent})
     flags = [
         "--n",

@@ -10,7 +10,7 @@ from sklearn import metrics
 
 from cganjax import data, pixels, sampling
 from cganjax.data import known
-from cganjax.decoys import detectors as cganjax_detectors
+from cganjax.decoys.detectors import calibration, table
 from cganjax.types import UserError
 from experiments import detectors
 
@@ -18,7 +18,8 @@ from experiments import detectors
 class Bright:
     """Logits are the brightness of ten bands; the features are their means."""
 
-    scores, num_classes, image_shape = "logits", 10, (28, 28, 1)
+    scores, num_classes, image_shape, spec = "logits", 10, (28, 28, 1), known.KNOWN["mnist"]
+    card = {"name": "bands", "data": {"name": "mnist", "num_classes": 10}}
 
     def features(self, images):
         return jnp.asarray(images)[:, :20, :, 0].reshape(len(images), 10, 56).mean(axis=2)
@@ -38,6 +39,14 @@ def bands(n, seed, spread=0.1, height=0.9):
     return np.round(255 * np.clip(images, 0, 1)).astype(np.uint8), labels.astype(np.int32)
 
 
+COLOUR = known.KNOWN["mnist"]._replace(height=32, width=32, channels=3)
+
+
+def sets_of_colour():
+    """Black images of another shape, and labels."""
+    return np.zeros((20, *COLOUR.shape), np.uint8), np.arange(20) % 10
+
+
 @pytest.fixture
 def small(monkeypatch):
     """A world of 1,200 bands in place of the data sets, half of them to calibrate on.
@@ -45,21 +54,22 @@ def small(monkeypatch):
     Returns the sets, and a list that fills with (what a detector was calibrated on, its labels, what it then scored).
     """
     sets = {"mnist": bands(1200, 0), "kmnist": bands(300, 1, 0.5, 0.55)}
-    monkeypatch.setattr(
-        data,
-        "load",
-        lambda name, split, folder: data.Dataset(name, split, *sets[name], known.KNOWN["mnist"], "", ""),
-    )
+
+    def load(name, split, folder):
+        return data.Dataset(name, split, *sets[name], known.KNOWN["mnist"], "", "")
+
+    monkeypatch.setattr(data, "load", load)
+    monkeypatch.setattr(data, "of_card", lambda card, split, folder: load(card["data"]["name"], split, folder))
     monkeypatch.setattr(sampling, "load_classifier", lambda name: Bright())
     monkeypatch.setattr(data, "CALIBRATION", 600)
-    seen, calibrate = [], cganjax_detectors.calibrate
+    seen, calibrate = [], calibration.calibrate
 
     def watched(name, classifier, real, *rest, **given):
         detector, scored = calibrate(name, classifier, real, *rest, **given), []
         seen.append((np.asarray(real), given["labels"], scored))
         return detector._replace(score=lambda images: scored.append(np.asarray(images)) or detector.score(images))
 
-    monkeypatch.setattr(cganjax_detectors, "calibrate", watched)
+    monkeypatch.setattr(calibration, "calibrate", watched)
     return sets, seen
 
 
@@ -108,7 +118,7 @@ def test_judged_images_are_in_no_calibration(small, command):
 
 def test_the_seed_draws_noise_and_digits(small, command, monkeypatch):
     _, seen = small
-    monkeypatch.setattr(cganjax_detectors, "fitting", lambda classifier: ["max_logit"])
+    monkeypatch.setattr(table, "fitting", lambda classifier: ["max_logit"])
     for name, seed in {"a": 0, "b": 0, "c": 1}.items():
         code, _, err = command(detectors, "bands", "bands", "--quick", "--out", f"{name}.csv", "--seed", seed)
         assert code == 0, err
@@ -127,21 +137,22 @@ def test_bad_input_is_one_sentence(small, command, monkeypatch):
     for arguments, message in {
         ("--out", "a.csv"): "a.csv exists: choose another name or --out, or add --overwrite",
         ("--out", "."): "is a folder: give a file name",
-        ("--accept", "95"): "--accept is 95.0: give a share between 0 and 1",
+        ("--accept", "95"): "--accept is 95.0: give a fraction between 0 and 1",
         ("--accept", "nan"): "--accept is nan",
         ("--seed", "-1"): "--seed is -1",
         ("--acept", "0.9"): "did you mean --accept?",
     }.items():
         code, out, err = command(detectors, "bands", *arguments)
         assert code == 2 and message in err and err.count("\n") == 1 and not out, (arguments, err)
-    monkeypatch.setattr(Bright, "image_shape", (32, 32, 3))
+    monkeypatch.setattr(data, "of_card", lambda *_: data.Dataset("rgb", "test", *sets_of_colour(), COLOUR, "", ""))
     code, out, err = command(detectors, "bands", "--out", "n.csv")
-    assert code == 2 and "bands tells 10 classes of images (32, 32, 3): expected 10 of (28, 28, 1)" in err and not out
+    assert code == 2 and "mnist generates images of 28x28x1, 10 classes, and the classifiers take 32x32x3" in err
+    assert not out
 
 
 def test_without_kmnist_the_rest_is_tabulated(small, command, monkeypatch):
     sets, _ = small
-    monkeypatch.setattr(cganjax_detectors, "fitting", lambda classifier: ["max_logit"])
+    monkeypatch.setattr(table, "fitting", lambda classifier: ["max_logit"])
 
     def load(name, split, folder):
         if name == "kmnist":

@@ -125,7 +125,7 @@ def test_figures_by_hand():
 BAD = {
     "unknown": (dict(name="mps"), ValueError, "unknown detector 'mps': known are energy, knn"),
     "kind": (dict(name="max_sigmoid"), ValueError, "takes sigmoid, and the classifier gives logits: take energy"),
-    "accept": (dict(accept=95), ValueError, "accept is 95: expected a share between 0 and 1"),
+    "accept": (dict(accept=95), ValueError, "accept is 95: expected a fraction between 0 and 1"),
     "one image": (dict(real_images=INLIER), ValueError, "1 real images were given"),
     "range": (dict(real_images=clusters()[0] * 255), ValueError, "look like 0..255"),
     "signed": (dict(real_images=clusters()[0] * 2 - 1), ValueError, r"look like \[-1, 1\]"),
@@ -205,16 +205,20 @@ WRONG_KIND = {
     "logits as probabilities": (
         Bright(),
         "probabilities",
-        r"gives numbers in \[.*expected \[0, 1\], or scores=.logits",
+        r"gives outputs in \[.*expected \[0, 1\], or scores=.logits",
     ),
-    "sigmoids as probabilities": (sigmoids_of, "probabilities", r"sum to .* expected 1; of one sigmoid a class give"),
+    "sigmoids as probabilities": (
+        sigmoids_of,
+        "probabilities",
+        r"sum to .* expected 1; if it has one sigmoid per class, give",
+    ),
     "probabilities as logits": (softmax_of, "logits", 'said to be logits: give scores="probabilities"'),
     "sigmoids as their logits": (sigmoids_of, "sigmoid", "give them before the sigmoid"),
 }
 
 
 @pytest.mark.parametrize("case", WRONG_KIND)
-def test_numbers_that_cannot_be_what_they_were_said_to_be_are_refused(case):
+def test_outputs_that_cannot_be_what_they_were_said_to_be_are_refused(case):
     classifier, kind, message = WRONG_KIND[case]
     real, _ = clusters()
     with pytest.raises(ValueError, match=message):

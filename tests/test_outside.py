@@ -12,10 +12,10 @@ import cganjax
 from cganjax import data, pixels, rng, scores
 from cganjax.decoys.attacks import norms
 from experiments import other_libraries, outside
-from experiments.other_libraries import MODELS, Line
+from experiments.other_libraries import MODELS, Model
 
 KEY = jax.random.key(3)
-ABSENT = Line(lambda images, labels: None, ("no_such_library",), "pip install it")
+ABSENT = Model(lambda images, labels: None, ("no_such_library",), "pip install it")
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +40,13 @@ def test_square_lowers_the_confidence_far_more_than_noise_of_its_size(name, trai
         pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
     model = MODELS[name].train(*train)
     images, labels = held_out
-    numbers = model(images)
-    assert numbers.shape == (len(images), 10) and numbers.dtype == np.float32
-    assert (numbers.argmax(axis=1) == labels).mean() > 0.8
-    clean = images[numbers.argmax(axis=1) == labels][:8]
+    outputs = model(images)
+    assert outputs.shape == (len(images), 10) and outputs.dtype == np.float32
+    assert (outputs.argmax(axis=1) == labels).mean() > 0.8
+    clean = images[outputs.argmax(axis=1) == labels][:8]
     result = cganjax.decoy(KEY, clean, model, epsilon=0.2, method="square", queries=150)
     by_noise = scores.confidences_of(model, noise(clean, 0.2)).max(axis=1)
-    assert not result.doubts
+    assert not result.warnings
     assert result.confidence.mean() < by_noise.mean() - 0.02  # an SVM's softmax is flat: of 0.67 it takes 0.03
 
 
@@ -77,7 +77,7 @@ def test_what_is_not_installed_is_said_and_left_out(monkeypatch, capsys):
 
 
 def test_outside_tabulates_and_loses_no_table(command, data_dir, monkeypatch, tmp_path):
-    few = Line(lambda images, labels: other_libraries.mlp_in_onnx(images[:1000], labels[:1000]))
+    few = Model(lambda images, labels: other_libraries.mlp_in_onnx(images[:1000], labels[:1000]))
     monkeypatch.setattr(other_libraries, "MODELS", {"MLP in ONNX": few, "other": ABSENT})
     flags = ["--n", 10, "--queries", 101, "--data-dir", data_dir, "--out", "t/o.csv"]
     code, out, err = command(outside, *flags)

@@ -1,13 +1,14 @@
-"""Draw digits and turn them into decoys: a person still reads them, and a classifier's detector rejects them.
+"""Generate images and turn them into decoys: a person still recognises them, and a classifier's detector rejects them.
 
 decoy 3141592653                                       against label-score's own discriminator, by its gradient
 decoy 3141 --target lenet5 --epsilon 0.15              against another classifier
 decoy 3141 --target lenet5 --surrogates all --epsilon 0.2   made against others alone: the target is not looked at
 decoy 0123456789 --method coordinate --epsilon 0.2 --no-keep-label   as the original did, by queries
 
-For each digit the highest confidence before and after, the class that has it, and whether the detector rejects it; and
-a sheet with the clean images, the decoys, their difference and the confidence of every class. The threshold accepts
-95 % of real test images; it comes from the checkpoint's card, or with --data-dir is calibrated anew.
+The command prints for each image the highest confidence before and after the attack, the class that has it, and whether
+the detector rejects it. It writes a sheet with the clean images, the decoys, their difference and the confidence of
+every class. The threshold accepts 95 % of real test images; it comes from the checkpoint's card, or with --data-dir
+from a new calibration on the data set that the target was trained on.
 """
 
 import argparse
@@ -17,6 +18,8 @@ from pathlib import Path
 from cganjax import cli, files
 from cganjax.commands.sample import parse_digits, unused
 
+SIZE = 0.1  # epsilon, if none is given
+
 
 def parser(prog: str) -> cli.Parser:
     """The command's flags."""
@@ -24,7 +27,7 @@ def parser(prog: str) -> cli.Parser:
     from cganjax.decoys.attacks import norms, objectives
 
     p = cli.Parser(prog=prog, description=__doc__)
-    p.add_argument("digits", nargs="+", metavar="DIGITS", help="digits to draw, as 3141 or 3 1 4 1")
+    p.add_argument("digits", nargs="+", metavar="LABELS", help="labels of the images to generate, as 3141 or 3 1 4 1")
     p.add_argument(
         "--target",
         default="label-score",
@@ -35,9 +38,9 @@ def parser(prog: str) -> cli.Parser:
         "--surrogates",
         nargs="+",
         metavar="CLASSIFIER",
-        help="attack these, and only judge by the target; all: the shipped surrogates",
+        help="attack these, and only evaluate on the target; all: the shipped surrogates",
     )
-    p.add_argument("--epsilon", type=float, help="largest change of a pixel in [0, 1] (default: 0.1; latent: 0)")
+    p.add_argument("--epsilon", type=float, help=f"largest change of a pixel in [0, 1] (default: {SIZE}; latent: 0)")
     p.add_argument(
         "--method",
         default="auto",
@@ -52,16 +55,16 @@ def parser(prog: str) -> cli.Parser:
         "--keep-label",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="hold the arg max of what is attacked (default: yes)",
+        help="keep the arg max of what is attacked (default: yes)",
     )
-    p.add_argument("--ink-only", action="store_true", help="change only pixels that have ink")
-    p.add_argument("--minimal", action="store_true", help="the smallest epsilon that gets each digit rejected")
+    p.add_argument("--ink-only", action="store_true", help="change only pixels that have ink (grey images alone)")
+    p.add_argument("--minimal", action="store_true", help="the smallest epsilon that gets each image rejected")
     p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the method: steps=40")
-    p.add_argument("--detector", metavar="NAME", help="see cganjax.calibrate (default: msp, of sigmoids max_sigmoid)")
-    p.add_argument("--accept", type=float, help="with --data-dir: the share of real images accepted (default: 0.95)")
-    p.add_argument("--data-dir", metavar="DIR", help="where MNIST lies, to calibrate the detector anew")
-    p.add_argument("--checkpoint", default="mnist", metavar="GENERATOR", help="draws the digits (default: mnist)")
-    p.add_argument("--seed", type=int, default=0, help="the same seed draws the same digits and decoys (default: 0)")
+    p.add_argument("--detector", metavar="NAME", help="see cganjax.calibrate (default: msp; for sigmoids max_sigmoid)")
+    p.add_argument("--accept", type=float, help="with --data-dir: the fraction of real images accepted (default: 0.95)")
+    p.add_argument("--data-dir", metavar="DIR", help="where the target's data set lies, to calibrate the detector anew")
+    p.add_argument("--checkpoint", default="mnist", metavar="GENERATOR", help="generates the images (default: mnist)")
+    p.add_argument("--seed", type=int, default=0, help="the same seed gives the same images and decoys (default: 0)")
     p.add_argument("--out", type=Path, metavar="PATH", help="a .png file, or a folder (default: a new file in decoys/)")
     cli.add_overwrite(p)
     cli.add_backend(p)
@@ -69,7 +72,7 @@ def parser(prog: str) -> cli.Parser:
 
 
 def main(argv=None, prog: str = "python -m cganjax decoy") -> int:
-    """Draw, attack, judge, print."""
+    """Generate, attack, evaluate, print."""
     args = parser(prog).parse_args(argv)
     cli.check_seed(args.seed)
     if args.surrogates and args.minimal:
@@ -81,72 +84,70 @@ def main(argv=None, prog: str = "python -m cganjax decoy") -> int:
     import numpy as np
 
     from cganjax import decoys, report, rng, sampling, scores
-    from cganjax.decoys import attacks
 
-    method = args.method if args.method != "auto" else decoys.TRANSFER if args.surrogates else "pgd"
-    try:
-        attacks.check(method, settings)
-    except (ValueError, TypeError) as error:
-        raise cli.UserError(str(error)) from None
     generator, target = sampling.load(args.checkpoint), sampling.load_classifier(args.target)
     if generator.num_classes is None:
         raise cli.UserError(f"{args.checkpoint} takes no labels: give a conditional generator")
-    labels = parse_digits(" ".join(args.digits), generator.num_classes)
+    spec = generator.spec
+    labels = parse_digits(" ".join(args.digits), spec.num_classes)
+    surrogates = _surrogates(args)
+    attacked = {name: sampling.load_classifier(name) for name in surrogates} or {args.target: target}
+    for name, classifier in {args.target: target, **attacked}.items():
+        if classifier.image_shape != spec.shape:
+            raise cli.UserError(
+                f"{name} takes images of {classifier.spec}, and {args.checkpoint} generates {spec}: give --target and "
+                "--checkpoint of the same images"
+            )
+    epsilon = args.epsilon if args.epsilon is not None else 0.0 if args.method == "latent" else SIZE
+    options = {name: getattr(args, name) for name in ("method", "objective", "norm", "minimal", "ink_only")}
+    shape = (len(labels), *spec.shape)
+    # Only the arguments are checked within the `try`: an error further down is a bug, and shows as one.
+    try:
+        decoys.check(shape, epsilon=epsilon, several=bool(surrogates), detectors=1, settings=settings, **options)
+    except (ValueError, TypeError) as error:
+        raise cli.UserError(str(error)) from None
     path = _out_file(args)
     detector = _detector(args, target)
-    attacked, against = target, args.target
-    if args.surrogates:
-        names = [*dict.fromkeys(n for s in args.surrogates for n in (_shipped_surrogates() if s == "all" else [s]))]
-        if args.target in names:
-            raise cli.UserError(f"{args.target} is the target and among the surrogates: leave it out of one of them")
-        attacked, against = [sampling.load_classifier(name) for name in names], ", ".join(names)
     key = rng.root(args.seed)
     z = sampling.latents(rng.stream(key, "z"), len(labels), generator.latent_size)
     clean = np.asarray(generator(z, labels))
-    epsilon = args.epsilon if args.epsilon is not None else 0.0 if args.method == "latent" else 0.1
     moving = {"generator": generator, "z": z, "labels": labels} if args.method.startswith("latent") else {}
-    try:
-        result = decoys.decoy(
-            rng.stream(key, "decoy"),
-            clean,
-            attacked,
-            epsilon=epsilon,
-            method=args.method,
-            objective=args.objective,
-            norm=args.norm,
-            keep_label=args.keep_label,
-            ink_only=args.ink_only,
-            minimal=args.minimal,
-            detector=detector,
-            **moving,
-            **settings,
-        )
-    except (ValueError, TypeError) as error:
-        raise cli.UserError(str(error)) from None
-    rejected = np.asarray(result.rejected)
+    result = decoys.decoy(
+        rng.stream(key, "decoy"),
+        clean,
+        [*attacked.values()] if surrogates else target,
+        epsilon=epsilon,
+        keep_label=args.keep_label,
+        detector=detector,
+        evaluated_on=target if surrogates else None,
+        **options,
+        **moving,
+        **settings,
+    )
     before, after = (np.asarray(scores.confidences_of(target, images)) for images in (clean, result.images))
+    names = target.spec.class_names
     for i, label in enumerate(labels):
         enough = f"{result.epsilon[i]:.3f}" if np.isfinite(result.epsilon[i]) else "not enough"
         size = f"  epsilon {enough}" if args.minimal else ""
         print(
-            f"{label}: confidence {before[i].max():.4f} (class {before[i].argmax()}) -> {after[i].max():.4f} "
-            f"(class {after[i].argmax()})  {'rejected' if rejected[i] else 'accepted'}"
+            f"{spec.class_names[label]}: confidence {before[i].max():.4f} (class {names[before[i].argmax()]}) -> "
+            f"{after[i].max():.4f} (class {names[after[i].argmax()]})  "
+            f"{'rejected' if result.rejected[i] else 'accepted'}"
             f"{', rejected before the attack too' if result.clean_rejected[i] else ''}{size}"
         )
     fresh = ~np.asarray(result.clean_rejected)
-    kept = before.argmax(axis=1) == after.argmax(axis=1)
     print(
-        f"{(rejected & fresh).sum()} of {fresh.sum()} that were accepted before are rejected by {detector.name} of "
-        f"{args.target}; it reads {kept.sum()} of {len(kept)} as before; {int(np.mean(result.queries))} queries an "
-        f"image, of {against}"
+        f"{(result.rejected & fresh).sum()} of {fresh.sum()} that were accepted before are rejected by {detector.name} "
+        f"of {args.target}; it classifies {result.label_kept.sum()} of {len(labels)} as before; "
+        f"{int(np.mean(result.queries))} queries per image, of {', '.join(attacked)}"
     )
-    report.save_decoys(path, clean, result.images, before, after, rejected)
+    report.save_decoys(path, clean, result.images, before, after, result.rejected, spec=target.spec)
     print(path)
     return cli.DONE
 
 
 def _settings(texts) -> dict:
-    """KEY=VALUE texts as numbers where they are."""
+    """KEY=VALUE texts, as numbers if they are numbers."""
     settings = {}
     for text in texts:
         key, equals, value = text.partition("=")
@@ -161,27 +162,42 @@ def _settings(texts) -> dict:
     return settings
 
 
-def _shipped_surrogates() -> list[str]:
+def _surrogates(args) -> list[str]:
+    """The names given as surrogates, each once; "all" stands for the shipped ones."""
     from cganjax import checkpoint
 
-    return [name for name, card in checkpoint.checkpoints().items() if "surrogate" in card["roles"]]
+    shipped = [name for name, card in checkpoint.checkpoints().items() if "surrogate" in card["roles"]]
+    names = [*dict.fromkeys(n for s in args.surrogates or () for n in (shipped if s == "all" else [s]))]
+    if args.target in names:
+        raise cli.UserError(f"{args.target} is the target and among the surrogates: leave it out of one of them")
+    return names
 
 
 def _detector(args, target):
-    """Calibrated on the first 5,000 test images, or with the threshold of the target's card."""
+    """A detector calibrated on the target's data set, or with the threshold of the target's card."""
     from cganjax import data, pixels
     from cganjax.decoys import detectors
 
     name = args.detector or detectors.fitting(target)[0]
+    accept = 0.95 if args.accept is None else args.accept
+    if not 0 < accept < 1:
+        raise cli.UserError(f"--accept is {accept}: give a fraction between 0 and 1, such as 0.95")
     try:
-        if args.data_dir:
-            test = data.load("mnist", "test", args.data_dir)
-            real = pixels.rest_to_unit(test.images[: data.CALIBRATION])
-            accept = 0.95 if args.accept is None else args.accept
-            return detectors.calibrate(name, target, real, accept, labels=test.labels[: data.CALIBRATION])
-        return detectors.from_card(name, target)
-    except (ValueError, TypeError) as error:
+        detectors.entry(name, target.scores)
+        if not args.data_dir:
+            detectors.card_threshold(name, target)
+    except ValueError as error:
         raise cli.UserError(str(error)) from None
+    if not args.data_dir:
+        return detectors.from_card(name, target)
+    test = data.of_card(target.card, "test", args.data_dir)
+    n, needed = min(data.CALIBRATION, len(test.images)), detectors.images_needed(name, target, target.image_shape)
+    if n < needed:
+        raise cli.UserError(
+            f"{name} of {args.target} needs {needed} images, {test.name} has {n}: take another detector"
+        )
+    real = pixels.rest_to_unit(test.images[:n])
+    return detectors.calibrate(name, target, real, accept, labels=test.labels[:n])
 
 
 def _out_file(args) -> Path:

@@ -1,10 +1,14 @@
-"""Decoys: attacks on a classifier's confidence, the detectors that they are measured by, and what came of them."""
+"""Decoys: attacks on a classifier's confidence, the detectors that should accept or reject, and studies of both."""
 
 from cganjax.decoys.craft import (  # noqa: F401
-    DOUBTS,
     TRANSFER,
+    WARNINGS,
     DecoyResult,
+    DecoyWarning,
     Detector,
-    Doubt,
+    check,
     decoy,
 )
+
+# The old names; they will go in the next version.
+Doubt, DOUBTS = DecoyWarning, WARNINGS

@@ -1,12 +1,12 @@
-"""`decoy`: attack images so that classifiers become unsure of them, and judge what came out.
+"""`decoy`: attack images so that classifiers become unsure of them, and measure the result.
 
-What is asked for is checked here and handed on: attacks/batches.py applies the method and lays its images back inside
-their bounds, judging.py judges them again, doubts.py says what looks wrong.
+The arguments are checked here. attacks/batches.py applies the method and projects its images into their bounds,
+observe.py shows them to classifiers and detectors again, and diagnostics.py finds reasons not to trust the figures.
 """
 
 import functools
-import warnings
-from collections.abc import Callable, Sequence
+import warnings as warn
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,33 +15,42 @@ import numpy as np
 
 from cganjax import pixels, rng
 from cganjax import scores as scores_of
-from cganjax.decoys import attacks, judging
-from cganjax.decoys.attacks import batches, objectives
+from cganjax.decoys import attacks, diagnostics, observe
+from cganjax.decoys.attacks import batches, objectives, parts
 from cganjax.decoys.attacks.batches import Batch
 from cganjax.decoys.attacks.norms import NORMS, Bounds
 from cganjax.decoys.detectors import Detector
-from cganjax.decoys.doubts import DOUBTS, Doubt, doubtful
-from cganjax.decoys.judging import Judge, Seen
+from cganjax.decoys.diagnostics import PAGE, WARNINGS, DecoyWarning
+from cganjax.decoys.observe import Observation, Targets
+from cganjax.spec import LIGHT_ON_DARK
 
 TRANSFER = "ensemble"  # the method for a list of classifiers
-KEEP = 10.0  # weight of the term that holds the arg max
-INK = 0.1  # a pixel above it has ink
-BISECTIONS = 8  # of `minimal`: the smallest epsilon is known to a part in 256 of the largest
+KEEP = 10.0  # weight of the term that keeps each arg max
+INK = 0.1  # a pixel has ink if it differs from the paper by more
+BISECTIONS = 8  # of `minimal`: the smallest epsilon is known to 1/256 of the largest
 
 
 class DecoyResult(NamedTuple):
-    """Decoys and what was seen of them; N images, M classifiers where a list was given."""
+    """Decoys and their figures, for N images.
+
+    The figures are those of the classifier or list of M classifiers given as `evaluated_on`, or else of those attacked.
+    """
 
     images: np.ndarray  # float32 [N, H, W, C] in [0, 1], within epsilon of the clean images
     confidence: np.ndarray  # float32 [N] or [N, M], the highest confidence after the attack
-    clean_confidence: np.ndarray  # and before it
+    clean_confidence: np.ndarray  # the same before the attack
     label_kept: np.ndarray  # bool [N] or [N, M], the arg max is the one before the attack
-    rejected: np.ndarray | None  # bool [N], or [N, D] for a list of D detectors; None where none was given
-    clean_rejected: np.ndarray | None  # before the attack
-    queries: np.ndarray  # int [N], how often a classifier was shown a version of the image, gradients counted once
-    epsilon: np.ndarray  # float32 [N], the bound of each; with `minimal` the smallest, NaN where none was enough
-    z: np.ndarray | None  # float32 [N, L], the latents where they were moved; the bound is then about their images
-    doubts: tuple[str, ...]  # the names of what is doubtful, see docs/doubts.md
+    rejected: np.ndarray | None  # bool [N], or [N, D] for a list of D detectors; None without a detector
+    clean_rejected: np.ndarray | None  # the same before the attack
+    queries: np.ndarray  # int [N], how often a version of the image was shown to what is attacked, by gradients too
+    epsilon: np.ndarray  # float32 [N], the bound of each; with `minimal` the smallest, NaN if none was enough
+    z: np.ndarray | None  # float32 [N, L], the latents if they were moved; the bound is then around their images
+    warnings: tuple[str, ...]  # names of reasons not to trust the figures, see docs/how-to/decoy-warnings.md
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """The old name of `warnings`; it will go in the next version."""
+        return self.warnings
 
 
 def decoy(
@@ -52,7 +61,9 @@ def decoy(
     epsilon: float | np.ndarray,
     method: str = "auto",
     detector: Detector | Sequence[Detector] | None = None,
+    evaluated_on: Callable | Sequence[Callable] | None = None,
     scores: str | Sequence[str] | None = None,
+    evaluated_scores: str | Sequence[str] | None = None,
     objective: str = "auto",
     norm: str = "linf",
     keep_label: bool = True,
@@ -70,110 +81,143 @@ def decoy(
 
     Args:
       key: one `jax.random.key`.
-      images: float [N, H, W, C] in [0, 1], ink = 1.
-      classifier: images -> numbers [N, K], or a list of such, attacked together; pure: the same object, with the same
-        arrays in its `.params` where it has them, is the same function. JAX must be able to trace it, unless the
+      images: float [N, H, W, C] in [0, 1].
+      classifier: images -> outputs [N, K], or a list of such, attacked together. It must be pure: the same object, with
+        the same arrays in its `.params` if it has them, is the same function. JAX must be able to trace it, unless the
         method works by queries ("coordinate", "spsa", "square"): then any callable on NumPy arrays will do.
-      epsilon: the largest change, in the norm; a number, or one an image [N].
+      epsilon: the largest change, in the norm; one number, or one per image [N].
       method: a key of `attacks.METHODS`; "auto" is "pgd" for one classifier and `TRANSFER` for a list.
-      detector: calibrated, or a list of them: `rejected` is by their thresholds.
-      scores: what the numbers are, "logits", "sigmoid" or "probabilities" (for a list one each), where a classifier
-        does not say so by its own `.scores`; else "logits".
-      objective: what is lowered, a key of `objectives.OBJECTIVES`; "auto" is as in `objectives.AUTO`. Of a classifier
+      detector: a calibrated detector or a list of them; `rejected` is by their thresholds. With `evaluated_on`, give
+        detectors of those classifiers.
+      evaluated_on: a classifier or a list of them that the attack must not look at. The figures of the result are then
+        theirs: attack surrogates, and measure on a target, in one call.
+      scores: the kind of outputs, "logits", "sigmoid" or "probabilities" (for a list of classifiers one each), for a
+        classifier that has no `.scores`; the default is "logits".
+      evaluated_scores: the same for `evaluated_on`.
+      objective: what is lowered, a key of `objectives.OBJECTIVES`; "auto" is as in `objectives.AUTO`. For a classifier
         of sigmoids "uniform" is "softplus", and "margin" is "confidence". "coordinate" takes "auto" alone.
       norm: "linf" or "l2".
-      keep_label: hold each classifier's arg max, so that the decoy stays the same digit for any onlooker. "coordinate"
-        as it was published held none: it is `keep_label=False`.
-      ink_only: change only pixels that have ink (above 0.1).
+      keep_label: keep the arg max of each attacked classifier, so that the decoy still belongs to its class. The
+        published "coordinate" kept none: it is `keep_label=False`.
+      ink_only: change only pixels that have ink, in grey images: above 0.1 if they are light on dark, below 0.9 if they
+        are dark on light. The polarity is that of the classifier's `.spec`; without one it is light on dark.
       minimal: find for each image the smallest epsilon, up to the given one, at which every detector rejects it.
-      generator, z, labels: of "latent" and "latent+pixel" alone: images are generator(z [N, L], labels int [N]).
+      generator, z, labels: for "latent" and "latent+pixel" alone: images are generator(z [N, L], labels int [N]).
         "latent" adds no pixel noise: its epsilon is 0, and `radius` bounds the latent.
-      chunk: images attacked at once; None is what is fast here, see `attacks.batches.at_once`.
+      chunk: images attacked at once; None chooses what is fast here, see `attacks.parts.at_once`.
       **settings: the method's own, such as `steps`.
 
     Raises:
       ValueError: images out of [0, 1] or of another shape, epsilon negative or larger than any image, an unknown
         method, objective or norm (the known are listed), generator, z or labels for a method that does not use them or
-        of another length, numbers that are not [N, K], not finite, or not what they were said to be.
-      TypeError: a classifier that JAX cannot trace with a method of gradients, an uncalibrated detector, an unknown
-        setting of the method, labels that are not integers.
+        of another length, `ink_only` for colour images, or outputs that are not [N, K], not finite, or not of their
+        kind.
+      TypeError: a classifier that JAX cannot trace with a method that needs gradients, an uncalibrated detector, an
+        unknown setting of the method, labels that are not integers.
 
     Warns:
-      Doubt: see docs/doubts.md; the same names are in `doubts`.
+      DecoyWarning: see docs/how-to/decoy-warnings.md; the same names are in the result's `warnings`.
 
     References:
       "False novelty" is the name of Enevoldsen et al. (arXiv 2311.05006); attacks that make inliers look like outliers
       are in Chen et al. (ALOE, arXiv 2003.09711). Each method cites its own.
     """
-    judge = judging.judge(classifier, scores, detector)
+    attacked = observe.targets(classifier, scores, None if evaluated_on is not None else detector)
+    targets = attacked
+    if evaluated_on is not None:
+        targets = observe.targets(evaluated_on, evaluated_scores, detector, name="evaluated_on")
+    elif evaluated_scores is not None:
+        raise ValueError("evaluated_scores is of use with evaluated_on= alone: give scores=")
     clean = np.asarray(pixels.check_unit(images))
-    sizes = _sizes(epsilon, clean, norm)
-    name = method if method != "auto" else TRANSFER if judge.several else "pgd"
-    line = attacks.check(name, settings)
+    name, entry = check(
+        clean.shape,
+        epsilon=epsilon,
+        method=method,
+        objective=objective,
+        norm=norm,
+        minimal=minimal,
+        ink_only=ink_only,
+        several=attacked.several,
+        detectors=len(targets.detectors),
+        settings=settings,
+    )
+    sizes = np.broadcast_to(np.asarray(epsilon, np.float32), (len(clean),))
     if chunk is None:
-        chunk = batches.at_once(gradient=line.gradient)
+        chunk = parts.at_once(gradient=entry.gradient)
     if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
         raise ValueError(f"chunk is {chunk!r}: expected a whole number of images, at least 1")
-    if name == "coordinate" and objective != "auto":
-        raise ValueError(f"objective is {objective}: method coordinate lowers the highest confidence, leave it out")
-    if minimal and not judge.detectors:
-        raise ValueError("minimal was asked for without a detector: give one from cganjax.calibrate")
-    if minimal and line.latent:
-        raise ValueError(f"minimal finds the smallest epsilon, and method {name} moves latents: take one of pixels")
-    before = judge.look(clean)
-    latents, classes = _latents(line, name, generator, z, labels, clean, sizes)
-    traced = _traceable(judge.classifiers, clean.shape[1:], name, needed=line.gradient)
+    mask = _ink(clean, attacked.classifiers) if ink_only else np.ones_like(clean)
+    before = attacked.observe(clean)
+    clean_figures = before if targets is attacked else targets.observe(clean)
+    latents, classes = _latents(entry, name, generator, z, labels, clean)
+    traced = _traceable(attacked.classifiers, clean.shape[1:], name, needed=entry.gradient)
     goal = objectives.Goal(
-        tuple(map(objectives.Held, judge.classifiers)),
-        judge.kinds,
-        tuple(objectives.choose(objective, kind, several=judge.several) for kind in judge.kinds),
+        tuple(map(objectives.Held, attacked.classifiers)),
+        attacked.kinds,
+        tuple(objectives.choose(objective, kind, several=attacked.several) for kind in attacked.kinds),
         keep=KEEP if keep_label else 0.0,
     )
     batch = Batch(
         keys=rng.items(key, len(clean)),
-        bounds=Bounds(clean, sizes, (clean > INK if ink_only else np.ones_like(clean)).astype(np.float32)),
-        labels=before.answers,
+        bounds=Bounds(clean, sizes, mask.astype(np.float32)),
+        labels=before.predictions,
         z=latents,
         classes=classes,
-        generator=generator if line.latent else None,
+        generator=generator if entry.latent else None,
     )
 
     def attack(sizes: np.ndarray) -> attacks.Found:
         there = batch._replace(bounds=batch.bounds._replace(epsilon=sizes))
-        one = functools.partial(batches.attack, line, goal, norm, settings, traced)
+        one = functools.partial(batches.attack, entry, goal, norm, settings, traced)
         return batches.by_parts(one, there, chunk, threads=traced)
 
     found = attack(sizes)
     if minimal:
-        found, sizes = _smallest(attack, found, batch, judge, before)
-    after = judge.look(found.images)
+        found, sizes = _smallest(attack, found, batch, targets, clean_figures)
+    figures = targets.observe(found.images)
     within = np.where(np.isnan(sizes), batch.bounds.epsilon, sizes)
     batch = batch._replace(bounds=batch.bounds._replace(epsilon=within))
-    doubts = doubtful(judge, goal, batch, norm, before, after, by_gradient=line.gradient and not line.latent)
-    for doubt in doubts:
-        warnings.warn(f"{doubt}: {DOUBTS[doubt]} (docs/doubts.md)", Doubt, stacklevel=2)
+
+    def confidence_after() -> np.ndarray:
+        """Of what was attacked, on the first images."""
+        first = found.images[: diagnostics.FEW]
+        return (figures if targets is attacked else attacked.observe(first)).confidence[: diagnostics.FEW]
+
+    few = diagnostics.few(batch)
+    by_gradient = entry.gradient and not entry.latent
+    seen = {
+        "zero_gradient": by_gradient and diagnostics.zero_gradient(goal, few),
+        "random_classifier": diagnostics.random_classifier(attacked.observe(few.bounds.clean), before),
+        "probabilities_as_logits": diagnostics.probabilities_as_logits(attacked, before)
+        or (targets is not attacked and diagnostics.probabilities_as_logits(targets, clean_figures)),
+        "noise_beats_gradient": by_gradient and diagnostics.noise_beats_gradient(attacked, few, norm, confidence_after),
+        "rejected_before": diagnostics.rejected_before(targets, clean_figures),
+    }
+    names = tuple(name for name, there in seen.items() if there)
+    for name in names:
+        warn.warn(f"{name}: {WARNINGS[name]} ({PAGE})", DecoyWarning, stacklevel=2)
     return DecoyResult(
         images=found.images,
-        confidence=judge.shaped(after.confidence),
-        clean_confidence=judge.shaped(before.confidence),
-        label_kept=judge.shaped(after.answers == before.answers),
-        rejected=judge.verdict(after.rejected),
-        clean_rejected=judge.verdict(before.rejected),
+        confidence=targets.shaped(figures.confidence),
+        clean_confidence=targets.shaped(clean_figures.confidence),
+        label_kept=targets.shaped(figures.predictions == clean_figures.predictions),
+        rejected=targets.verdict(figures.rejected),
+        clean_rejected=targets.verdict(clean_figures.rejected),
         queries=found.queries,
         epsilon=sizes,
         z=found.z,
-        doubts=doubts,
+        warnings=names,
     )
 
 
 # --- the smallest epsilon ---------------------------------------------------------------------------------------------
 
 
-def _smallest(attack: Callable, found: attacks.Found, batch: Batch, judge: Judge, before: Seen):
-    """Bisect each image's epsilon: the decoys of the smallest that was enough, and that, or NaN where none was."""
+def _smallest(attack: Callable, found: attacks.Found, batch: Batch, targets: Targets, before: Observation):
+    """Bisect each image's epsilon: the decoys of the smallest that was enough, and that epsilon, or NaN."""
 
     def enough(images: np.ndarray) -> np.ndarray:
-        return np.all([np.asarray(d.rejects(images)) for d in judge.detectors], axis=0)
+        return np.all([np.asarray(d.rejects(images)) for d in targets.detectors], axis=0)
 
     high, low, images, queries = batch.bounds.epsilon.copy(), np.zeros(len(found.images)), found.images, found.queries
     never = ~enough(images)
@@ -194,28 +238,78 @@ def _smallest(attack: Callable, found: attacks.Found, batch: Batch, judge: Judge
 # --- checks -----------------------------------------------------------------------------------------------------------
 
 
-def _sizes(epsilon: Any, clean: np.ndarray, norm: str) -> np.ndarray:
-    """Epsilon as float32 [N]."""
+def check(
+    shape: tuple[int, ...],
+    *,
+    epsilon: Any,
+    method: str = "auto",
+    objective: str = "auto",
+    norm: str = "linf",
+    minimal: bool = False,
+    ink_only: bool = False,
+    several: bool = False,
+    detectors: int = 0,
+    settings: Mapping[str, Any],
+) -> tuple[str, attacks.Method]:
+    """Check the arguments of `decoy` that can be checked without running a classifier.
+
+    Args:
+      shape: (N, H, W, C) of the images. several: a list of classifiers is attacked. detectors: how many are given.
+      The others are as of `decoy`.
+
+    Returns:
+      The method's name and its table entry.
+
+    Raises:
+      ValueError or TypeError: as of `decoy`.
+    """
+    name = method if method != "auto" else TRANSFER if several else "pgd"
     if norm not in NORMS:
         raise ValueError(f"unknown norm {norm!r}: known are {', '.join(NORMS)}")
-    largest = 1.0 if norm == "linf" else float(np.sqrt(clean[0].size))
+    _check_sizes(epsilon, shape, norm)
+    entry = attacks.check(name, settings, norm)
+    objectives.choose(objective, "logits", several=several)
+    if name == "coordinate" and objective != "auto":
+        raise ValueError(f"objective is {objective}: method coordinate lowers the highest confidence, leave it out")
+    if minimal and not detectors:
+        raise ValueError("minimal was asked for without a detector: give one from cganjax.calibrate")
+    if minimal and entry.latent:
+        raise ValueError(f"minimal finds the smallest epsilon, and method {name} moves latents: take one of pixels")
+    if name == "latent" and np.any(np.asarray(epsilon)):
+        raise ValueError("method latent adds no pixel noise: give epsilon=0, or take latent+pixel")
+    if ink_only and shape[-1] != 1:
+        raise ValueError(f"ink_only was asked for on images of {shape[-1]} channels: only grey drawings have ink")
+    return name, entry
+
+
+def _check_sizes(epsilon: Any, shape: tuple[int, ...], norm: str) -> None:
+    n, *image = shape
+    largest = 1.0 if norm == "linf" else float(np.sqrt(np.prod(image)))
     sizes = np.asarray(epsilon, np.float32)
-    if sizes.shape not in ((), (len(clean),)):
-        raise ValueError(f"epsilon has shape {sizes.shape}: expected one number, or {len(clean)}, one an image")
+    if sizes.shape not in ((), (n,)):
+        raise ValueError(f"epsilon has shape {sizes.shape}: expected one number, or {n}, one per image")
     if not ((sizes >= 0) & (sizes <= largest)).all():
         raise ValueError(f"epsilon is {epsilon}: expected 0 to {largest:g}, in pixels of [0, 1] and norm {norm}")
-    return np.broadcast_to(sizes, (len(clean),))
+
+
+def _ink(clean: np.ndarray, classifiers: Sequence[Callable]) -> np.ndarray:
+    """Which pixels of grey images have ink: bool [N, H, W, C]."""
+    specs = [classifier.spec for classifier in classifiers if hasattr(classifier, "spec")]
+    polarities = {spec.polarity for spec in specs} or {LIGHT_ON_DARK}
+    if len(polarities) > 1:
+        raise ValueError("ink_only was asked for with classifiers of light and of dark drawings: attack them apart")
+    return clean > INK if polarities == {LIGHT_ON_DARK} else clean < 1 - INK
 
 
 def _traceable(classifiers: Sequence[Callable], shape: tuple[int, ...], method: str, *, needed: bool) -> bool:
-    """Whether JAX can trace every classifier; TypeError where it cannot and the method needs it."""
+    """Whether JAX can trace every classifier; TypeError if it cannot and the method needs that."""
     for m, classifier in enumerate(classifiers):
         error = scores_of.trace_error(classifier, shape)
         if error is not None and not needed:
             return False
         if error is not None:
             reason = (str(error).strip().splitlines() or [""])[0][:120]
-            by_queries = ", ".join(name for name, line in attacks.METHODS.items() if not line.gradient)
+            by_queries = ", ".join(name for name, entry in attacks.METHODS.items() if not entry.gradient)
             raise TypeError(
                 f"classifier {m} cannot be traced by JAX ({type(error).__name__}: {reason}), and method {method} needs "
                 f"its gradient: take a method of queries, {by_queries}"
@@ -223,9 +317,9 @@ def _traceable(classifiers: Sequence[Callable], shape: tuple[int, ...], method: 
     return True
 
 
-def _latents(line: attacks.Method, method: str, generator, z, labels, clean: np.ndarray, sizes: np.ndarray):
-    """Latents and classes of a method that moves latents, or None twice."""
-    if not line.latent:
+def _latents(entry: attacks.Method, method: str, generator, z, labels, clean: np.ndarray):
+    """Latents and classes for a method that moves latents, or None twice."""
+    if not entry.latent:
         given = {"generator": generator, "z": z, "labels": labels}
         given = [f"{name}=" for name, value in given.items() if value is not None]
         if given:
@@ -240,8 +334,6 @@ def _latents(line: attacks.Method, method: str, generator, z, labels, clean: np.
         raise ValueError(
             f"z has shape {z.shape} and labels {labels.shape}, for {len(clean)} images: expected [N, L] and [N]"
         )
-    if method == "latent" and sizes.any():
-        raise ValueError("method latent adds no pixel noise: give epsilon=0, or take latent+pixel")
     if np.abs(np.asarray(generator(z, labels)) - clean).max() > 1e-3:
         raise ValueError("the images are not generator(z, labels): give the latents and labels that they came from")
     return z, labels

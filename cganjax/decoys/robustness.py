@@ -1,7 +1,7 @@
 """The classic robustness curve of a classifier: attacks that raise the loss, accuracy against their size.
 
 Pixels are in [0, 1] throughout. A classifier is any pure callable from images [N, H, W, C] to logits [N, K]: the same
-object, with the same arrays in its `.params` where it has them, is the same function, and is compiled once.
+object, with the same arrays in its `.params` if it has them, is the same function, and is compiled once.
 """
 
 import functools
@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from cganjax import parallel, rng
-from cganjax.decoys.attacks import batches, gradient, norms, objectives
+from cganjax import rng
+from cganjax.decoys.attacks import gradient, norms, objectives, parts
 
 EPSILONS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 
@@ -25,7 +25,7 @@ def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 
 def nll_of_logits(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """-logits[label], as where logits are handed to a negative log-likelihood that expects log probabilities."""
+    """-logits[label], as if logits were passed to a negative log-likelihood that expects log probabilities."""
     return -jnp.take_along_axis(logits, labels[:, None], axis=-1)[:, 0]
 
 
@@ -66,11 +66,11 @@ def _moved(images: jax.Array, sign: jax.Array, epsilon: jax.Array) -> jax.Array:
 
 
 class Curve(NamedTuple):
-    """Accuracy against the size of the attack, and what the classifier answered."""
+    """Accuracy against the size of the attack, and what the classifier predicted."""
 
     accuracy: np.ndarray  # float64 [E]: an image that is wrong before the attack stays wrong
-    clean: np.ndarray  # int [N], answers before the attack
-    attacked: np.ndarray  # int [E, N], answers after it
+    clean: np.ndarray  # int [N], predictions before the attack
+    attacked: np.ndarray  # int [E, N], predictions after it
 
 
 def curve(
@@ -86,7 +86,7 @@ def curve(
 
     Args:
       images: float [N, H, W, C] in [0, 1]. labels: int [N]. The rest as `fgsm`.
-      chunk: None is what is fast here, see `attacks.batches.at_once`.
+      chunk: None chooses what is fast here, see `attacks.parts.at_once`.
 
     Raises:
       ValueError: no image, or not as many labels; a chunk below 1.
@@ -96,13 +96,14 @@ def curve(
 
     def of_part(rows):
         part, truth = rows
-        answers, sign = _look(held, loss, part, truth)
+        predictions, sign = _look(held, loss, part, truth)
         # Sizes one by one, not in a loop of XLA: see attacks/gradient.py.
-        return answers, [_answers_moved(held, part, sign, epsilon) for epsilon in np.asarray(epsilons, np.float32)]
+        return predictions, [
+            _predictions_moved(held, part, sign, epsilon) for epsilon in np.asarray(epsilons, np.float32)
+        ]
 
-    clean, attacked = zip(*parallel.in_turn(of_part, _parts(chunk, images, labels)), strict=True)
-    clean = np.concatenate([np.asarray(c) for c in clean])
-    attacked = np.stack([np.concatenate([np.asarray(a) for a in of_one]) for of_one in zip(*attacked, strict=True)])
+    clean, attacked = _in_parts(of_part, (images, labels), chunk)
+    attacked = np.stack(attacked)
     return Curve(((attacked == labels) & (clean == labels)).mean(axis=1), clean, attacked)
 
 
@@ -115,27 +116,26 @@ def _check(images, labels, chunk: int | None, steps: int = 1) -> None:
         raise ValueError(f"steps is {steps}: expected at least 1")
 
 
-def _parts(chunk: int | None, *arrays):
-    """Rows of arrays, a chunk at a time, on the device."""
-    chunk = batches.at_once() if chunk is None else chunk
-    for i in range(0, len(arrays[0]), chunk):
-        yield tuple(jnp.asarray(x[i : i + chunk]) for x in arrays)
+def _in_parts(function: Callable, rows: tuple, chunk: int | None):
+    """A function of rows, a chunk at a time, on the device."""
+    size = min(parts.at_once() if chunk is None else chunk, len(rows[0]))
+    return parts.in_parts(lambda part: function(jax.tree.map(jnp.asarray, part)), rows, size, threads=True)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _look(classifier, loss, images, labels):
-    """Answers, and the sign of the loss's gradient, from one forward pass."""
+    """Predictions, and the sign of the loss's gradient, from one forward pass."""
     logits, pullback = jax.vjp(classifier, images)
     return logits.argmax(axis=-1), jnp.sign(pullback(jax.grad(lambda x: loss(x, labels).sum())(logits))[0])
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _answers_moved(classifier, images, sign, epsilon):
+def _predictions_moved(classifier, images, sign, epsilon):
     return classifier(_moved(images, sign, epsilon)).argmax(axis=-1)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _answers(classifier, images):
+def _predictions(classifier, images):
     return classifier(images).argmax(axis=-1)
 
 
@@ -184,8 +184,7 @@ def pgd(
         bounds = norms.Bounds(part, jnp.full(len(part), epsilon, jnp.float32), jnp.ones_like(part))
         return gradient.descend(keys, objective, bounds, truth, "linf", settings)[0]
 
-    parts = _parts(chunk, rng.items(key, len(images)), images, labels)
-    return np.concatenate([np.asarray(x) for x in parallel.in_turn(of_part, parts)])
+    return _in_parts(of_part, (rng.items(key, len(images)), images, labels), chunk)
 
 
 def pgd_accuracy(
@@ -210,7 +209,7 @@ def pgd_accuracy(
     held = objectives.Held(classifier)
 
     def right(images: np.ndarray) -> np.ndarray:
-        return np.concatenate([np.asarray(_answers(held, part)) for (part,) in _parts(chunk, images)]) == labels
+        return _in_parts(lambda part: _predictions(held, *part), (images,), chunk) == labels
 
     before, found = right(images), []
     for epsilon in epsilons:

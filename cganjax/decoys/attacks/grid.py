@@ -1,4 +1,4 @@
-"""One method at a whole grid of epsilons: a pure function of arrays, for curves. Nothing is judged here."""
+"""One method at a whole grid of epsilons: a pure function of arrays, for curves. Nothing is measured here."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,12 +28,12 @@ def over_epsilons(
     """Attack each image at each epsilon, by `vmap` over both: works under `jit` and `vmap`, on tracers too.
 
     Image i at epsilon e is `cganjax.decoy(key, images, classifier, epsilon=e, method=method, keep_label=False)`'s, to
-    rounding; what that checks and judges is not checked here.
+    rounding; what `decoy` checks and measures is not checked here.
 
     Args:
-      key: one `jax.random.key`; of methods that draw nothing, such as "fgsm", it changes nothing.
+      key: one `jax.random.key`; methods that draw nothing, such as "fgsm", ignore it.
       images: float [N, H, W, C] in [0, 1], ink = 1.
-      classifier: images -> numbers [N, K], which JAX can trace.
+      classifier: images -> outputs [N, K], which JAX can trace.
       epsilons: float [E], the largest changes, in the norm.
       method: one of gradients that moves pixels alone.
       scores, objective, norm, **settings: as of `cganjax.decoy`.
@@ -42,7 +42,7 @@ def over_epsilons(
       float32 [E, N, H, W, C] in [0, 1], within each epsilon.
 
     Raises:
-      ValueError: a method by queries or of latents, or one that is unknown. TypeError: an unknown setting of it.
+      ValueError: the method works by queries, moves latents, or is unknown. TypeError: it has no such setting.
 
     >>> import jax, cganjax
     >>> from cganjax.decoys.attacks.grid import over_epsilons
@@ -51,11 +51,11 @@ def over_epsilons(
     >>> grid = over_epsilons(key, images, classifier, [0.0, 0.1, 0.2])
     >>> grid.shape
     (3, 3, 28, 28, 1)
-    >>> jax.vmap(classifier)(grid).argmax(axis=-1)[0].tolist()  # a row an epsilon: no change at 0
+    >>> jax.vmap(classifier)(grid).argmax(axis=-1)[0].tolist()  # one row per epsilon; at 0 nothing changed
     [3, 1, 4]
     """
-    line = attacks.check(method, settings)
-    if not line.gradient or line.latent:
+    entry = attacks.check(method, settings, norm)
+    if not entry.gradient or entry.latent:
         raise ValueError(f"method {method} goes by queries or moves latents: over_epsilons takes one by gradients")
     kind = scores_of.kind_of(classifier, scores)
     images = jnp.asarray(images, jnp.float32)
@@ -68,6 +68,6 @@ def over_epsilons(
     def at(epsilon: jax.Array) -> jax.Array:
         here = bounds._replace(epsilon=jnp.broadcast_to(epsilon, (len(images),)))
         task = attacks.Task(goal, None, None, here, labels, norm)  # by gradients, nothing is asked by queries
-        return norms.project(norm, here, line.attack(keys, task, **settings).images)
+        return norms.project(norm, here, entry.attack(keys, task, **settings).images)
 
     return jax.vmap(at)(jnp.asarray(epsilons, jnp.float32))

@@ -7,37 +7,66 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from cganjax.decoys.attacks import descents
 from cganjax.decoys.attacks.gradient import Objective
+from cganjax.decoys.attacks.task import Found, Task
 
 
 class LatentDescent(NamedTuple):
     """How a latent moves."""
 
     steps: int = 40
-    radius: float = 0.25  # the largest distance from where it began, in lengths of the latent; then back to its sphere
-    rate: float = 0.05  # length of a step, in the same measure
+    radius: float = 0.25  # the largest distance from the start, in lengths of the latent; then back to its sphere
+    rate: float = 0.05  # length of a step, in the same unit
     decay: float = 0.75  # of the sum of the gradients so far
 
 
 def latent(
+    keys: jax.Array, task: Task, *, steps: int = 40, radius: float = 0.25, rate: float = 0.05, decay: float = 0.75
+) -> Found:
+    """The generator's latent moves, and no pixel by itself. Song et al. (arXiv 1805.07894), eq. 3."""
+    del keys
+    settings = LatentDescent(steps, radius, rate, decay)
+    return descend(task.generator, task.goal, task.z, task.classes, task.labels, settings)
+
+
+def latent_and_pixel(
+    keys: jax.Array,
+    task: Task,
+    *,
+    steps: int = 40,
+    radius: float = 0.25,
+    rate: float = 0.05,
+    decay: float = 0.75,
+    pixel_steps: int = 20,
+    share: float = 0.125,
+) -> Found:
+    """`latent`, and then `pgd` within epsilon of the image that it found."""
+    moved = latent(keys, task, steps=steps, radius=radius, rate=rate, decay=decay)
+    there = task._replace(bounds=task.bounds._replace(clean=moved.images))
+    found = descents.pgd(keys, there, steps=pixel_steps, share=share)
+    return Found(found.images, moved.queries + found.queries, moved.z)
+
+
+def descend(
     generator: Callable,
     objective: Objective,
     z: jax.Array,
     classes: jax.Array,
     labels: jax.Array,
     settings: LatentDescent,
-) -> tuple[jax.Array, jax.Array, int]:
+) -> Found:
     """Lower an objective of the generator's images by moving z, on the sphere of its own length.
 
     A latent of L normal numbers has a length near sqrt(L): on that sphere the generator is in the region that it was
-    trained on, and what it draws is a digit of the class asked for.
+    trained on, and what it generates is an image of the class asked for.
 
     Args:
       generator: (z [N, L], classes [N]) -> images [N, H, W, C] in [0, 1].
-      labels: handed on to the objective.
+      labels: passed on to the objective.
 
     Returns:
-      The latents of the lowest objective seen, their images, and how often each image was shown.
+      The images of the lowest objective seen, how often each image was shown, and the latents of those images.
 
     References:
       Song et al., "Constructing unrestricted adversarial examples with generative models" (arXiv 1805.07894), eq. 3.
@@ -47,7 +76,7 @@ def latent(
     for _ in range(settings.steps):
         state = _step(generator, objective, settings, z, length, classes, labels, state)
     best = _last(generator, objective, classes, labels, state)
-    return best, generator(best, classes), settings.steps + 1
+    return Found(generator(best, classes), settings.steps + 1, best)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))

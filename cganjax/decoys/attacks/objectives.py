@@ -1,4 +1,4 @@
-"""What a decoy attack lowers: functions of a classifier's numbers, and the `Goal` that sums them up.
+"""What a decoy attack lowers: functions of a classifier's outputs, and the `Goal` that averages them.
 
 None of them saturates: each has a gradient where the highest probability rounds to 1 in float32.
 """
@@ -13,50 +13,50 @@ import numpy as np
 from cganjax import scores
 
 
-def _logits(numbers: jax.Array, kind: str) -> jax.Array:
+def _logits(outputs: jax.Array, kind: str) -> jax.Array:
     """Numbers float [N, K] whose softmax, or whose sigmoids, are the confidences."""
-    return jnp.log(jnp.maximum(numbers, jnp.finfo(numbers.dtype).tiny)) if kind == "probabilities" else numbers
+    return jnp.log(jnp.maximum(outputs, jnp.finfo(outputs.dtype).tiny)) if kind == "probabilities" else outputs
 
 
-def confidence(numbers: jax.Array, kind: str) -> jax.Array:
+def confidence(outputs: jax.Array, kind: str) -> jax.Array:
     """The log-odds of the highest confidence, which order as the confidence does."""
-    return scores.log_odds(numbers, kind)
+    return scores.log_odds(outputs, kind)
 
 
-def uniform(numbers: jax.Array, kind: str) -> jax.Array:
+def uniform(outputs: jax.Array, kind: str) -> jax.Array:
     """The distance of the logits from equal ones, their standard deviation over the classes.
 
     Towards the uniform distribution, as in Chen et al., "Robust out-of-distribution detection for neural networks"
-    (ALOE, arXiv 2003.09711), eq. 4, with a distance in place of the cross-entropy. One sigmoid a class is no
-    distribution, and equal ones may all be high: of those it is `softplus`, which lowers every one.
+    (ALOE, arXiv 2003.09711), eq. 4, with a distance instead of the cross-entropy. One sigmoid per class is no
+    distribution, and equal ones may all be high: for those it is `softplus`, which lowers every one.
     """
     if kind == "sigmoid":
-        return softplus(numbers, kind)
-    logits = _logits(numbers, kind)
+        return softplus(outputs, kind)
+    logits = _logits(outputs, kind)
     centred = logits - jnp.mean(logits, axis=-1, keepdims=True)
     return jnp.sqrt(jnp.mean(centred**2, axis=-1) + 1e-6)
 
 
-def margin(numbers: jax.Array, kind: str) -> jax.Array:
+def margin(outputs: jax.Array, kind: str) -> jax.Array:
     """The highest logit less their mean; of sigmoids the highest logit."""
     if kind == "sigmoid":
-        return jnp.max(numbers, axis=-1)
-    logits = _logits(numbers, kind)
+        return jnp.max(outputs, axis=-1)
+    logits = _logits(outputs, kind)
     return jnp.max(logits, axis=-1) - jnp.mean(logits, axis=-1)
 
 
-def softplus(numbers: jax.Array, kind: str) -> jax.Array:
+def softplus(outputs: jax.Array, kind: str) -> jax.Array:
     """The sum over the classes of log(1 + exp(logit)): every output is lowered, those that are low already less."""
-    return jnp.sum(jax.nn.softplus(_logits(numbers, kind)), axis=-1)
+    return jnp.sum(jax.nn.softplus(_logits(outputs, kind)), axis=-1)
 
 
-def surest(numbers: jax.Array, kind: str) -> jax.Array:
+def surest(outputs: jax.Array, kind: str) -> jax.Array:
     """The fourth power of the log-odds of the highest confidence, from -2 up.
 
     In the mean over an ensemble the surest classifier weighs most: one that is unsure already pulls no more, however
     steep its logits are.
     """
-    return jax.nn.relu(confidence(numbers, kind) + 2.0) ** 4
+    return jax.nn.relu(confidence(outputs, kind) + 2.0) ** 4
 
 
 OBJECTIVES: Mapping[str, Callable[[jax.Array, str], jax.Array]] = {
@@ -106,7 +106,7 @@ class Goal(NamedTuple):
     """
 
     classifiers: tuple[Callable, ...]
-    kinds: tuple[str, ...]  # what the numbers of each are
+    kinds: tuple[str, ...]  # what the outputs of each are
     objectives: tuple[str, ...]  # a key of OBJECTIVES for each
     keep: float  # weight of the term that keeps each arg max; 0 is none
     lead: float = 0.1  # by how much the kept class should lead, in logits
@@ -115,19 +115,19 @@ class Goal(NamedTuple):
         """The mean over the classifiers: float [N]."""
         total = jnp.zeros(len(images), jnp.float32)
         for m, (classifier, kind, objective) in enumerate(zip(*self[:3], strict=True)):
-            numbers = scores.numbers(classifier, images)
-            total += OBJECTIVES[objective](numbers, kind)
+            outputs = scores.outputs(classifier, images)
+            total += OBJECTIVES[objective](outputs, kind)
             if self.keep:
-                total += self.keep * _lost(_logits(numbers, kind), labels[:, m], self.lead)
+                total += self.keep * _lost(_logits(outputs, kind), labels[:, m], self.lead)
         return total / len(self.classifiers)
 
     def confidence(self, images: jax.Array, labels: jax.Array) -> jax.Array:
         """The highest confidence, its mean over the classifiers; `LOST` where a label to keep is lost: float [N]."""
         highest, lost = [], jnp.zeros(len(images), bool)
         for m, (classifier, kind) in enumerate(zip(self.classifiers, self.kinds, strict=True)):
-            numbers = scores.numbers(classifier, images)
-            highest.append(scores.confidences(numbers, kind).max(axis=-1))
-            lost |= jnp.argmax(numbers, axis=-1) != labels[:, m]
+            outputs = scores.outputs(classifier, images)
+            highest.append(scores.confidences(outputs, kind).max(axis=-1))
+            lost |= jnp.argmax(outputs, axis=-1) != labels[:, m]
         mean = sum(highest) / len(highest)
         return jnp.where(lost, LOST, mean) if self.keep else mean
 
@@ -140,7 +140,7 @@ def _lost(logits: jax.Array, labels: jax.Array, lead: float) -> jax.Array:
 
 
 def choose(objective: str, kind: str, *, several: bool) -> str:
-    """The objective of that name for numbers of a kind; "auto" is the one of `AUTO`.
+    """The objective of that name for outputs of a kind; "auto" is the one of `AUTO`.
 
     Raises:
       ValueError: it is unknown; the known are listed.

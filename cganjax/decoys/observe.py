@@ -1,4 +1,4 @@
-"""Who judges an attack: classifiers and detectors, shown images before and after it, whatever the attack said."""
+"""What classifiers and detectors say of images, before and after an attack, whatever the attack itself reported."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -10,62 +10,68 @@ from cganjax import scores as scores_of
 from cganjax.decoys.detectors import Detector
 
 
-class Seen(NamedTuple):
-    """What classifiers and detectors say of N images."""
+class Observation(NamedTuple):
+    """What M classifiers and D detectors say of N images."""
 
-    numbers: list[np.ndarray]  # M of [N, K]
+    outputs: list[np.ndarray]  # M arrays [N, K]
     confidence: np.ndarray  # float32 [N, M], the highest
-    answers: np.ndarray  # int [N, M]
+    predictions: np.ndarray  # int [N, M], the class that has it
     rejected: np.ndarray  # bool [N, D]
 
 
-class Judge(NamedTuple):
+class Targets(NamedTuple):
     """M classifiers and D detectors."""
 
     classifiers: tuple[Callable, ...]
-    kinds: tuple[str, ...]
+    kinds: tuple[str, ...]  # of the outputs of each classifier
     several: bool  # a list of classifiers was given
     detectors: tuple[Detector, ...]
     detector_list: bool  # a list of detectors was given
 
-    def look(self, images: np.ndarray) -> Seen:
-        """Show images to all; ValueError where a classifier's numbers cannot be what they were said to be."""
-        numbers = []
+    def observe(self, images: np.ndarray) -> Observation:
+        """Show images to all; ValueError if a classifier's outputs cannot be what they were said to be."""
+        outputs = []
         for m, classifier in enumerate(self.classifiers):
             which = f"classifier {m}" if self.several else "the classifier"
-            found = np.asarray(scores_of.in_chunks(functools.partial(scores_of.numbers, classifier), images))
+            found = np.asarray(scores_of.in_chunks(functools.partial(scores_of.outputs, classifier), images))
             scores_of.check(found, len(images), self.kinds[m], which)
-            numbers.append(found)
+            outputs.append(found)
         confidence = [
-            np.asarray(scores_of.confidences(n, k).max(axis=1)) for n, k in zip(numbers, self.kinds, strict=True)
+            np.asarray(scores_of.confidences(n, k).max(axis=1)) for n, k in zip(outputs, self.kinds, strict=True)
         ]
         rejected = [np.asarray(detector.rejects(images)) for detector in self.detectors]
-        return Seen(
-            numbers,
+        return Observation(
+            outputs,
             np.stack(confidence, axis=1),
-            np.stack([n.argmax(axis=1) for n in numbers], axis=1),
+            np.stack([n.argmax(axis=1) for n in outputs], axis=1),
             np.stack(rejected, axis=1) if rejected else np.zeros((len(images), 0), bool),
         )
 
     def shaped(self, values: np.ndarray) -> np.ndarray:
-        """[N, M], or [N] of one classifier."""
+        """Values [N, M], as [N] if one classifier was given."""
         return values if self.several else values[:, 0]
 
     def verdict(self, rejected: np.ndarray) -> np.ndarray | None:
-        """[N, D], or [N] of one detector; None of none."""
+        """Values [N, D], as [N] if one detector was given; None if none was."""
         return (rejected if self.detector_list else rejected[:, 0]) if self.detectors else None
 
 
-def judge(
+def targets(
     classifier: Callable | Sequence[Callable],
-    scores: str | Sequence[str] | None,
-    detector: Detector | Sequence[Detector] | None,
-) -> Judge:
-    """The judge of what `decoy` was given, see there; TypeError or ValueError where it cannot be used."""
+    scores: str | Sequence[str] | None = None,
+    detector: Detector | Sequence[Detector] | None = None,
+    *,
+    name: str = "classifier",
+) -> Targets:
+    """The classifiers and detectors that `decoy` was given; TypeError or ValueError if they cannot be used.
+
+    Args:
+      name: of the argument that the classifiers came from, for messages.
+    """
     several = isinstance(classifier, (list, tuple)) and not callable(classifier)  # a record may be callable
     classifiers = tuple(classifier) if several else (classifier,)
     if not classifiers or not all(callable(c) for c in classifiers):
-        raise TypeError(f"classifier is {classifier!r}: expected a callable of images, or a list of them")
+        raise TypeError(f"{name} is {classifier!r}: expected a callable of images, or a list of them")
     said = tuple(scores) if isinstance(scores, (list, tuple)) else (scores,) * len(classifiers)
     if len(said) != len(classifiers):
         raise ValueError(f"{len(classifiers)} classifiers and {len(said)} scores were given: expected as many of each")
@@ -73,9 +79,9 @@ def judge(
     listed = isinstance(detector, (list, tuple)) and not isinstance(detector, Detector)
     detectors = tuple(detector) if listed else () if detector is None else (detector,)
     for one in detectors:
-        if not all(hasattr(one, name) for name in ("score", "threshold", "rejects")):
+        if not all(hasattr(one, attribute) for attribute in ("score", "threshold", "rejects")):
             raise TypeError(
                 f"detector is {one!r}, which is not calibrated: make one by "
                 "cganjax.calibrate(name, classifier, real_images)"
             )
-    return Judge(classifiers, kinds, several, detectors, listed)
+    return Targets(classifiers, kinds, several, detectors, listed)

@@ -1,0 +1,44 @@
+"""A function of many rows, applied to some of them at a time, in parts of one size so that it is compiled once."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from cganjax import parallel
+
+
+def at_once(*, gradient: bool = True) -> int:
+    """How many images to attack at once, if the user does not say.
+
+    On a CPU the activations of a layer for more than some 250 images no longer fit the cache, and a gradient step
+    takes twice as long per image. Attacks by queries consist of many small calls, and other devices prefer large
+    batches.
+    """
+    return 100 if gradient and jax.default_backend() == "cpu" else 500
+
+
+def in_parts(function: Callable[[Any], Any], rows: Any, size: int, *, threads: bool = False) -> Any:
+    """`function(rows)`, `size` rows at a time.
+
+    The last part is filled up to `size` with its last row, so that one compiled program serves all parts.
+
+    Args:
+      function: of a pytree like `rows` with `size` rows, to a pytree of arrays with as many rows.
+      rows: a pytree of arrays with N rows each.
+      threads: parts may be computed at the same time, see `parallel.in_turn`.
+
+    Returns:
+      What `function` returns, as NumPy arrays of N rows.
+    """
+    n = len(jax.tree.leaves(rows)[0])
+
+    def part(start: int):
+        index = np.minimum(np.arange(start, start + size), n - 1)
+        return function(jax.tree.map(lambda x: x[index], rows))
+
+    starts = range(0, n, size)
+    parts = zip(starts, parallel.in_turn(part, starts) if threads else map(part, starts), strict=True)
+    fetched = [jax.tree.map(lambda x, left=n - start: np.asarray(x)[:left], found) for start, found in parts]
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *fetched)

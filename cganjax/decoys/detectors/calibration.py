@@ -1,0 +1,128 @@
+"""From a name, a classifier and real images to a `Detector` with a threshold."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from cganjax import pixels
+from cganjax import scores as scores_of
+from cganjax.decoys.detectors.entry import Detector, Entry
+from cganjax.decoys.detectors.table import entry
+
+
+def calibrate(
+    name: str,
+    classifier: Callable,
+    real_images: Any,
+    accept: float = 0.95,
+    *,
+    scores: str | None = None,
+    labels: Any = None,
+    **settings: Any,
+) -> Detector:
+    """Make a detector that accepts the fraction `accept` of real images.
+
+    Args:
+      name: a key of `detectors.DETECTORS`: "msp", "max_sigmoid", "max_logit", "energy", "odin", "mahalanobis", "knn".
+      classifier: images [N, H, W, C] -> outputs [N, K]; if the detector works on features, with `.features`.
+      real_images: float [N, H, W, C] in [0, 1], in-distribution and not trained on.
+      accept: the fraction of them, in (0, 1), that scores at most the threshold.
+      scores: what the outputs are, if the classifier has no `.scores`.
+      labels: int [N] of the real images, for "mahalanobis"; without them it uses the classifier's predictions.
+      **settings: the detector's own, such as `temperature` or `k`.
+
+    Raises:
+      ValueError: the detector is unknown (the known ones are listed) or does not fit the outputs, images are out of
+        [0, 1], labels have another length, accept is out of range, the outputs for the first 500 images cannot be what
+        `scores` says, or a score is not finite.
+      TypeError: the detector works on features and the classifier has none, or the setting is unknown.
+    """
+    if not isinstance(accept, (int, float, np.floating)) or not 0 < accept < 1:
+        raise ValueError(f"accept is {accept!r}: expected a fraction between 0 and 1, such as 0.95")
+    kind = scores_of.kind_of(classifier, scores)
+    row = entry(name, kind)
+    real = pixels.check_unit(real_images)
+    if len(real) < 2:
+        raise ValueError(f"{len(real)} real images were given: a threshold needs many, such as 5,000")
+    if labels is not None and np.shape(labels) != (len(real),):
+        raise ValueError(
+            f"{len(real)} real images and labels of shape {np.shape(labels)} were given: expected one for each image"
+        )
+    _check_settings(name, row, settings)
+    if row.learns and not hasattr(classifier, "features"):
+        raise TypeError(f"detector {name} works on features, and this classifier has no .features(images): take msp")
+    if row.gradient and scores_of.trace_error(classifier, real.shape[1:]) is not None:
+        raise TypeError(f"detector {name} needs the classifier's gradient, and JAX cannot trace it: take msp or energy")
+    inputs = (real[::2], None if labels is None else np.asarray(labels)[::2]) if row.learns else ()
+    _check_outputs(classifier, kind, real[: scores_of.CHUNK])
+    score = row.make(classifier, kind, *inputs, **settings)
+    if scores_of.trace_error(score, real.shape[1:]) is None:
+        score = jax.jit(score)
+    values = scores_of.in_chunks(score, real[1::2] if row.learns else real)
+    if not np.isfinite(values).all():
+        bad = np.flatnonzero(~np.isfinite(values))
+        raise ValueError(
+            f"{len(bad)} of {len(values)} {name} scores of real images are NaN or infinite: "
+            "check the classifier's outputs"
+        )
+    threshold = float(np.quantile(values, accept, method="higher"))
+    return Detector(name, functools.partial(scores_of.in_chunks, score), threshold)
+
+
+def _check_settings(name: str, row: Entry, settings: dict[str, Any]) -> None:
+    known = [p.name for p in inspect.signature(row.make).parameters.values() if p.kind == p.KEYWORD_ONLY]
+    for setting, value in settings.items():
+        if setting not in known:
+            raise TypeError(f"detector {name} has no setting {setting!r}: it has {', '.join(known) or 'none'}")
+        if setting == "temperature" and not value > 0:
+            raise ValueError(f"temperature is {value!r}: expected a number above 0")
+
+
+def _check_outputs(classifier: Callable, kind: str, real: Any) -> None:
+    """ValueError if the outputs for real images cannot be of their kind: a threshold on them would mean nothing."""
+    outputs = np.asarray(scores_of.outputs(classifier, real))
+    scores_of.check(outputs, len(real), kind)
+    if kind == "logits" and scores_of.look_like_probabilities(outputs):
+        raise ValueError(
+            "the classifier's outputs are never negative and sum to 1 for each image, and were said to be "
+            'logits: give scores="probabilities"'
+        )
+    # A logit within [0, 1] is a confidence of 0.5 to 0.73: no classifier has that in every class of every image.
+    if kind == "sigmoid" and outputs.min() >= 0 and outputs.max() <= 1:
+        raise ValueError(
+            "the classifier's outputs all lie in [0, 1], and were said to be logits of one sigmoid per "
+            "class: give them before the sigmoid, log(p / (1 - p))"
+        )
+
+
+def card_threshold(name: str, classifier: Any) -> float:
+    """The threshold of a detector in the card of a shipped classifier.
+
+    Raises:
+      ValueError: the detector is unknown, does not fit the outputs, or has no threshold in the card; those that it has
+        are listed.
+    """
+    entry(name, classifier.scores)
+    known = classifier.card.get("thresholds", {})
+    if name not in known:
+        have = f"has thresholds for {', '.join(known)}" if known else "has no thresholds"
+        raise ValueError(
+            f"the card of {classifier.card['name']} {have}, and detector {name} was asked for: calibrate "
+            "it on real images (--data-dir)"
+        )
+    return known[name]["threshold"]
+
+
+def from_card(name: str, classifier: Any) -> Detector:
+    """The detector of a shipped classifier, with the threshold in its card; no data are needed.
+
+    Raises:
+      ValueError: as of `card_threshold`.
+    """
+    threshold = card_threshold(name, classifier)
+    score = jax.jit(entry(name, classifier.scores).make(classifier, classifier.scores))
+    return Detector(name, functools.partial(scores_of.in_chunks, score), threshold)

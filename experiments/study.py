@@ -1,0 +1,102 @@
+"""What the studies on decoys share: classifiers by role, the data set that they were trained on, generated images."""
+
+import sys
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from cganjax import checkpoint, cli, data, pixels
+from cganjax.data import known
+from cganjax.spec import ImageSpec
+
+
+class Real(NamedTuple):
+    """Real test images of the data set that classifiers were trained on."""
+
+    name: str  # of the data set
+    spec: ImageSpec
+    images: np.ndarray  # float32 [N, H, W, C] in [0, 1]
+    labels: np.ndarray  # int [N]
+    calibration: int  # thresholds are made from so many, the first; figures are about the others
+
+    @property
+    def noun(self) -> str:
+        """What the images are called in tables: "digits" if their classes are the ten digits."""
+        return "digits" if self.spec.class_names == tuple("0123456789") else "images"
+
+
+def of_role(role: str) -> list[str]:
+    """The shipped checkpoints of a role; UserError if there are none."""
+    names = [name for name, card in checkpoint.checkpoints().items() if role in card["roles"]]
+    if not names:
+        raise cli.UserError(f"no shipped checkpoint has the role {role}: give --{role}s")
+    return names
+
+
+def real_images(classifiers: Mapping[str, object], data_dir: str | None) -> Real:
+    """The test images of the data set that all these classifiers were trained on.
+
+    Raises:
+      UserError: they were trained on images of different shapes or classes, or the data set is not found.
+    """
+    (first, one), *others = classifiers.items()
+    for name, classifier in others:
+        if (classifier.spec.shape, classifier.num_classes) != (one.spec.shape, one.num_classes):
+            raise cli.UserError(
+                f"{name} takes images of {classifier.spec} and {first} of {one.spec}: give classifiers of the same data"
+            )
+    test = data.of_card(one.card, "test", data_dir)
+    return Real(
+        test.name, test.spec, pixels.rest_to_unit(test.images), test.labels, calibration_images(len(test.images))
+    )
+
+
+def calibration_images(n: int) -> int:
+    """How many of n test images to make thresholds from: `data.CALIBRATION`, and at most half."""
+    return min(data.CALIBRATION, n // 2)
+
+
+def generator(name: str, spec: ImageSpec):
+    """A conditional generator of images of a spec; UserError if it is none."""
+    from cganjax import sampling
+
+    found = sampling.load(name)
+    if found.num_classes is None:
+        raise cli.UserError(f"{name} takes no labels: give a conditional generator (--checkpoint)")
+    if (found.spec.shape, found.num_classes) != (spec.shape, spec.num_classes):
+        raise cli.UserError(
+            f"{name} generates images of {found.spec}, and the classifiers take {spec}: give a generator of those "
+            "(--checkpoint)"
+        )
+    return found
+
+
+def kmnist(real: Real, data_dir: str | None, *, lacking: str) -> np.ndarray | None:
+    """KMNIST test images [N, H, W, C] in [0, 1] as strange ones; None, with a note, if they do not serve.
+
+    Args:
+      lacking: what the table then does not have, for the note.
+    """
+    its = known.KNOWN["kmnist"]
+    if real.spec.shape != its.shape:
+        reason = f"its images are {its}; the classifiers take {real.spec}"
+    elif real.name == "kmnist":
+        reason = "the classifiers were trained on it"
+    else:
+        try:
+            return pixels.rest_to_unit(data.load("kmnist", "test", data_dir).images[: data.CALIBRATION])
+        except cli.UserError as error:
+            reason = str(error)
+    print(f"note: no {lacking} of KMNIST ({reason})", file=sys.stderr)
+    return None
+
+
+def add_checkpoint(parser: cli.Parser) -> None:
+    """`--checkpoint`, the generator of the images that are attacked."""
+    parser.add_argument(
+        "--checkpoint",
+        default="mnist",
+        metavar="GENERATOR",
+        help="a conditional generator: a shipped name or a run (default: mnist)",
+    )
