@@ -451,7 +451,9 @@ def test_coloured_images_of_named_classes_are_measured_and_drawn(command, colour
     assert (code, err) == (0, ""), err
     assert "kid is left out" in out and "s left)" in out and "runs/evaluate/generator.png" in out
     written = json.loads(Path("a.json").read_text())
-    assert {"accuracy", "frechet", "frechet_by_class", "precision"} <= set(written["checkpoints"]["generator"])
+    assert {"accuracy", "frechet", "frechet_by_class", "precision"} <= set(
+        written["checkpoints"][str(coloured["generator"])]
+    )
     assert set(written["rows"]) == set(rows_of.ROWS) and written["classifier"] == written["judge"]
 
     # Of training images the page has strips and no bars: what is coloured in it are the images.

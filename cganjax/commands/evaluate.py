@@ -71,7 +71,7 @@ def main(argv=None, prog: str = "python -m cganjax evaluate") -> int:
         raise cli.UserError(f"--n is {n}: give at least 1")
     cli.choose_backend(args.backend)
     from cganjax import sampling
-    from cganjax.evaluation import networks
+    from cganjax.evaluation import networks, text
 
     names = _metrics(args)
     generators = {name: sampling.load(name) for name in dict.fromkeys(args.checkpoints)}
@@ -87,7 +87,7 @@ def main(argv=None, prog: str = "python -m cganjax evaluate") -> int:
     rows = _rows(args, reference, train, chosen, n, metrics)
     taken = {figure for column in columns.values() for figure in column}
     rows = {name: {k: v for k, v in row.items() if k in taken} for name, row in rows.items()}
-    _print_table(columns | rows)
+    print("\n".join(text.table(columns | rows)))
     for name, path in pages.items():
         if _draw(path, name, measured[name], reference, rows, generators[name].spec):
             print(path)
@@ -305,44 +305,6 @@ def _said(about) -> str:
     if about is None:
         return "none"
     return " ".join(str(about[k]) for k in ("name", "split") if k in about) + f", {about['images']:,} images"
-
-
-def _print_table(columns) -> None:
-    """One line per figure, one column per checkpoint and row of comparison."""
-    from cganjax import evaluation
-
-    widths = {name: max(20, len(name)) for name in columns}
-    print(" " * 22 + "".join(f"{name:>{w + 2}}" for name, w in widths.items()))
-    counts = {name: column["samples"] for name, column in columns.items()}
-    print(f"{'samples':22}" + "".join(f"{counts[name]:>{w + 2},}" for name, w in widths.items()))
-    if len(set(counts.values())) > 1:
-        print(
-            "columns of different numbers of samples cannot be compared: give --data-dir, so that all have the same "
-            "number"
-        )
-    for figure in evaluation.SHORT:
-        if not any(figure in column for column in columns.values()):
-            continue
-        line = f"{figure:22}"
-        for name, column in columns.items():
-            said = "" if figure not in column else f"{column[figure]:.4f}"
-            low, high = column["intervals"].get(figure, (0, 0))
-            line += f"{said + (f' +-{(high - low) / 2:.4f}' if high > low else ''):>{widths[name] + 2}}"
-        print(line)
-    for figure in evaluation.LISTS:
-        for name, column in columns.items():
-            if figure in column:
-                print(f"{figure:16} {_by_class(column[figure])}  {name}")
-
-
-def _by_class(values, most: int = 26) -> str:
-    """One number per class, or of more than `most` classes the range."""
-    if len(values) <= most:
-        return " ".join("       -" if v is None else f"{v:8.4g}" for v in values)
-    there = sorted(v for v in values if v is not None)
-    return (
-        f"lowest {there[0]:.4g}, median {there[len(there) // 2]:.4g}, highest {there[-1]:.4g} of {len(values)} classes"
-    )
 
 
 def _draw(path: Path, name: str, measured, reference, rows, spec) -> bool:
