@@ -1,4 +1,4 @@
-"""A generator's latent space, in pictures and figures: `python -m experiments.interpolate --out docs/latent`.
+"""A generator's latent space, in pictures and figures: `python -m experiments.interpolate --out docs/results/latent`.
 
 latents.png           from one latent to another, a row a class
 classes.png           from one class to the next at one latent, which stays the same in all rows
