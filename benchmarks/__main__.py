@@ -59,7 +59,7 @@ def page(results: dict) -> str:
         "",
         "Written by `python -m benchmarks --data-dir DIR`. [Performance](performance.md) explains the figures.",
         "",
-        "Each row has the median, and the smallest and largest of n repeats. The two sides of a comparison run in turn.",
+        "Each row has the median, and the smallest and largest of n repeats. The sides of a comparison run in turn.",
         "The ratio is the time (or memory) of a side divided by ours. Above 1, cganjax is better.",
     ]
     for name in NAMES:

@@ -164,9 +164,7 @@ def _member(pair: tuple[str, Any], parent: str, level: int) -> list[str]:
             lines.append(f"| `{n}` | {_code(m.annotation)} | {_cell(_comment(m))} |")
     for n, m in members.items():
         if m.is_function and m.docstring and (n == "__call__" or not n.startswith("_")):
-            head = [
-                f"{'#' * (level + 1)} `{name}.{n}`" if n != "__call__" else f"{'#' * (level + 1)} calling a `{name}`"
-            ]
+            head = [f"{'#' * (level + 1)} " + (f"`{name}.{n}`" if n != "__call__" else f"calling a `{name}`")]
             if "property" in m.labels:
                 lines += ["", *head, "", *_docstring(m)]
             else:
@@ -316,9 +314,8 @@ def commands_page() -> str:
                 continue
             named = ", ".join(action.option_strings) or action.metavar or action.dest
             if action.option_strings and action.nargs != 0 and "--no-" not in named:
-                value = action.metavar or (
-                    "|".join(map(str, action.choices)) if action.choices else action.dest.upper()
-                )
+                choices = "|".join(map(str, action.choices or ()))
+                value = action.metavar or choices or action.dest.upper()
                 named += f" {value}" + (" ..." if action.nargs in ("+", "*") else "")
             said = formatter._expand_help(action) if action.help else ""
             lines.append(f"| `{_cell(named)}` | {_cell(said)} |")

@@ -17,6 +17,8 @@ PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md")), ROOT / "che
 # Programs that run as they stand. Blocks that need a model or data of the reader's are marked ```py, not ```python.
 PROGRAMS = [p for p in PAGES if p.parent.name in ("tutorials", "how-to") and "```python\n" in p.read_text()]
 
+COMMAND = re.compile(r"(?:python -m )?(cganjax [a-z]\w*|experiments\.[a-z]\w*|benchmarks(?:\.[a-z]\w*)?)( .*|$)")
+
 
 def name(path):
     return str(path.relative_to(ROOT))
@@ -77,7 +79,7 @@ def test_commands_have_the_options_that_pages_name(page):
     code = re.findall(r"```bash\n(.*?)```|`([^`\n]+)`", page.read_text(), re.DOTALL)
     lines = "\n".join(part for pair in code for part in pair).replace("\\\n", " ").split("\n")
     for line in lines:
-        found = re.match(r"(?:python -m )?(cganjax \w+|experiments\.\w+|benchmarks(?:\.\w+)?)( .*|$)", line.strip())
+        found = COMMAND.match(line.strip())
         if found is None:
             continue
         module = found[1].replace("cganjax ", "cganjax.commands.")
