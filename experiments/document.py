@@ -8,6 +8,7 @@ Docstrings are read by griffe (`pip install 'cganjax[docs]'`), which does not im
 
 import dataclasses
 import importlib
+import inspect
 import os
 import pkgutil
 import re
@@ -39,6 +40,15 @@ MODULES = (
     "rng",
     "scores",
     "compat",
+)
+# Tables of the project: title, module, name. A table maps names to functions, classes, modules, or records of these.
+TABLES = (
+    ("Attack methods", "cganjax.decoys.attacks", "METHODS"),
+    ("Attack objectives", "cganjax.decoys.attacks.objectives", "OBJECTIVES"),
+    ("Detectors", "cganjax.decoys.detectors", "DETECTORS"),
+    ("Metrics", "cganjax.evaluation", "METRICS"),
+    ("Network families", "cganjax.models", "FAMILIES"),
+    ("Training algorithms", "cganjax.training.algorithms", "ALGORITHMS"),
 )
 WRITTEN_BY = "*Written by `python -m experiments.document`. Edit the docstrings, not this page.*"
 
@@ -75,9 +85,10 @@ def pages() -> dict[str, str]:
     )
     found = {"cganjax.md": module_page(package, "cganjax", "The public API: everything that `import cganjax` offers.")}
     index = ["# Reference", "", WRITTEN_BY, "", "## Public API", "", *_index(package, "cganjax.md")]
-    index += ["", "## Commands and recipes", ""]
+    index += ["", "## Commands, recipes and tables", ""]
     index += ["- [Commands](commands.md): every verb of `cganjax VERB`, every experiment, and their options."]
     index += ["- [Recipes](recipes.md): source, time, results and settings of each recipe."]
+    index += ["- [Tables](tables.md): attack methods, objectives, detectors, metrics, network families, algorithms."]
     index += ["", "## Modules", "", "These are public too, but they change more often.", ""]
     for name in MODULES:
         try:
@@ -89,7 +100,7 @@ def pages() -> dict[str, str]:
             continue
         found[page] = module_page(module, f"cganjax.{name}")
         index.append(f"- [`cganjax.{name}`]({page}): {_summary(module)}")
-    found["commands.md"], found["recipes.md"] = commands_page(), recipes_page()
+    found |= {"commands.md": commands_page(), "recipes.md": recipes_page(), "tables.md": tables_page()}
     found["README.md"] = "\n".join(index) + "\n"
     return found
 
@@ -122,7 +133,8 @@ def _members(module: Any) -> Iterator[tuple[str, Any]]:
         if member is None or name.startswith("_"):
             continue
         if member.is_alias:
-            if not module.exports:
+            exported = module.exports or (module.is_init_module and member.target_path.startswith(f"{module.path}."))
+            if not exported:
                 continue  # imported for its own use
             member = member.final_target
         if member.is_module or (not member.is_attribute and member.docstring is None):
@@ -336,6 +348,36 @@ def _parser(module: Any) -> cli.Parser:
     finally:
         cli.Parser.parse_args = before
     raise AssertionError(f"{module.__name__}.main parses no arguments")
+
+
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+
+def tables_page() -> str:
+    """What can be chosen by name, with the settings of each choice."""
+    lines = ["# Tables", "", WRITTEN_BY, "", "Everything in cganjax that is chosen by name, with its own settings."]
+    for title, module, table in TABLES:
+        lines += ["", f"## {title}", "", f"`{module}.{table}`", "", "| name | | settings |", "|---|---|---|"]
+        for name, entry in getattr(importlib.import_module(module), table).items():
+            subject = _subject(entry)
+            said = (inspect.getdoc(subject) or "").partition("\n\n")[0]
+            lines.append(f"| `{name}` | {_cell(said)} | {_settings(subject)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _subject(entry: Any) -> Any:
+    """What documents an entry: itself, or the first function or class of a record."""
+    parts = entry if isinstance(entry, tuple) else (entry,)
+    return next((part for part in parts if inspect.isfunction(part) or inspect.isclass(part)), parts[0])
+
+
+def _settings(subject: Any) -> str:
+    """The keyword-only parameters of a function."""
+    if not inspect.isfunction(subject):
+        return ""
+    parameters = inspect.signature(subject).parameters.values()
+    known = [f"`{p.name}={p.default!r}`" for p in parameters if p.kind == p.KEYWORD_ONLY and p.default is not p.empty]
+    return ", ".join(known)
 
 
 # --- recipes ----------------------------------------------------------------------------------------------------------
