@@ -136,7 +136,10 @@ def _members(module: Any) -> Iterator[tuple[str, Any]]:
             exported = module.exports or (module.is_init_module and member.target_path.startswith(f"{module.path}."))
             if not exported:
                 continue  # imported for its own use
-            member = member.final_target
+            try:
+                member = member.final_target
+            except _griffe().AliasResolutionError:  # griffe does not see names that are assigned as a tuple
+                continue
         if member.is_module or (not member.is_attribute and member.docstring is None):
             continue
         if member.is_attribute and not _comment(member):
