@@ -6,7 +6,6 @@ docstring, an option or a recipe. With --check nothing is written, and the exit 
 Docstrings are read by griffe (`pip install 'cganjax[docs]'`), which does not import the code.
 """
 
-import dataclasses
 import importlib
 import inspect
 import os
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cganjax import cli, commands, files, recipes
+from cganjax.training import config
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "docs/reference"
@@ -395,11 +395,9 @@ def recipes_page() -> str:
     for name in every:
         lines.append(f"| [`{name}`](#{name}) | {_cell(recipes.page(name).strip().partition(chr(10))[0])} |")
     for name in every:
-        config = dataclasses.asdict(recipes.load(name))
-        settings = "\n".join(f"{key} = {value!r}" for key, value in config.items())
         said = "\n".join(line.rstrip() for line in recipes.page(name).strip().split("\n"))
         lines += ["", f"## `{name}`", "", "```text", said, "```"]
-        lines += ["", "```py", settings, "```"]
+        lines += ["", "```json", config.dumps(recipes.load(name)), "```"]
     return "\n".join(lines) + "\n"
 
 
