@@ -1,4 +1,4 @@
-"""A generator's latent space, in pictures and figures: `python -m experiments.interpolate mnist --out docs/latent`.
+"""A generator's latent space, in pictures and figures: `python -m experiments.interpolate mnist`.
 
 It is the same as `cganjax interpolate`.
 """

@@ -20,9 +20,9 @@ from PIL import Image
 import cganjax
 from cganjax import checkpoint as ckpt
 from cganjax import compat, data, models, recipes, scores
-from cganjax.commands import image_files
+from cganjax.commands import _image_files as image_files
 from cganjax.commands import sample as sample_command
-from cganjax.commands.class_labels import file_name_of, parse_labels
+from cganjax.commands._class_labels import file_name_of, parse_labels
 from cganjax.data import known
 from cganjax.decoys import robustness
 from cganjax.spec import DARK_ON_LIGHT, LIGHT_ON_DARK, ImageSpec

@@ -1,7 +1,7 @@
 """The verbs of `cganjax VERB`, one file each.
 
 A verb's file has a docstring, whose first line is its help, and `main(argv, prog) -> exit code`. A new verb is a new
-file here; nothing else lists it.
+file here; nothing else lists it. Files whose name begins with an underscore are shared by verbs.
 """
 
 import ast
@@ -11,7 +11,7 @@ import pkgutil
 
 def names() -> list[str]:
     """Every verb there is."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
 
 
 def summaries() -> dict[str, str]:

@@ -38,7 +38,7 @@ def main(argv=None, prog: str = "python -m cganjax classify") -> int:
     import numpy as np
 
     from cganjax import sampling, scores
-    from cganjax.commands import image_files
+    from cganjax.commands import _image_files as image_files
 
     classifier = sampling.load_classifier(args.checkpoint)
     spec = classifier.spec

@@ -1,4 +1,4 @@
-"""Show a generator's latent space in pictures and figures: `interpolate mnist --out docs/latent`.
+"""Show a generator's latent space in pictures and figures: `interpolate mnist --out docs/results/latent`.
 
 latents.png           from one latent to another, one row per class
 classes.png           from one class to the next, with one latent in all rows

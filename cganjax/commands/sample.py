@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from cganjax import cli, files
-from cganjax.commands.class_labels import file_name_of, parse_digits, parse_labels
+from cganjax.commands._class_labels import file_name_of, parse_digits, parse_labels
 
 __all__ = ["main", "parse_digits", "parse_labels", "parser", "unused"]
 PROMPT = "Input your number: "

@@ -75,7 +75,7 @@ _row(
     rotation=10.0,
 )
 
-# --- surrogates: transferable decoys are made against them; what decoys do to each is in docs/decoys.md ---------------
+# --- surrogates: transferable decoys are made against them; what decoys do to each is in docs/results/decoys.md ------
 
 _row(
     "surrogate_cnn",
@@ -172,7 +172,7 @@ _row(
     adversary_steps=3,
 )
 
-# --- targets: no shipped decoy was made against them; what decoys do to each is in docs/decoys.md ---------------------
+# --- targets: no shipped decoy was made against them; what decoys do to each is in docs/results/decoys.md ------------
 
 _row(
     "target_residual",

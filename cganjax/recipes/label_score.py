@@ -8,7 +8,7 @@ Result      seed 0, 10,000 samples of balanced labels (experiments.read_back; re
             as the requested digit by lenet5 99.97 % (99.26), by its own D 99.27 % (99.22). Within-class pixel std .108
             (.156): it collapses within classes, after two epochs to .087. D's score is .015 on generated images and
             .085 on real ones; losses D .052, G .287. Shipped as `label-score`, generator and discriminator; grids of
-            epochs 1, 2, 5, 10 and the four curves in docs/label_score
+            epochs 1, 2, 5, 10 and the four curves in docs/results/systems/label_score
 
 Deviations from the publication:
 1. D's generated batch has latents with random labels; the published code passes a z without a label.

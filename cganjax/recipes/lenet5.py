@@ -10,7 +10,7 @@ Result      test accuracy 99.26, 99.34 and 99.25 % (seeds 0, 1, 2), mean 99.28; 
             and 35 and is at its floor after 143, 133 and 136. FGSM at epsilon 0, .05 ... .3, mean of three seeds: by
             cross-entropy 99.28 96.70 87.84 67.83 43.95 24.97 14.44 %, by logits handed to the negative log-likelihood
             99.28 97.45 91.63 76.50 50.42 22.52 6.40 %; published 99.04 96.90 90.79 75.57 50.29 30.29 15.96 %
-            (docs/robustness). Seed 0 is shipped as `lenet5`: it was chosen before any was trained
+            (docs/results/robustness). Seed 0 is shipped as `lenet5`: it was chosen before any was trained
 
 Deviations from the publication:
 1. Pixels in [0, 1], normalized by 0.1307 and 0.3081 inside the model, so that epsilons of an attack are in pixels. The

@@ -8,8 +8,8 @@ Hardware    one core of an AMD EPYC (AVX-512); other trainings ran on the second
 Time        2,825 s for ten epochs (9,370 steps), 212 images/s (GLIBC_TUNABLES as in recipe `mnist`); 167 ms a step of
             64 on two idle cores. The 500 epochs have not run: no GPU was available
 Result      ten epochs, seed 0: digits of all classes in many styles, a few of them smudged, and specks of single pixels
-            around most (docs/mlp_gan). The losses settle near 1.14 (G) and 1.19 (D), D's mean score at .59 for real
-            images and .41 for generated ones
+            around most (docs/results/systems/mlp_gan). The losses settle near 1.14 (G) and 1.19 (D), D's
+            mean score at .59 for real images and .41 for generated ones
 
 Deviations from the publication:
 1. Trained on the 60,000 images of train: its printout shows 157 batches, about 10,000 images.

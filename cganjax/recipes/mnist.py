@@ -10,7 +10,7 @@ Result      seeds 0 (shipped), 1, 2, mean +- standard deviation; 10,000 balanced
             `experiments.evaluate`, and in brackets the values of real training images: accuracy 99.78 +- .02 % (99.44),
             Frechet 0.233 +- .009 (0.217), precision .942 +- .0004 (.933), recall .917 +- .001 (.942), coverage .942 +-
             .005 (.949), within-class pixel std .158 +- .0004 (.158), CAS 97.5 +- .1 % (97.8), two-sample test 53.1 +-
-            .7 % (53.1). How the settings were chosen: docs/evaluation.md.
+            .7 % (53.1). How the settings were chosen: docs/results/evaluation.md.
 
 Deviations from R3GAN:
 1. Networks: 0.93 M parameters for G, 0.92 M for D, on 7x7 and 14x14 grids with space-to-depth and back, no residual
