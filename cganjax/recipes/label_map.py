@@ -10,7 +10,7 @@ Command     python -m experiments.train --recipe label_map --backend gpu --data-
 Hardware    meant for a GPU, on which it has not run yet; on a CPU --stop-after 300 shows that it works
 Time        2,197 s for 300 steps on one core of an AMD EPYC (AVX-512), 9 images/s; other work ran on the same core
 Result      after 300 steps strokes and a few digits (docs/results/systems/label_map). D's loss fell from .40 to .05.
-            G's rose to .52 at step 60, fell to .38 at step 130 and ended at .54. The result of 100 epochs is not known yet
+            G's rose to .52 at step 60, fell to .38 at step 130 and ended at .54. The result of 100 epochs is not known
 
 Deviations from the publication:
 1. D's stack between 14x14x32 and 3x3x1024, for which the report gives no widths: 4x4 stride 2 to 256 with LeakyReLU,
