@@ -1,4 +1,5 @@
-"""Every benchmark that this machine can run, one after the other: docs/benchmarks.md and docs/benchmarks/results.json.
+"""Every benchmark that this machine can run, one after the other, into docs/results/benchmarks.md and
+benchmarks/results.json beside it.
 
     python -m benchmarks --data-dir DIR                     # all: about half an hour on 2 cores
     python -m benchmarks --only cold_start sampling         # some; of the others the page keeps what it had
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from benchmarks import timing
 from cganjax import cli, files
-from cganjax.training import runs
+from cganjax.training import manifest
 
 # In order, with the flags of each; DATA stands for --data-dir, where it was given.
 DATA = "--data-dir"
@@ -30,7 +31,7 @@ NAMES = {
     "convolution": ("--backend=cpu",),
     "gpu": (),  # where there is one
 }
-PAGE, RESULTS = Path("docs/benchmarks.md"), Path("docs/benchmarks/results.json")
+PAGE, RESULTS = Path("docs/results/benchmarks.md"), Path("docs/results/benchmarks/results.json")
 
 
 def run(name: str, data_dir: str | None) -> dict | None:
@@ -54,11 +55,12 @@ def accelerator() -> bool:
 def page(results: dict) -> str:
     """The tables of all records, in order."""
     lines = [
-        "# Benchmarks",
+        "# Results: benchmarks",
         "",
-        "Written by `python -m benchmarks`; what was predicted, tried and left is in [performance.md](performance.md).",
-        "Medians, with the smallest and largest of n repeats; sides run in turn. The ratio is a side's time (or",
-        "memory) over ours: above 1, cganjax is better.",
+        "Written by `python -m benchmarks --data-dir DIR`. [Performance](performance.md) explains the figures.",
+        "",
+        "Each row has the median, and the smallest and largest of n repeats. The sides of a comparison run in turn.",
+        "The ratio is the time (or memory) of a side divided by ours. Above 1, cganjax is better.",
     ]
     for name in NAMES:
         if name not in results:
@@ -88,7 +90,7 @@ def main(argv=None) -> int:
     args = parser.parse_args(argv)
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     results = files.read_json(RESULTS) if RESULTS.exists() else {}
-    left_out, git = [], runs.git_state()  # before the page changes the checkout
+    left_out, git = [], manifest.git_state()  # before the page changes the checkout
     for name in args.only or [name for name in NAMES if name != "gpu" or accelerator()]:
         record = run(name, args.data_dir)
         if record is None:

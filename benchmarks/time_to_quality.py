@@ -157,9 +157,9 @@ def main(argv=None):
         parser.add_argument(
             "--out",
             type=Path,
-            default=Path("docs/benchmarks"),
+            default=Path("docs/results/benchmarks"),
             metavar="DIR",
-            help="CSV and PNG (default: docs/benchmarks)",
+            help="CSV and PNG (default: docs/results/benchmarks)",
         )
 
     return timing.command("time_to_quality", __doc__, measure, argv, add=add, repeats=1)

@@ -85,7 +85,7 @@ def environment() -> dict[str, Any]:
     """Versions, commit, machine and date, as they go into the JSON."""
     import jax
 
-    from cganjax.training import runs
+    from cganjax.training import manifest
 
     versions = {}
     for package in PACKAGES:
@@ -100,7 +100,7 @@ def environment() -> dict[str, Any]:
         "cores": parallel.cores(),
         "devices": sorted({device.device_kind for device in jax.devices()}),
         "system": platform.system(),
-        "git": runs.git_state(),
+        "git": manifest.git_state(),
         "versions": versions,
     }
 

@@ -1,21 +1,35 @@
-"""`python -m cganjax VERB ...`: hands over to the verb's file in `cganjax.commands`."""
+"""The command `cganjax VERB ...`, also `python -m cganjax VERB ...`: calls the verb's file in `cganjax.commands`."""
 
+import difflib
 import importlib
 import sys
 
 from cganjax import cli, commands
 
+PROG = "cganjax"
+
 
 def main(argv=None) -> int:
-    """Pick the verb and run it."""
+    """Run the verb, or list the verbs."""
     argv = list(sys.argv[1:] if argv is None else argv)
     if not argv or argv[0] in ("-h", "--help"):
-        print(f"usage: python -m cganjax VERB [--help] ...\nverbs: {', '.join(commands.VERBS)}")
+        print(usage())
         return cli.DONE if argv else cli.BAD_INPUT
-    if argv[0] not in commands.VERBS:
-        raise cli.UserError(f"unknown verb {argv[0]!r}: known are {', '.join(commands.VERBS)}")
-    verb = importlib.import_module(f"cganjax.commands.{argv[0]}")
-    return verb.main(argv[1:])
+    verb, *rest = argv
+    known = commands.names()
+    if verb not in known:
+        near = difflib.get_close_matches(verb, known, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise cli.UserError(f"unknown verb {verb!r}; {hint}known are {', '.join(known)}")
+    return importlib.import_module(f"cganjax.commands.{verb}").main(rest, prog=f"{PROG} {verb}")
+
+
+def usage() -> str:
+    """What `--help` prints: each verb in one line."""
+    verbs = commands.summaries()
+    width = max(map(len, verbs))
+    lines = "\n".join(f"  {name:{width}}  {summary}" for name, summary in verbs.items())
+    return f"usage: {PROG} VERB [--help] ...\n\nverbs:\n{lines}\n\n{PROG} VERB --help describes the flags of a verb."
 
 
 def entry() -> None:

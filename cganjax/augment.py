@@ -1,4 +1,4 @@
-"""Random changes of a training batch, as pure functions of a key; images are [N, H, W, C] in [0, 1]."""
+"""Random changes of a training batch, as pure functions of a key. Images are [N, H, W, C] in [0, 1]."""
 
 import jax
 import jax.numpy as jnp
@@ -6,9 +6,9 @@ from jax.scipy.ndimage import map_coordinates
 
 
 def moved(key: jax.Array, images: jax.Array, shift: float, degrees: float) -> jax.Array:
-    """Each image turned about its middle by up to `degrees` and shifted by up to `shift` pixels, uniformly.
+    """Rotate each image about its center by up to `degrees` and shift it by up to `shift` pixels, both uniformly.
 
-    Bilinear; what comes in from outside is 0.
+    Pixels are interpolated bilinearly; pixels from outside the image are 0.
     """
     n, height, width, _ = images.shape
     key_turn, key_shift = jax.random.split(key)
@@ -26,7 +26,7 @@ def moved(key: jax.Array, images: jax.Array, shift: float, degrees: float) -> ja
 
 
 def noisy(key: jax.Array, images: jax.Array, noise: float) -> jax.Array:
-    """Each image with uniform noise of a size of its own, up to `noise`, clipped to [0, 1]."""
+    """Add uniform noise to each image, of an amplitude that it draws up to `noise`, and clip the result to [0, 1]."""
     key_size, key_noise = jax.random.split(key)
     size = jax.random.uniform(key_size, (len(images), 1, 1, 1), maxval=noise)
     return jnp.clip(images + size * jax.random.uniform(key_noise, images.shape, minval=-1.0), 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""Weights on disk, in two forms: a run's full state (Orbax), and a shipped checkpoint (one array file and a card).
+"""Weights on disk in two forms: a run's full state (Orbax), and a shipped checkpoint (one array file and a card).
 
 A run folder holds `config.json`, `manifest.json` and `checkpoints/STEP/`; a shipped checkpoint holds `card.json` and
 `weights.npz`. Only arrays and JSON are read, never code.
@@ -25,7 +25,7 @@ CURVES, SAMPLES, STATES = "curves.png", "samples", "checkpoints"
 FORMAT = 2
 
 _HERE = Path(__file__).resolve().parent
-# An installed wheel carries the checkpoints inside the package; a source checkout has them beside it.
+# An installed wheel has the checkpoints inside the package; a source checkout has them beside it.
 _SHELVES = (_HERE / "checkpoints", _HERE.parent / "checkpoints")
 
 
@@ -44,18 +44,25 @@ def _shelf() -> Path | None:
 
 
 def checkpoints() -> dict[str, dict[str, Any]]:
-    """The card of every shipped checkpoint, by name; `card["roles"]` says what it serves as."""
+    """The card of every shipped checkpoint, by name.
+
+    `card["roles"]` says what it can be loaded as ("generator", "classifier", "discriminator") and what it is used for.
+
+    >>> import cganjax
+    >>> cganjax.checkpoints()["mnist"]["recipe"]
+    'mnist'
+    """
     return {name: read_card(folder) for name, folder in shipped().items()}
 
 
 def find(checkpoint: str | os.PathLike) -> Path:
-    """The folder of a shipped name (hyphens and underscores alike), a run folder, or a checkpoint folder.
+    """The folder of a shipped name (hyphens and underscores are alike), a run folder, or a checkpoint folder.
 
     Raises:
-      FileNotFoundError: listing the shipped names.
+      UnknownCheckpoint: there is no such checkpoint; the shipped names are listed.
     """
     shelf, wanted = _shelf(), str(checkpoint).replace("_", "-")
-    # One listing and one look at a card: `shipped` looks at every card, and this runs at every call of `sample`.
+    # This runs at every call of `sample`: unlike `shipped`, it looks for one card only.
     for name in [] if shelf is None else sorted(os.listdir(shelf)):
         if wanted == name.replace("_", "-") and (shelf / name / CARD).exists():
             return shelf / name
@@ -69,7 +76,7 @@ def find(checkpoint: str | os.PathLike) -> Path:
 
 
 def stamp(folder: Path) -> tuple[int | None, ...]:
-    """When what a checkpoint is read from was last changed, in ns; None for what is not there."""
+    """When the folder and the files of a checkpoint were last changed, in ns; None for one that does not exist."""
     return tuple(_changed(f"{folder}{name}") for name in ("", f"/{CARD}", f"/{WEIGHTS}", f"/{STATES}"))
 
 
@@ -84,7 +91,7 @@ def _changed(path: str) -> int | None:
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """Read `card.json`. Raises CheckpointError naming the file where it is no card of ours."""
+    """Read `card.json`. Raises CheckpointError naming the file if it is no card of ours."""
     card = read_json(folder / CARD)
     if card.get("format") != FORMAT:
         raise CheckpointError(f"{folder / CARD} is no card of format {FORMAT}: it was made by something else")
@@ -95,7 +102,11 @@ def read_card(folder: Path) -> dict[str, Any]:
 
 
 def read_weights(folder: Path, card: Mapping[str, Any]) -> dict[str, Weights]:
-    """Read the weights of each network in a shipped checkpoint, by its name, after checking the file's digest."""
+    """Check the digest of `weights.npz`, and read the weights of each network by its name.
+
+    Raises:
+      CheckpointError: the file cannot be read, is not the one of the card, or holds something else than arrays.
+    """
     path = folder / WEIGHTS
     try:
         data = path.read_bytes()
@@ -112,7 +123,7 @@ def read_weights(folder: Path, card: Mapping[str, Any]) -> dict[str, Weights]:
 
 
 def write_shipped(folder: Path, card: Mapping[str, Any], networks: Mapping[str, Weights]) -> None:
-    """Write `weights.npz` and then `card.json`; the card, which makes the folder a checkpoint, appears last."""
+    """Write `weights.npz` and then `card.json`: a folder without a card is no checkpoint, so none is half-written."""
     folder.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     np.savez(buffer, **_flat({name: weights._asdict() for name, weights in networks.items()}))
@@ -144,10 +155,10 @@ def _nest(flat: Mapping[str, np.ndarray]) -> dict[str, Any]:
 
 
 class RunStates:
-    """The Orbax checkpoints of a run folder: the newest `keep`, each a whole state, each complete or absent."""
+    """The Orbax checkpoints of a run folder: the newest `keep`, each a whole state. None is half-written."""
 
     def __init__(self, run: Path, keep: int | None = None, keep_best: bool = False):
-        """Open them; `keep` is None to read only. With `keep_best` the one of the lowest loss is kept as well."""
+        """Open them, to read only if `keep` is None. With `keep_best` the one with the lowest loss is kept as well."""
         import orbax.checkpoint as ocp
 
         self._ocp = ocp
@@ -156,8 +167,8 @@ class RunStates:
         kept = [] if keep is None else [policy.LatestN(keep)]
         if keep_best:
             kept.append(policy.BestN(get_metric_fn=_loss, reverse=True, n=1, keep_checkpoints_without_metrics=False))
-        with quiet("absl"):  # Orbax reports each act at length
-            # Saving waits for the disk: the step that follows takes over the state's memory.
+        with quiet("absl"):  # Orbax logs each act at length
+            # Saving waits for the disk, because the next step takes over the state's memory.
             options = ocp.CheckpointManagerOptions(
                 preservation_policy=policy.AnyPreservationPolicy(kept) if kept else None,
                 best_fn=_loss,
@@ -169,24 +180,24 @@ class RunStates:
             self._manager = ocp.CheckpointManager(self.folder, options=options)
 
     def steps(self) -> list[int]:
-        """The steps there are, oldest first."""
+        """The steps of the checkpoints, oldest first."""
         return sorted(self._manager.all_steps())
 
     def best(self) -> int | None:
-        """The step of the lowest loss among those there are."""
+        """The step of the checkpoint with the lowest loss."""
         return self._manager.best_step()
 
     def save(self, step: int, state: Any, loss: float) -> None:
-        """Keep the state of `step`, which `loss` ranks; saving the same step again does nothing."""
+        """Keep the state of `step`, ranked by `loss`; saving the same step again does nothing."""
         if step not in self._manager.all_steps():
             with quiet("absl"):
                 self._manager.save(step, args=self._ocp.args.StandardSave(state), metrics={"loss": loss}, force=True)
 
     def restore(self, like: Any, step: int | None = None) -> Any:
-        """The state of `step` (the newest where None), on this process's device, shaped as `like`.
+        """The state of `step` (None: the newest), on this process's device, with the structure of `like`.
 
         Raises:
-          CheckpointError: where there is none, or it cannot be read as such a state.
+          CheckpointError: there is none, or it cannot be read as such a state.
         """
         steps = self.steps()
         step = steps[-1] if step is None and steps else step
@@ -202,7 +213,7 @@ class RunStates:
             ) from error
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Close the folder."""
         self._manager.close()
 
 
@@ -211,7 +222,7 @@ def _loss(metrics: Mapping[str, float]) -> float:
 
 
 def newest_step(run: Path) -> int:
-    """The step of a run folder's newest complete checkpoint, or 0 where it has none."""
+    """The step of a run folder's newest complete checkpoint, or 0 if it has none."""
     if not (run / STATES).is_dir():
         return 0
     states = RunStates(run)

@@ -1,4 +1,4 @@
-"""What every command shares: flags, the choice of backend, errors as one sentence, exit codes, signals, progress."""
+"""What every command shares: flags, the choice of backend, errors as one sentence, exit codes, signals."""
 
 import argparse
 import contextlib
@@ -6,7 +6,6 @@ import difflib
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -27,7 +26,7 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message} (see {self.prog} --help)")
 
     def parse_args(self, args=None, namespace=None):
-        """Parse, and refuse what is not known."""
+        """Parse, and refuse unknown arguments."""
         values, unknown = self.parse_known_args(args, namespace)
         if unknown:
             flags = [o for action in self._actions for o in action.option_strings if o.startswith("--")]
@@ -38,41 +37,49 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_backend(parser: argparse.ArgumentParser) -> None:
-    """`--backend`, as every command has it."""
+    """`--backend`, which every command has."""
     parser.add_argument(
         "--backend",
         choices=BACKENDS,
         default="auto",
-        help="where to compute; auto takes what JAX finds, the others fail where they are not there (default: auto)",
+        help="where to compute; auto takes what JAX finds, the others fail if they are not available (default: auto)",
     )
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
     """`--dataset` and `--data-dir`."""
-    parser.add_argument("--dataset", metavar="NAME", help="digits (embedded), mnist, or a TFDS image set by its name")
+    parser.add_argument(
+        "--dataset",
+        metavar="SOURCE",
+        help="digits (embedded), mnist, or any TFDS image set, by its name; a folder with one sub-folder of PNG or "
+        "JPEG files per class; or an .npz file with images and labels",
+    )
     parser.add_argument(
         "--data-dir",
         metavar="DIR",
-        help="a folder with IDX files, or a root with mnist/, kmnist/, tfds/ (default: CGANJAX_DATA_DIR, then TFDS's "
-        "own folder, then a download)",
+        help="where data sets are looked for by name: a folder with IDX files, or one with mnist/, kmnist/, tfds/ "
+        "(default: CGANJAX_DATA_DIR, then TFDS's default folder, then a download)",
     )
 
 
 def add_overwrite(parser: argparse.ArgumentParser) -> None:
     """`--overwrite`, of commands that write files of fixed names."""
-    parser.add_argument("--overwrite", action="store_true", help="replace files where they exist")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
 
 
 def check_seed(seed: int) -> None:
-    """UserError where JAX would not take it."""
+    """Raise UserError unless JAX takes the seed."""
     if not 0 <= seed < 2**32:
         raise UserError(f"--seed is {seed}: give a number within 0 and 2^32 - 1")
 
 
 def choose_backend(name: str, cpu_devices: int = 1) -> None:
-    """Fix the backend before JAX initialises, and switch on the compilation cache; UserError where it is not there.
+    """Fix the backend before JAX initialises, and switch on the compilation cache.
 
-    `cpu_devices` is the number of devices that the CPU is to count as; where JAX has begun already it stays as it is.
+    `cpu_devices` is the number of devices that JAX sees the CPU as. If JAX has already initialised, it stays as it is.
+
+    Raises:
+      UserError: the backend is not available.
     """
     import jax
 
@@ -90,7 +97,7 @@ def choose_backend(name: str, cpu_devices: int = 1) -> None:
         raise UserError(_no_backend(name, str(error).strip().splitlines()[0])) from None
     if name not in ("auto", found):
         raise UserError(_no_backend(name, f"JAX computes on {found}"))
-    # A shape that broadcasts by accident is an error in our commands; the importing user's JAX is left as it is.
+    # A shape that broadcasts by accident is an error in our commands; the package itself leaves JAX's options alone.
     jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
@@ -104,7 +111,7 @@ def _no_backend(name: str, reason: str) -> str:
 
 
 def use_compilation_cache() -> None:
-    """Keep compiled programs in the user's cache folder; CGANJAX_CACHE_DIR moves it, and an empty value is none."""
+    """Keep compiled programs in the user's cache folder; CGANJAX_CACHE_DIR names another, or none if it is empty."""
     import jax
 
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:  # the user has said it to JAX itself
@@ -112,14 +119,14 @@ def use_compilation_cache() -> None:
     default = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "cganjax"
     folder = os.environ.get("CGANJAX_CACHE_DIR", str(default))
     if folder:
-        # XLA shares a CPU program's work out among the cores that it sees, and its key does not say how many.
+        # A CPU program is compiled for a number of cores, which XLA's cache key does not contain.
         jax.config.update("jax_compilation_cache_dir", str(Path(folder) / f"{parallel.cores()}-cores"))
         # A command compiles some ten small programs beside a large one: reading them saves a seventh of its start.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def keep_freed_memory() -> None:
-    """Let glibc's malloc keep large blocks for the next use, for this process alone; elsewhere nothing is done.
+    """Let glibc's malloc keep large blocks for the next use, in this process alone; without glibc, do nothing.
 
     XLA asks for a step's whole working memory at each call. By default glibc maps so large a block anew each time, and
     the kernel clears every page of it again: a sixth of the flagship's step on 2 cores. It changes no result.
@@ -136,10 +143,13 @@ def keep_freed_memory() -> None:
 
 
 def execute(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> int:
-    """Run a command's main and turn what it raises into a sentence and an exit code."""
+    """Run a command's main and turn the errors that a user can mend into one sentence and an exit code.
+
+    Any other exception is a bug of ours, and passes with its traceback.
+    """
     try:
         return main(argv) or DONE
-    except BrokenPipeError:  # whoever read our output has seen enough
+    except BrokenPipeError:  # the reader of our output, such as `head`, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except (UserError, CheckpointError, UnknownCheckpoint) as error:
@@ -170,7 +180,7 @@ def _mute_late_reads() -> None:
 
 
 class Stop:
-    """While it is entered, the first Ctrl-C or SIGTERM is a wish that `wished` reports; the second ends at once."""
+    """Within it the first Ctrl-C or SIGTERM is a wish to stop, which `wished` reports; the second ends the process."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
@@ -196,48 +206,3 @@ class Stop:
     def exit_code(self) -> int:
         """130 for Ctrl-C, 143 for SIGTERM, 0 for neither."""
         return {None: DONE, signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}[self.signal]
-
-
-# The metrics that a progress line has room for, as it calls them.
-_SHOWN = {"loss_generator": "loss G", "loss_discriminator": "loss D", "loss": "loss", "accuracy": "accuracy"}
-
-
-class Progress:
-    """Where a run stands: a bar on a terminal, a line at intervals where output is piped."""
-
-    def __init__(self, start: int, total: int, images_per_step: int, seconds: float = 20.0):
-        from tqdm import tqdm
-
-        self._tty = sys.stderr.isatty()
-        self._bar = tqdm(total=total, initial=start, unit="step", disable=not self._tty, dynamic_ncols=True)
-        self._start, self._total, self._images, self._seconds = start, total, images_per_step, seconds
-        self._began = self._said = time.perf_counter()
-
-    def step(self, done: int) -> None:
-        """`done` updates are handed out."""
-        self._bar.update(done - self._bar.n)
-
-    def log(self, done: int, values: dict[str, float]) -> None:
-        """Show the newest metrics."""
-        shown = {name: f"{value:.3f}" for name, value in values.items() if name in _SHOWN}
-        if self._tty:
-            self._bar.set_postfix({_SHOWN[n]: v for n, v in shown.items()} | {"img/s": f"{self._rate(done):.0f}"})
-            return
-        now = time.perf_counter()
-        if now - self._said >= self._seconds or done == self._total:
-            self._said = now
-            rate = self._rate(done)
-            left = (self._total - done) * self._images / max(rate, 1e-9)
-            losses = "  ".join(f"{_SHOWN[n]} {v}" for n, v in shown.items())
-            print(
-                f"step {done}/{self._total} ({done * self._images:,} images)  {losses}"
-                f"  {rate:.0f} images/s  {left / 60:.1f} min left",
-                flush=True,
-            )
-
-    def _rate(self, done: int) -> float:
-        return (done - self._start) * self._images / max(time.perf_counter() - self._began, 1e-9)
-
-    def close(self) -> None:
-        """End the bar's line."""
-        self._bar.close()

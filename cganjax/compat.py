@@ -9,14 +9,14 @@ from cganjax import pixels, rng, sampling
 
 
 class AiGcMn:
-    """The original `label_map` system's interface: labels in, images as a batch of [1, 28, 28] in [-1, 1] out.
+    """The interface of the original `label_map` system: labels in, a batch of [1, 28, 28] images in [-1, 1] out.
 
     >>> AiGcMn().generator([3, 1, 4]).shape
     (3, 1, 28, 28)
     """
 
     def __init__(self, checkpoint: str = "mnist", seed: int = 0):
-        """Load a conditional generator; a new object with the same seed repeats the sequence of its calls.
+        """Load a conditional generator. A new object with the same seed repeats the sequence of its calls.
 
         Args:
           checkpoint: a shipped name, a run folder or a checkpoint folder.
@@ -24,7 +24,8 @@ class AiGcMn:
 
         Raises:
           FileNotFoundError, CheckpointError: see `cganjax.load`.
-          TypeError: the checkpoint is unconditional, or the seed no integer. ValueError: the seed is out of range.
+          TypeError: the checkpoint is unconditional, or the seed is not an integer.
+          ValueError: the seed is out of range.
         """
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
             raise TypeError(f"seed is {seed!r}: expected an integer")
@@ -37,16 +38,18 @@ class AiGcMn:
         self._calls = 0
 
     def generator(self, labels: Any) -> np.ndarray:
-        """Draw one image for each label; each call draws new noise.
+        """Generate one image for each label. Each call uses new noise.
 
         Args:
-          labels: N integers 0..9 (the original took 64) as a list, or a NumPy, JAX or PyTorch array of shape [N].
+          labels: N integers 0..K-1 (0..9; the original took 64 of them) as a list, or a NumPy, JAX or PyTorch array of
+            shape [N].
 
         Returns:
-          float32 NumPy [N, 1, 28, 28] in [-1, 1], ink = 1, as the original's tanh gave.
+          float32 NumPy [N, C, H, W] in [-1, 1], as the original's tanh gave: [N, 1, 28, 28] with ink = 1 for digits.
 
         Raises:
-          TypeError: labels that are not integers. ValueError: a label out of range, or labels not of shape [N].
+          TypeError: the labels are not integers.
+          ValueError: a label is out of range, or the labels have two dimensions.
         """
         if hasattr(labels, "detach"):  # a PyTorch tensor, perhaps on another device
             labels = labels.detach().cpu().numpy()

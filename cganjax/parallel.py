@@ -1,4 +1,4 @@
-"""More than one core, or device: pieces of work on threads, and one step on several devices.
+"""Work in pieces: many rows in chunks, chunks on several cores, and one step on several devices.
 
 XLA's CPU backend runs a convolution of few channels on one core, whatever there is. Two pieces at once, or the halves
 of one batch on two CPU devices, fill both.
@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -81,6 +82,65 @@ def _as_here(call: Callable[[Item], Result]) -> Callable[[Item], Result]:
 def _pool(threads: int) -> ThreadPoolExecutor:
     """Kept: a new thread would begin with memory of its own, page by page."""
     return ThreadPoolExecutor(threads, thread_name_prefix=_NAME)
+
+
+def chunked(function: Callable[[Any], Any], arrays: Any, size: int, *, pad: bool = False, threads: bool = False) -> Any:
+    """A function of many rows, applied to `size` rows at a time; under a transformation of JAX all at once.
+
+    Args:
+      function: a tree of arrays [n, ...] -> a tree of arrays [n, ...]; it sees each row by itself.
+      arrays: a tree of arrays [N, ...], such as images, or a tuple of images and labels.
+      size: rows per call, at least 1.
+      pad: repeat the last row until the last chunk has `size` rows, too, so that one compiled program serves all of
+        them. The results of the repeated rows are dropped. Without it the last chunk is shorter.
+      threads: on a CPU, work on as many chunks at a time as there are cores (see `in_turn`), if the function allows it.
+
+    Returns:
+      The function's results, put together as NumPy arrays [N, ...]. If one call without padding was enough, what it
+      returned.
+
+    >>> chunked(lambda x: 2 * x, np.arange(5), size=2)
+    array([0, 2, 4, 6, 8])
+    """
+    leaves = jax.tree.leaves(arrays)
+    n = len(leaves[0])
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves) or n == 0 or n == size or (n < size and not pad):
+        return function(arrays)
+
+    def of_chunk(start: int) -> Any:
+        rows = np.minimum(np.arange(start, start + size), n - 1) if pad else slice(start, start + size)
+        return function(jax.tree.map(lambda x: x[rows], arrays))
+
+    starts = range(0, n, size)
+    found = in_turn(of_chunk, starts) if threads else map(of_chunk, starts)
+    fetched = [
+        jax.tree.map(lambda x, rest=n - start: np.asarray(x)[:rest], part)
+        for start, part in zip(starts, found, strict=True)
+    ]
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *fetched)
+
+
+def joined(chunk: Callable[[int], jax.Array], count: int, size: int) -> jax.Array:
+    """One array on the device from chunks of it: [count, ...].
+
+    The array is written in place, so that no more than it and a few chunks are held at a time.
+
+    Args:
+      chunk: the first row -> rows first..first+size-1: an array [size, ...]. Chunks are made by several threads.
+      count: rows in all, at least `size`. The last chunk begins early, so that it has `size` rows as well.
+      size: rows of a chunk.
+    """
+    whole, starts = None, (*range(0, count - size, size), count - size)
+    for start, made in zip(starts, in_turn(chunk, starts), strict=True):
+        if whole is None:
+            whole = jnp.zeros((count, *made.shape[1:]), made.dtype)
+        whole = _write(whole, made, np.int32(start))
+    return whole
+
+
+@functools.partial(jax.jit, donate_argnums=0)
+def _write(images, piece, start):
+    return jax.lax.dynamic_update_slice_in_dim(images, piece, start, axis=0)
 
 
 def devices_for(batch_size: int, limit: int) -> int:

@@ -1,7 +1,7 @@
-"""The three scales of a pixel, and the only places where one becomes another.
+"""The three scales of a pixel, and the only functions that convert one into another.
 
-At rest: uint8 in 0..255. Inside GANs: float32 in [-1, 1]. At the public door and for classifiers: float32 in [0, 1].
-Ink is the top.
+At rest: uint8 in 0..255. Inside GANs: float32 in [-1, 1]. In the public API, for classifiers and in attacks: float32 in
+[0, 1]. Whether ink is the lowest or the highest value is no matter of scale: `ImageSpec.polarity` says it.
 """
 
 from typing import Any
@@ -12,14 +12,14 @@ import numpy as np
 
 
 def rest_to_signed(images: jax.Array) -> jax.Array:
-    """uint8 in 0..255 -> float32 in [-1, 1]; drawn data, which are float32 in [0, 1] at rest, likewise."""
+    """uint8 in 0..255, or float32 in [0, 1] as some data sets are at rest -> float32 in [-1, 1]."""
     if images.dtype != np.uint8:
         return unit_to_signed(images)
     return images.astype(jnp.float32) / 127.5 - 1.0
 
 
 def rest_to_unit(images):
-    """uint8 in 0..255 -> float32 in [0, 1], of a NumPy or JAX array alike; drawn data are there already."""
+    """uint8 in 0..255 -> float32 in [0, 1], for NumPy and JAX arrays; floats are in [0, 1] already."""
     return images.astype(np.float32) / np.float32(255) if images.dtype == np.uint8 else images
 
 
@@ -54,5 +54,5 @@ def check_unit(images: Any) -> np.ndarray | jax.Array:
             likely = "they look like [-1, 1]: take x / 2 + 0.5"
         elif low >= 0 and 1 < high <= 255:
             likely = "they look like 0..255: divide by 255"
-        raise ValueError(f"images lie in [{low:g}, {high:g}]: expected [0, 1], ink = 1 ({likely})")
+        raise ValueError(f"images lie in [{low:g}, {high:g}]: expected [0, 1] ({likely})")
     return images.astype(np.float32)

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cganjax import parallel
+
 KINDS = ("logits", "sigmoid", "probabilities")
 CHUNK = 500  # images shown to a classifier at once
 
@@ -106,10 +108,7 @@ def trace_error(function: Callable, shape: tuple[int, ...]) -> Exception | None:
 
 def in_chunks(function: Callable, images: Any) -> Any:
     """Apply a function of images to `CHUNK` of them at a time; under a JAX transformation, to all at once."""
-    if isinstance(images, jax.core.Tracer) or len(images) <= CHUNK:
-        return function(images)
-    parts = [function(images[i : i + CHUNK]) for i in range(0, len(images), CHUNK)]
-    return np.concatenate([np.asarray(part) for part in parts])
+    return parallel.chunked(function, images, CHUNK)
 
 
 def confidences_of(classifier: Callable, images: Any, scores: str | None = None) -> np.ndarray:

@@ -17,7 +17,7 @@ class ImageSpec(NamedTuple):
     height: int  # pixels
     width: int  # pixels
     channels: int  # 1 (grey) or 3 (RGB)
-    class_names: tuple[str, ...]  # the name of class k at place k
+    class_names: tuple[str, ...]  # class_names[k] is the name of class k
     polarity: str = LIGHT_ON_DARK  # of grey drawings: "light_on_dark" (ink is 1, paper 0) or "dark_on_light"
 
     @classmethod

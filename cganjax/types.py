@@ -34,3 +34,11 @@ class UnknownCheckpoint(FileNotFoundError):
 
 class UserError(Exception):
     """Bad input to a command: its message is the one sentence that the user sees, with exit code 2."""
+
+
+class DataError(UserError, ValueError):
+    """A folder, a file or arrays that cannot be a data set: the message says why, and how to mend it."""
+
+
+class DataTypeError(DataError, TypeError):
+    """The same, of a wrong type or dtype."""

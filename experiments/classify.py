@@ -7,7 +7,7 @@ from cganjax.commands import classify
 
 
 def main(argv=None) -> int:
-    """Hand over to the command that the installed package has too."""
+    """Run the command that the installed package has as well."""
     return classify.main(argv, prog="python -m experiments.classify")
 
 

@@ -1,4 +1,4 @@
-"""Draw a part of a run's curves: `python -m experiments.curves runs/label_map-s0 --to 937` is its first epoch."""
+"""Draw a part of a run's curves: `python -m experiments.curves runs/label_map-s0 --to 937` draws the first epoch."""
 
 import sys
 from pathlib import Path
@@ -8,11 +8,11 @@ from cganjax import cli, files, report
 
 
 def main(argv=None) -> int:
-    """Read the run's metrics, draw the steps asked for."""
+    """Read the run's metrics, and draw the steps that were asked for."""
     p = cli.Parser(prog="python -m experiments.curves", description=__doc__)
     p.add_argument("run", type=Path, metavar="RUN", help="a run folder")
     p.add_argument("--from", dest="first", type=int, default=0, metavar="STEP", help="first step (default: 0)")
-    p.add_argument("--to", dest="last", type=int, metavar="STEP", help="last step (default: the last there is)")
+    p.add_argument("--to", dest="last", type=int, metavar="STEP", help="last step (default: the last one of the run)")
     p.add_argument("--out", type=Path, metavar="PNG", help="a file (default: RUN/curves-FIRST-LAST.png)")
     cli.add_overwrite(p)
     args = p.parse_args(argv)
@@ -22,7 +22,7 @@ def main(argv=None) -> int:
     last = rows[-1]["step"] if args.last is None and rows else args.last or 0
     rows = [row for row in rows if args.first <= row["step"] <= last]
     if not rows:
-        raise cli.UserError(f"{args.run} has no metrics of steps {args.first} to {last}: choose others")
+        raise cli.UserError(f"{args.run} has no metrics of steps {args.first} to {last}: choose other steps")
     path = files.new_file(args.out or args.run / f"curves-{args.first}-{last}.png", args.overwrite)
     report.save_curves(path, rows, f"{args.run.name}, step {args.first} to {last}")
     print(path)

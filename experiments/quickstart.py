@@ -1,4 +1,4 @@
-"""The main job in under a minute: digits from the shipped checkpoint, and a short training on the embedded digits."""
+"""A first look in under a minute: sample a shipped checkpoint, and train shortly on the embedded digits."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ from experiments import train
 
 
 def main(argv=None) -> int:
-    """Draw, train, and say where the pictures are."""
+    """Sample, train, and say where the pictures are."""
     p = cli.Parser(prog="python -m experiments.quickstart", description=__doc__)
     p.add_argument("--out", type=Path, default=Path("runs/quickstart"), help="a folder (default: runs/quickstart)")
     cli.add_backend(p)
@@ -19,7 +19,7 @@ def main(argv=None) -> int:
     sample.main(["3141592653", "--out", str(drawn), "--backend", args.backend])
     code = train.main(["--recipe", "digits", "--out", str(run), "--backend", args.backend])
     if code == cli.DONE:
-        print(f"\nPictures:\n  {drawn}  digits by the shipped checkpoint\n  {run / ckpt.SAMPLES}  your training")
+        print(f"\nPictures:\n  {drawn}  digits from the shipped checkpoint\n  {run / ckpt.SAMPLES}  your training")
     return code
 
 

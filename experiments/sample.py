@@ -1,4 +1,4 @@
-"""Draw digits: `python -m experiments.sample 3141592653 --out pi.png`; the same as `python -m cganjax sample`."""
+"""Generate images: `python -m experiments.sample 3141592653 --out pi.png`; the same as `python -m cganjax sample`."""
 
 import sys
 
@@ -7,7 +7,7 @@ from cganjax.commands import sample
 
 
 def main(argv=None) -> int:
-    """Hand over to the command that the installed package has too."""
+    """Run the command that the installed package has as well."""
     return sample.main(argv, prog="python -m experiments.sample")
 
 

@@ -4,6 +4,7 @@ Values are compared to rounding everywhere, and bit for bit (`bits ...`: a CRC-3
 machine and versions as those that wrote the file. Write it anew only in a commit that says why bits change.
 """
 
+import os
 import platform
 import sys
 import zlib
@@ -19,11 +20,12 @@ LABELS = np.arange(10)
 
 
 def environment() -> str:
-    """What bits depend on: versions, and the CPU's instructions."""
+    """What bits depend on: versions, the CPU's instructions, and the number of cores that XLA shares work among."""
     flags = "unknown"
     if (info := Path("/proc/cpuinfo")).exists():
         flags = next((x for x in info.read_text().splitlines() if x.startswith(("flags", "Features"))), "unknown")
-    return f"jax {jax.__version__}, {platform.machine()}, {zlib.crc32(flags.encode()):08x}"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"jax {jax.__version__}, {platform.machine()}, {zlib.crc32(flags.encode()):08x}, {cores} cores"
 
 
 def bits(tree) -> np.ndarray:

@@ -1,8 +1,10 @@
 """Commands that draw: the grid and the array file, the prompt, the installed wheel, and each refusal."""
 
 import io
+import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import jax
@@ -12,7 +14,7 @@ from PIL import Image
 
 import cganjax
 from cganjax import __main__ as package
-from cganjax import pixels, report
+from cganjax import commands, pixels, report
 from cganjax.commands import doctor
 from experiments import sample
 
@@ -62,7 +64,7 @@ def test_the_prompt_goes_on_until_an_empty_line(command, monkeypatch, tmp_path):
     monkeypatch.setattr("builtins.input", lambda text: asked.append(text) or next(lines))
     code, out, _ = command(sample)
     assert code == 0 and asked == ["Input your number: "] * 4
-    assert "'x' at position 0 is no label" in out and "█" in out
+    assert "'x' at position 0 is not a class" in out and "█" in out
     paths = [line.split(": ")[1] for line in out.splitlines() if line.endswith(".png")]
     assert len(paths) == 6 and all(Path(p).exists() for p in paths)
     assert [Path(p).name[0] for p in paths] == list("012312")
@@ -80,9 +82,9 @@ def test_the_prompt_ends_with_the_input(command, monkeypatch):
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        (["12a"], "'a' at position 2 is no label"),
-        ([""], "'' holds no label"),
-        ([","], "holds no label"),
+        (["12a"], "'a' at position 2 is not a class"),
+        ([""], "'' names no class: expected classes from 0 to 9"),
+        ([","], "names no class"),
         (["--random", "0"], "--random is 0"),
         (["12", "--random", "3"], "give one of them"),
         (["12", "--truncation", "2"], "--truncation is 2"),
@@ -123,16 +125,39 @@ def test_capital_suffix_and_too_many_columns(command):
         assert picture.size == (2 * 62, 2 * 32)
 
 
-def test_doctor_finds_every_checkpoint_whole(command):
+def test_doctor_finds_every_checkpoint_intact(command):
     code, out, _ = command(doctor)
-    assert code == 0 and "checkpoint mnist" in out and "whole" in out and "jaxlib" in out
+    assert code == 0 and "checkpoint mnist" in out and "intact" in out and "jaxlib" in out
 
 
-def test_verbs(command):
+def test_verbs_are_listed_from_their_folder_with_one_line_each(command):
     code, out, _ = command(package, "--help")
-    assert code == 0 and "sample" in out
+    assert code == 0
+    listed = dict(line.split(maxsplit=1) for line in out.splitlines() if line.startswith("  "))
+    assert {"train", "sample", "classify", "decoy", "doctor"} <= listed.keys()
+    assert listed.keys() == {p.stem for p in (ROOT / "cganjax/commands").glob("[a-z]*.py")}
+    assert listed["train"] == "Train a recipe on images; the same command resumes an interrupted run."
     code, _, err = command(package, "smaple")
-    assert code == 2 and "known are classify, decoy, doctor, sample" in err
+    assert code == 2 and "unknown verb 'smaple'; did you mean sample? known are classify, " in err
+    assert command(package)[0] == 2
+
+
+def test_listing_the_verbs_imports_none_of_them():
+    code = """
+import sys
+from cganjax import __main__
+__main__.main(["--help"])
+heavy = {"flax", "optax", "orbax", "matplotlib", "PIL", "cganjax.commands.train"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True)
+
+
+@pytest.mark.parametrize("verb", commands.names())
+def test_every_verb_takes_its_name_for_help(verb, capsys):
+    with pytest.raises(SystemExit) as stop:
+        package.main([verb, "--help"])
+    assert stop.value.code == 0 and f"cganjax {verb}" in " ".join(capsys.readouterr().out.split())
 
 
 def test_blocks_show_two_rows_a_line():
@@ -141,22 +166,59 @@ def test_blocks_show_two_rows_a_line():
     assert report.blocks(image) == "▀▄ █\n  ▀"
 
 
-def test_a_wheel_samples_in_another_folder(tmp_path):
-    env = {"PATH": "/usr/bin:/bin", "JAX_PLATFORMS": "cpu", "CGANJAX_CACHE_DIR": "", "HOME": str(tmp_path)}
+MOST = 32_000_000  # bytes of the wheel; the checkpoints alone take 29.8 million
 
-    def run(*line, **more):
-        return subprocess.run([sys.executable, *line], capture_output=True, text=True, **more)
 
-    built = run("-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q", "-w", str(tmp_path), str(ROOT))
-    assert built.returncode == 0, built.stderr
-    (wheel,) = tmp_path.glob("*.whl")
-    site = tmp_path / "site"
-    installed = run("-m", "pip", "install", "--no-deps", "-q", "--target", str(site), str(wheel))
-    assert installed.returncode == 0, installed.stderr
-    env["PYTHONPATH"] = str(site)
-    where = run("-c", "import cganjax; print(cganjax.__file__)", cwd=tmp_path, env=env)
-    assert where.stdout.strip().startswith(str(site))
-    done = run("-m", "cganjax", "sample", "271", "--out", "e.npz", cwd=tmp_path, env=env)
+def test_the_wheel_is_small_and_has_checkpoints_and_recipes(wheel):
+    assert wheel.stat().st_size < MOST
+    with zipfile.ZipFile(wheel) as archive:
+        inside = {name for name in archive.namelist() if name.startswith("cganjax/")}
+    for path in (ROOT / "cganjax").rglob("*.py"):
+        assert str(path.relative_to(ROOT)) in inside
+    shelf = {f"cganjax/{p.relative_to(ROOT)}" for p in (ROOT / "checkpoints").rglob("*.*") if p.parent.parent != ROOT}
+    assert shelf <= inside
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """Run a line of Python in an empty folder with the installed wheel, where no checkout is found."""
+    site, folder = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("elsewhere")
+    line = [sys.executable, "-m", "pip", "install", "--no-deps", "-q", "--target", str(site), str(wheel)]
+    done = subprocess.run(line, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    got = np.load(tmp_path / "e.npz")
+    env = {k: v for k, v in os.environ.items() if k.startswith("JAX_")} | {
+        "PATH": "/usr/bin:/bin",
+        "JAX_PLATFORMS": "cpu",
+        "CGANJAX_CACHE_DIR": "",
+        "HOME": str(folder),
+        "PYTHONPATH": str(site),
+    }
+
+    def run(*line):
+        done = subprocess.run([sys.executable, *line], cwd=folder, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert run("-c", "import cganjax; print(cganjax.__file__)").startswith(str(site))
+    return run, folder
+
+
+def test_a_wheel_samples_in_another_folder(installed):
+    run, folder = installed
+    run("-m", "cganjax", "sample", "271", "--out", "e.npz")
+    got = np.load(folder / "e.npz")
     np.testing.assert_array_equal(got["images"], cganjax.sample(jax.random.key(0), [2, 7, 1]))
+
+
+@pytest.mark.slow
+def test_a_wheel_trains_samples_and_makes_decoys_in_another_folder(installed):
+    """The commands of the README, as somebody has them who only installed the package."""
+    run, folder = installed
+    said = run("-m", "cganjax", "train", "--recipe", "digits", "--steps", "60")
+    assert "checkpoint: runs/digits-s0/checkpoints/60" in said
+    assert (folder / "runs/digits-s0/samples/000060.png").exists()
+    assert "1 images from digits-s0" in run("-m", "cganjax", "sample", "4", "--checkpoint", "runs/digits-s0")
+    assert "images from mnist" in run("-m", "cganjax", "sample", "42")
+    assert "rejected" in run("-m", "cganjax", "decoy", "31")
+    if "evaluate" in commands.names():
+        run("-m", "cganjax", "evaluate", "mnist", "--n", "1000")

@@ -1,4 +1,4 @@
-"""Sources agree bit for bit, labels and order are canonical, and every broken input is said in one sentence."""
+"""Sets found by name (IDX, TFDS, embedded), and batches. tests/test_data_own.py has the user's own images."""
 
 import gzip
 import struct
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from cganjax import data, rng
+from cganjax.data import known, record, tfds
 from cganjax.types import UserError
 
 
@@ -55,12 +56,12 @@ IMAGES, LABELS = some()
 
 def test_real_mnist_is_the_same_from_idx_and_from_tfds(data_dir):
     idx = data.load("mnist", "test", data_dir)
-    tfds = data.load("mnist", "test", data_dir / "tfds")
-    assert "IDX" in idx.source and "TFDS" in tfds.source
+    prepared = data.load("mnist", "test", data_dir / "tfds")
+    assert "IDX" in idx.source and "TFDS" in prepared.source
     assert idx.notes == ()
-    assert idx.fingerprint == tfds.fingerprint
-    np.testing.assert_array_equal(idx.images, tfds.images)
-    np.testing.assert_array_equal(idx.labels, tfds.labels)
+    assert idx.fingerprint == prepared.fingerprint
+    np.testing.assert_array_equal(idx.images, prepared.images)
+    np.testing.assert_array_equal(idx.labels, prepared.labels)
     assert (idx.images.shape, idx.num_classes) == ((10_000, 28, 28, 1), 10)
     assert np.bincount(idx.labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 
@@ -85,6 +86,28 @@ def test_idx_plain_packed_flat_and_nested_agree(tmp_path, monkeypatch):
     sets.append(data.load("mine", "train"))
     assert len({s.fingerprint for s in sets}) == 1
     assert "unknown MD5" in sets[0].notes[0]
+
+
+@pytest.mark.parametrize("name", ["kmnist", "fashion_mnist"])
+def test_published_files_have_names_and_no_warning(data_dir, name):
+    if not (data_dir / name).is_dir():
+        pytest.skip(f"{data_dir} has no {name}/")
+    found = data.load(name, "test", data_dir)
+    assert (found.notes, found.spec) == ((), known.KNOWN[name])
+    assert found.spec.polarity == record.polarity_of(found.images) == "light_on_dark"
+    assert np.bincount(found.labels).tolist() == [1000] * 10
+
+
+def test_idx_classes_are_counted_over_both_parts(tmp_path):
+    images = some()[0]
+    write_idx(tmp_path, "train-images", images)
+    write_idx(tmp_path, "train-labels", np.arange(12, dtype=np.uint8))
+    alone = data.load("mine", "train", tmp_path)
+    write_idx(tmp_path, "t10k-images", images)
+    write_idx(tmp_path, "t10k-labels", np.full(12, 200, np.uint8))
+    train, test = (data.load("mine", split, tmp_path) for split in ("train", "test"))
+    assert (alone.num_classes, train.num_classes, test.num_classes) == (12, 201, 201)
+    assert test.spec.class_names[200] == "200"
 
 
 def test_order_of_the_file_does_not_matter_but_a_pixel_does(tmp_path):
@@ -129,13 +152,13 @@ def test_tfds_labels_that_start_at_one_are_shifted(monkeypatch):
             label = type("L", (), {"num_classes": 37})
             return type("B", (), {"info": type("I", (), {"features": {"label": label}})})
 
-    monkeypatch.setattr(data, "_import_tfds", lambda: Fake)
-    raw = data._read_tfds("emnist/letters", "train", None)
-    letters = data._canonical("emnist/letters", "train", [raw])
+    monkeypatch.setattr(tfds, "import_tfds", lambda: Fake)
+    raw = tfds.read("emnist/letters", "train", None)
+    letters = record.canonical("emnist/letters", "train", [raw])
     assert (letters.labels.min(), letters.labels.max(), letters.num_classes) == (0, 25, 26)
     assert all(x[0, 0, 0] == y + 1 for x, y in zip(letters.images, letters.labels, strict=True))
     with pytest.raises(UserError, match=r"labels 0..26: expected 1..26"):
-        data._canonical("emnist/letters", "train", [raw._replace(labels=np.append(raw.labels[:-2], [26, 0]))])
+        record.canonical("emnist/letters", "train", [raw._replace(labels=np.append(raw.labels[:-2], [26, 0]))])
 
 
 def test_labels_from_idx_are_shifted_too(tmp_path):
@@ -207,7 +230,7 @@ def test_no_network_is_said_within_seconds_with_three_ways_out(monkeypatch, tmp_
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-    monkeypatch.setattr(data.socket, "create_connection", refuse)
+    monkeypatch.setattr(tfds.socket, "create_connection", refuse)
     with pytest.raises(UserError) as error:
         data.load("fashion_mnist", "train")
     assert asked == [(("storage.googleapis.com", 443), 3.0)], "one attempt, and not by TFDS"

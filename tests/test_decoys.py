@@ -226,7 +226,7 @@ def test_latents_must_be_those_of_the_images(digits):
         cganjax.decoy(KEY, digits, classifier, epsilon=0.1, **(given | {"method": "pgd"}))
     for wrong, error, message in (
         ({"labels": LABELS + 0.5}, TypeError, "labels are float.*: expected integers"),
-        ({"labels": LABELS + 1}, ValueError, "label 10 at position 9 is outside 0..9"),
+        ({"labels": LABELS + 1}, ValueError, r"labels\[9\] is 10: expected an integer from 0 to 9"),
         ({"labels": LABELS[:3]}, ValueError, r"z has shape \(20, \d+\) and labels \(3,\), for 20 images"),
         ({"z": z[0]}, ValueError, "for 20 images: expected"),
     ):
@@ -271,7 +271,7 @@ def test_the_decoy_command_prints_each_digit_and_writes_a_sheet(command, tmp_pat
     [
         (["3", "--method", "pdg"], "unknown method 'pdg': known are auto"),
         (["3", "--epsilon", "-1"], "epsilon is -1.0: expected 0 to 1"),
-        (["3x"], "'x' at position 1 is no label"),
+        (["3x"], "'x' at position 1 is not a class"),
         (["3", "--target", "mnist"], "holds no classifier"),
         (["3", "--target", "nothing"], "no checkpoint 'nothing'"),
         (["3", "--detector", "knn"], "has thresholds for energy, max_logit, max_sigmoid"),

@@ -172,8 +172,8 @@ def test_a_shipped_threshold_is_the_calibrated_one(data_dir):
         detectors.from_card("knn", classifier)
 
 
-# Values of the literature are in docs/decoys.md; uniform noise gives lenet5's 84 rectified features a fifth of their
-# length, so that Mahalanobis tells it worse than the rest do.
+# Values of the literature are in docs/results/decoys.md. Uniform noise gives lenet5's 84 rectified features a fifth of
+# their length, so that Mahalanobis distinguishes it less well than the others do.
 @pytest.mark.parametrize("name", FITTING["logits"])
 def test_detectors_on_real_digits_against_characters_and_noise(name, data_dir):
     if not (data_dir / "kmnist").is_dir():

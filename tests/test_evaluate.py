@@ -1,21 +1,26 @@
 """`cganjax.evaluate`, the shipped reference, and the commands: on a shelf of our own, made of embedded digits."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from PIL import Image
 
 import cganjax
 from cganjax import checkpoint as ckpt
-from cganjax import data, pixels, sampling
+from cganjax import data, evaluation, models, pixels, sampling
+from cganjax.commands import evaluate as evaluate_command
+from cganjax.commands import reference as reference_command
 from cganjax.evaluation import reference as references
+from cganjax.evaluation import rows as rows_of
 from cganjax.evaluation.metrics import frechet, kernel
-from experiments import evaluate as evaluate_command
-from experiments import reference as reference_command
+from cganjax.spec import ImageSpec
 
 N = 1000
 FAST = ("accuracy", "diversity", "frechet", "frechet_by_class", "frechet_train", "kid_by_class", "prdc")
@@ -33,12 +38,12 @@ def shelf(tmp_path_factory, splits):
     """An extractor with a reference of embedded digits."""
     folder = tmp_path_factory.mktemp("shelf") / "surrogate-cnn"
     shutil.copytree(ckpt.find("surrogate-cnn"), folder)
-    extractor, judge = sampling.load_classifier(folder), sampling.load_classifier("lenet5")
+    extractor, classifier = sampling.load_classifier(folder), sampling.load_classifier("lenet5")
     test, train = (references.real_images(splits[s], (28, 28, 1), s) for s in ("test", "train"))
     exact = references.with_train(extractor, references.of_real(extractor, test), train)
-    exact = exact._replace(judge=references.digest_of(judge))
+    exact = exact._replace(classifier=references.digest_of(classifier))
     names = ("accuracy", "frechet", "frechet_train", "memorisation", "prdc")
-    rows = reference_command.rows(exact, exact, train, test[:2], extractor, judge, 1500, 0, names=names)
+    rows = rows_of.measure_rows(exact, exact, train, test[:2], extractor, classifier, 1500, 0, names=names)
     references.write(folder, exact._replace(rows=rows), extractor)
     return {"folder": folder, "extractor": extractor, "exact": exact}
 
@@ -52,7 +57,7 @@ def drawn():
 @pytest.fixture(scope="module")
 def measure(shelf):
     def run(images, labels=None, **settings):
-        settings = {"metrics": FAST, "extractor": shelf["folder"], "judge": "lenet5"} | settings
+        settings = {"metrics": FAST, "extractor": shelf["folder"], "classifier": "lenet5"} | settings
         return cganjax.evaluate(images, labels, **settings)
 
     return run
@@ -79,12 +84,12 @@ def test_figures_are_plain_numbers_with_all_that_pins_them(figures, shelf):
         assert len(figures[name]) == 10
     assert (figures["samples"], figures["seed"], figures["metrics"]) == (N, 0, list(FAST))
     assert figures["extractor"]["sha256"] == ckpt.read_card(shelf["folder"])["weights"]["sha256"]
-    assert figures["judge"]["name"] == "lenet5"
+    assert figures["classifier"]["name"] == "lenet5" and figures["judge"] == figures["classifier"]
     assert figures["reference"] == {"name": "digits", "split": "train", "images": 1500} | {
         "fingerprint": figures["reference"]["fingerprint"]
     }
-    assert set(figures["rows"]) == set(reference_command.ROWS)
-    assert set(figures["seconds"]) == {"features", "judge", *FAST}
+    assert set(figures["rows"]) == set(rows_of.ROWS)
+    assert set(figures["seconds"]) == {"features", "classifier", *FAST}
     assert figures["left_out"] == {}
 
 
@@ -142,7 +147,10 @@ def test_defaults_take_what_the_data_allow(measure, drawn):
     assert found["left_out"] == {"memorisation": "needs train=, the generator's training images and their labels"}
     assert found["kid_std"] > 0 and found["intervals"]["kid"][0] < found["kid"]
     found = measure(drawn[0], metrics=None)
-    assert set(found["metrics"]) == {"frechet", "frechet_train", "kid", "prdc"} and found["judge"] is None
+    assert (
+        set(found["metrics"]) == {"frechet", "frechet_train", "kid", "prdc"}
+        and found["classifier"] is found["judge"] is None
+    )
     assert set(found["left_out"]) == {"accuracy", "diversity", "frechet_by_class", "kid_by_class", "memorisation"}
 
 
@@ -193,7 +201,7 @@ def test_bad_input_is_one_clear_sentence(measure, drawn):
         r"they look like 0..255: divide by 255": ((images * 255).astype(np.uint8), labels),
         "they hold NaN": (nan, labels),
         "1,000 images and 999 labels were given": (images, labels[:-1]),
-        r"label 10 at position 0 is outside 0..9": (images, labels + 10),
+        r"labels\[0\] is 10: expected an integer from 0 to 9": (images, labels + 10),
         "all 1,000 images are the same one": (np.repeat(images[:1], N, axis=0), labels),
         "every image is constant": (np.ones_like(images) * np.linspace(0, 1, N)[:, None, None, None], labels),
         "expected numbers": (images.astype("U4"), labels),
@@ -235,13 +243,13 @@ def test_unknown_metrics_and_data_of_another_kind(measure, drawn):
         measure(*drawn, train=drawn[0])
     with pytest.raises(ValueError, match="real: images lie in .*divide by 255"):
         measure(*drawn, real=(drawn[0] * 255, drawn[1]))
-    with pytest.raises(ValueError, match="train: label 10 at position 1 is outside"):
+    with pytest.raises(ValueError, match=r"train: labels\[1\] is 10: expected an integer"):
         measure(*drawn, train=(drawn[0], drawn[1] + 9))
     with pytest.raises(ValueError, match="real has 1000 images and labels of shape"):
         measure(*drawn, real=(drawn[0], drawn[1][:5]))
     with pytest.raises(ValueError, match="accuracy needs labels"):
         measure(drawn[0], metrics=["accuracy"])
-    with pytest.raises(ValueError, match="lenet5 has no shipped reference: give real="):
+    with pytest.raises(ValueError, match="lenet5 has no stored reference: give real="):
         measure(*drawn, extractor="lenet5")
 
 
@@ -281,28 +289,28 @@ def test_a_damaged_or_foreign_reference_is_named(shelf, tmp_path):
     assert read() is None
 
 
-def test_rows_of_another_judge_lack_its_accuracies(measure, drawn):
-    found = measure(*drawn, metrics=["frechet"], judge="onlooker")
+def test_rows_of_another_classifier_lack_its_accuracies(measure, drawn):
+    found = measure(*drawn, metrics=["frechet"], classifier="onlooker")
     assert "accuracy" not in found["rows"]["real images"] and "frechet" in found["rows"]["real images"]
 
 
 def test_the_shipped_extractor_needs_no_data(drawn):
     found = cganjax.evaluate(*drawn, metrics=("accuracy", "frechet", "prdc"))
     assert found["reference"]["images"] == 10_000 and found["rows"]["real images"]["frechet"] < found["frechet"]
-    assert found["accuracy"] > 0.95 and found["extractor"]["name"] != found["judge"]["name"]
+    assert found["accuracy"] > 0.95 and found["extractor"]["name"] != found["classifier"]["name"]
 
 
 # --- the commands -----------------------------------------------------------------------------------------------------
 
 
 def test_evaluate_needs_no_data_and_writes_a_page(command, shelf):
-    networks = ("--extractor", shelf["folder"], "--judge", "lenet5")
+    networks = ("--extractor", shelf["folder"], "--classifier", "lenet5")
     asked = ("--metrics", "accuracy", "frechet", "prdc", "frechet_by_class")
     code, out, err = command(evaluate_command, "mnist", *networks, *asked, "--n", N, "--json", "a.json")
     assert (code, err) == (0, ""), err
     assert "SHA-256" in out and "runs/evaluate/mnist.png" in out and "sampling" in out
     written = json.loads(Path("a.json").read_text())
-    assert set(written["rows"]) == set(reference_command.ROWS)
+    assert set(written["rows"]) == set(rows_of.ROWS)
     assert written["checkpoints"]["mnist"]["samples"] == N and written["seed"] == 0
     for arguments, said in (
         ((), "runs/evaluate/mnist.png exists"),
@@ -314,9 +322,9 @@ def test_evaluate_needs_no_data_and_writes_a_page(command, shelf):
     ):
         code, _, err = command(evaluate_command, "mnist", *networks, *arguments)
         assert code == 2 and said in err, err
-    both = ("--extractor", shelf["folder"], "--judge", shelf["folder"], "--out", "c")
+    both = ("--extractor", shelf["folder"], "--judge", shelf["folder"], "--out", "c")  # the former name
     code, _, err = command(evaluate_command, "mnist", *both, *asked)
-    assert code == 2 and "is the extractor and the judge" in err
+    assert code == 2 and "is the extractor and the reference classifier" in err
     Path("one").mkdir()
     for name in ("mnist", "one/mnist"):
         shutil.copytree(ckpt.find("mnist"), name)
@@ -327,7 +335,7 @@ def test_evaluate_needs_no_data_and_writes_a_page(command, shelf):
 
 
 def test_evaluate_with_data_measures_its_own_rows(command, shelf):
-    networks = ("--extractor", shelf["folder"], "--judge", "lenet5", "--dataset", "digits")
+    networks = ("--extractor", shelf["folder"], "--classifier", "lenet5", "--dataset", "digits")
     code, out, err = command(evaluate_command, *networks, "--n", 300, "--metrics", "memorisation", "prdc", "accuracy")
     assert (code, err) == (0, ""), err
     assert "memorised_pixels" in out and "one image a class" in out
@@ -350,8 +358,8 @@ def test_evaluate_with_data_measures_its_own_rows(command, shelf):
 )
 def test_images_to_choose_by_are_not_those_of_the_training(split, seen):
     about = {"name": "mnist", "split": "train", "images": 10000}
-    assert evaluate_command._has_seen({"name": "mnist", "split": split}, about) is seen
-    assert not evaluate_command._has_seen({"name": "kmnist", "split": split}, about)
+    assert evaluate_command.has_seen({"name": "mnist", "split": split}, about) is seen
+    assert not evaluate_command.has_seen({"name": "kmnist", "split": split}, about)
 
 
 def test_reference_writes_beside_a_shipped_extractor_alone(command, shelf, tmp_path):
@@ -360,3 +368,125 @@ def test_reference_writes_beside_a_shipped_extractor_alone(command, shelf, tmp_p
     (tmp_path / "run").mkdir()
     code, _, err = command(reference_command, "--extractor", tmp_path / "run", "--judge", "lenet5")
     assert code == 2 and "no shipped checkpoint" in err
+
+
+# --- other images and other classes -----------------------------------------------------------------------------------
+
+
+def test_labels_above_255_do_not_wrap(tmp_path):
+    """Of up to 256 classes the stored bytes and the order are those of always."""
+    random = np.random.default_rng(0)
+    features, extractor = random.normal(size=(600, 4)), SimpleNamespace(card={"name": "x", "weights": {"sha256": "0"}})
+    train = references.Train(frechet.statistics(features), {"images": 9}, None, None, None, np.ones(600), np.ones(600))
+    for classes, kind in ((256, np.uint8), (300, np.uint16)):
+        labels = np.arange(600) % classes
+        references.write(tmp_path, references.Reference({}, features, labels, 1.0, train=train), extractor)
+        assert (references.read(tmp_path, extractor).labels == labels).all()
+        assert np.load(tmp_path / references.ARRAYS)["labels"].dtype == kind
+    with pytest.raises(ValueError, match=r"labels are in 0..70000: expected 0..65535"):
+        references.label_type(np.array([0, 70_000]))
+
+    images = random.uniform(size=(40, 2, 2, 1)).astype(np.float32)
+    labels = np.arange(40) % 10 + 246
+    digests = [hashlib.md5(x.tobytes() + bytes([y])).digest() for x, y in zip(images, labels, strict=True)]
+    assert evaluation.canonical_order(images, labels).tolist() == np.argsort(digests).tolist()
+    one, other = (evaluation.canonical_order(np.zeros((2, 1, 1, 1)), np.array(pair)) for pair in ((1, 257), (257, 1)))
+    assert one.tolist() == other[::-1].tolist()  # the labels decide, not the order that was given
+
+
+COLOURS = ("red", "green", "blue", "grey")
+SPEC = ImageSpec(12, 12, 3, COLOURS)
+
+
+def ship(folder, roles, config, record, seed):
+    """A shipped checkpoint of random weights."""
+    networks = models.build(models.Settings.of(config), SPEC)
+    parts = {r: getattr(networks, r).init(jax.random.key(seed)) for r in roles if getattr(networks, r, None)}
+    card = {"name": folder.name, "roles": list(roles), "config": config, "data": record, "steps": 0}
+    ckpt.write_shipped(folder, card, parts)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def coloured(tmp_path_factory):
+    """12x12x3 images in four named classes, and networks of random weights for them."""
+    folder, random = tmp_path_factory.mktemp("coloured"), np.random.default_rng(0)
+    tint = np.array([[1, 0.2, 0.2], [0.2, 1, 0.2], [0.2, 0.2, 1], [0.6, 0.6, 0.6]])
+    arrays = {"class_names": np.array(COLOURS)}
+    for split, n in (("train", 400), ("test", 200)):
+        labels = np.arange(n) % 4
+        arrays[f"x_{split}"] = (255 * tint[labels][:, None, None] * random.random((n, 12, 12, 1))).astype(np.uint8)
+        arrays[f"y_{split}"] = labels
+    np.savez(folder / "blobs.npz", **arrays)
+    train = data.dataset(folder / "blobs.npz", split="train")
+    record = {"name": train.name, "split": "train", "images": 400, "num_classes": 4, "fingerprint": train.fingerprint}
+    record |= {"spec": SPEC.to_json(), "place": str(folder / "blobs.npz")}
+    cnn = {"family": "cnn", "classifier": {"width_14": 4, "width_7": 4, "hidden": 8}}
+    widths = {"width_14": 4, "width_7": 4, "hidden": 8}
+    gan = {
+        "family": "depth_to_space",
+        "discriminator": widths,
+        "generator": widths | {"latent_size": 4, "embedding": 4},
+    }
+    return {
+        "data": folder / "blobs.npz",
+        "extractor": ship(folder / "extractor", ("classifier", "extractor"), cnn, record, 0),
+        "classifier": ship(folder / "other", ("classifier",), cnn, record, 1),
+        "generator": ship(folder / "generator", ("generator",), gan, record, 2),
+    }
+
+
+def test_coloured_images_of_named_classes_are_measured_and_drawn(command, coloured):
+    networks = ("--extractor", coloured["extractor"], "--classifier", coloured["classifier"])
+    code, _, err = command(evaluate_command, coloured["generator"], "--n", 200)
+    assert code == 2 and "images of 12x12x3, 4 classes (blobs), and no shipped extractor was trained on such" in err
+    code, _, err = command(evaluate_command, coloured["generator"], *networks, "--n", 200)
+    assert code == 2 and "has no stored reference for --reference test: say where the data lie" in err
+    code, out, err = command(reference_command, *networks)
+    assert (code, err) == (0, ""), err
+    assert "reference.json" in out and "kid is left out of the rows: it needs at least 1,000 images" in out
+
+    measured = (coloured["generator"], *networks, "--n", 200)
+    code, out, err = command(evaluate_command, *measured, "--json", "a.json")
+    assert (code, err) == (0, ""), err
+    assert "kid is left out" in out and "s left)" in out and "runs/evaluate/generator.png" in out
+    written = json.loads(Path("a.json").read_text())
+    assert {"accuracy", "frechet", "frechet_by_class", "precision"} <= set(
+        written["checkpoints"][str(coloured["generator"])]
+    )
+    assert set(written["rows"]) == set(rows_of.ROWS) and written["classifier"] == written["judge"]
+
+    # Of training images the page has strips and no bars: what is coloured in it are the images.
+    of_data = ("--dataset", coloured["data"], "--metrics", "memorisation", "--out", "colour")
+    code, _, err = command(evaluate_command, *measured, *of_data)
+    assert (code, err) == (0, ""), err
+    page = np.asarray(Image.open("colour/generator.png").convert("RGB")).astype(int)
+    assert (np.ptp(page, axis=2) > 60).sum() > 100
+
+
+def test_metrics_that_train_say_which_sizes_they_take():
+    reference = references.Reference({}, np.ones((2000, 4)), np.arange(2000) % 4, 1.0, np.zeros((2000, 10, 12, 3)))
+    odd = SPEC._replace(height=10)
+    names, left_out = evaluation.fitting(("prdc", "cas", "two_sample"), False, True, reference, spec=odd)
+    assert names == ("prdc",) and set(left_out) == {"cas", "two_sample"}
+    assert evaluation.fitting(("cas", "two_sample"), True, True, reference, spec=SPEC)[1] == {}
+    with pytest.raises(ValueError, match="cas trains a classifier, and family cnn cannot be built .* divisible by 4"):
+        evaluation.fitting(("cas",), True, True, reference, spec=odd)
+
+
+def test_classes_with_too_few_images_leave_metrics_by_class_out():
+    labels = np.arange(1000) % 300
+    names, left_out = evaluation.check_enough(("prdc", "frechet_by_class"), False, labels, 1000, 300, 64)
+    assert names == ("prdc",) and "at least 65 images a class and class 100 has 3" in left_out["frechet_by_class"]
+    with pytest.raises(ValueError, match="frechet_by_class needs at least 65"):
+        evaluation.check_enough(("frechet_by_class",), True, labels, 1000, 300, 64)
+    few = references.Reference({}, np.ones((300, 64)), np.arange(300), 1.0)
+    names, left_out = evaluation.fitting(("frechet", "kid", "frechet_by_class"), False, True, few)
+    assert names == ("frechet",) and left_out["kid"].endswith("images of the reference, and the reference has 300")
+
+
+def test_the_former_name_of_the_classifier_is_an_alias(measure, drawn):
+    by_judge = measure(*drawn, metrics=["accuracy"], classifier=None, judge="lenet5")
+    assert by_judge["classifier"]["name"] == "lenet5"
+    with pytest.raises(ValueError, match="classifier= and judge= were given together"):
+        measure(*drawn, metrics=["accuracy"], judge="lenet5")

@@ -11,9 +11,10 @@ from numpy.testing import assert_allclose
 
 import cganjax
 from cganjax import sampling
+from cganjax.commands import interpolate
+from cganjax.evaluation import latent
 from cganjax.evaluation.metrics import handwriting
 from cganjax.types import UserError
-from experiments import interpolate
 
 KEY = jax.random.key(0)
 
@@ -36,9 +37,9 @@ def test_between_refuses_what_it_cannot_place():
         generator.between(z, [0, 1])
     with pytest.raises(ValueError, match=r"z has shape \(2, 3\)"):
         generator.between(z[:, :3], np.eye(10)[:2])
-    with pytest.raises(ValueError, match="weights of row 1 have the sum 0.5"):
+    with pytest.raises(ValueError, match=r"weights\[1\] sums to 0.5"):
         generator.between(z, np.eye(10)[:2] * [[1.0], [0.5]])
-    with pytest.raises(ValueError, match="weights of row 0 have the sum nan"):
+    with pytest.raises(ValueError, match=r"weights\[0\] sums to nan"):
         generator.between(z, np.full((2, 10), np.nan))
     with pytest.raises(TypeError, match="unconditional"):
         dataclasses.replace(generator, num_classes=None).between(z, np.eye(10)[:2])
@@ -46,11 +47,11 @@ def test_between_refuses_what_it_cannot_place():
 
 def test_the_way_between_latents_keeps_their_length():
     a, b = np.array([3.0, 0.0, 0.0]), np.array([0.0, 3.0, 0.0])
-    way = np.array([interpolate.slerp(a, b, t) for t in (0, 0.25, 0.5, 1)])
+    way = np.array([latent.slerp(a, b, t) for t in (0, 0.25, 0.5, 1)])
     assert_allclose(np.linalg.norm(way, axis=1), 3.0)
     assert_allclose(way[[0, 2, 3]], [a, [4.5**0.5, 4.5**0.5, 0], b], atol=1e-12)
     assert_allclose(np.arctan2(way[1, 1], way[1, 0]), np.pi / 8)
-    assert_allclose(interpolate.slerp(a, 2 * a, 0.5), 1.5 * a)  # no circle there
+    assert_allclose(latent.slerp(a, 2 * a, 0.5), 1.5 * a)  # no circle there
 
 
 def bar(lean, thick=3):
@@ -90,15 +91,15 @@ def test_a_shared_hand_correlates_and_a_latent_each_does_not():
 def test_what_the_sheets_hold_fixed():
     """Ends of the ways, the one latent in all rows, the same latents under each truncation."""
     generator = cganjax.load("mnist")
-    z, steps = np.asarray(jax.random.normal(KEY, (20, generator.latent_size))), interpolate.STEPS
-    ways = np.asarray(interpolate.between_latents(generator, z)).reshape(10, steps, 28, 28, 1)
+    z, steps = np.asarray(jax.random.normal(KEY, (20, generator.latent_size))), latent.STEPS
+    ways = np.asarray(latent.between_latents(generator, z)).reshape(10, steps, 28, 28, 1)
     assert_allclose(ways[:, [0, -1]].reshape(20, 28, 28, 1), generator(z, np.repeat(np.arange(10), 2)), atol=1e-5)
-    rows = np.asarray(interpolate.between_classes(generator, z[:1])).reshape(10, steps, 28, 28, 1)
+    rows = np.asarray(latent.between_classes(generator, z[:1])).reshape(10, steps, 28, 28, 1)
     assert_allclose(rows[:, -1], np.roll(rows[:, 0], -1, axis=0), atol=1e-5)  # a row ends where the next begins
-    one = np.asarray(interpolate.one_latent_each_row(generator, z[:2])).reshape(2, 10, 28, 28, 1)
+    one = np.asarray(latent.one_latent_each_row(generator, z[:2])).reshape(2, 10, 28, 28, 1)
     assert_allclose(one[:, 3], generator(z[:2], [3, 3]), atol=1e-5)
     assert_allclose(one[0], rows[:, 0], atol=1e-5)
-    sheet = interpolate.truncated(generator, z[:4], [0.5, 1.0])
+    sheet = latent.truncated(generator, z[:4], [0.5, 1.0])
     assert_allclose(sheet, [generator(size * z[:4], [2, 2, 7, 7]) for size in (0.5, 1)], atol=1e-5)
 
 

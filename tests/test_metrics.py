@@ -14,7 +14,9 @@ from cganjax.evaluation.metrics import (
     diversity,
     frechet,
     kernel,
+    memorisation,
     neighbours,
+    prdc,
     training,
     two_sample,
 )
@@ -152,12 +154,12 @@ def test_kid_by_class():
 @pytest.mark.parametrize("k", [1, 5])
 @pytest.mark.parametrize("sizes", [(300, 300, 16), (400, 250, 3)])
 def test_prdc_agrees_with_the_package(k, sizes, capsys):
-    import prdc
+    import prdc as package
 
     n, m, f = sizes
     real, generated = cloud(n, f, 1), cloud(m, f, 2, scale=0.8, shift=0.3)
-    want = prdc.compute_prdc(real, generated, k)
-    got = neighbours.prdc(real, generated, k)
+    want = package.compute_prdc(real, generated, k)
+    got = prdc.prdc(real, generated, k)
     assert set(got) == set(want)
     for name, value in want.items():
         assert_allclose(got[name], value, rtol=1e-6, err_msg=name)
@@ -167,15 +169,15 @@ def test_prdc_against_a_count_by_hand():
     real = np.array([[0.0], [1.0], [5.0]])  # distance to the nearest other: 1, 1, 4
     generated = np.array([[0.5], [4.0], [20.0]])  # 3.5, 3.5, 16
     # 0.5 lies in the balls of 0 and 1; 4 in that of 5; 20 in none. Those around generated ones hold all real ones.
-    assert neighbours.prdc(real, generated, 1) == {"precision": 2 / 3, "recall": 1, "density": 1, "coverage": 1}
-    assert neighbours.prdc(real, generated + 100, 1) == {"precision": 0, "recall": 0, "density": 0, "coverage": 0}
+    assert prdc.prdc(real, generated, 1) == {"precision": 2 / 3, "recall": 1, "density": 1, "coverage": 1}
+    assert prdc.prdc(real, generated + 100, 1) == {"precision": 0, "recall": 0, "density": 0, "coverage": 0}
 
 
 def test_block_sizes_do_not_matter():
     real, generated = cloud(333, 7, 1), cloud(250, 7, 2, shift=0.2)
-    whole = neighbours.of_each(real, generated, 5, block=1000)
+    whole = prdc.of_each(real, generated, 5, block=1000)
     for block in (1, 100):
-        for a, b in zip(neighbours.of_each(real, generated, 5, block=block), whole, strict=True):
+        for a, b in zip(prdc.of_each(real, generated, 5, block=block), whole, strict=True):
             assert_array_equal(a, b)
     labels = np.arange(333) % 4
     assert_allclose(diversity.feature_distance(real, labels, 4, block=10), diversity.feature_distance(real, labels, 4))
@@ -209,13 +211,13 @@ def test_memorisation_sees_copies():
     random = RANDOM(0)
     train, test, fresh = (random.random((n, 4, 4, 1)) for n in (2000, 1000, 1000))
     of_test = neighbours.nearest(test, train)[1]
-    found = neighbours.memorisation(neighbours.nearest(fresh, train)[1], of_test)
+    found = memorisation.memorisation(neighbours.nearest(fresh, train)[1], of_test)
     assert found["memorised"] < 0.03 and abs(found["nearest"] / found["nearest_real"] - 1) < 0.05
-    copies = neighbours.memorisation(neighbours.nearest(train[:500] + 1e-3, train)[1], of_test)
+    copies = memorisation.memorisation(neighbours.nearest(train[:500] + 1e-3, train)[1], of_test)
     assert copies["memorised"] == 1 and copies["nearest"] < 0.01
-    assert neighbours.memorisation(of_test, of_test)["memorised"] == 0.01
+    assert memorisation.memorisation(of_test, of_test)["memorised"] == 0.01
     with pytest.raises(ValueError, match="at least 100 real images"):
-        neighbours.memorisation(of_test, of_test[:50])
+        memorisation.memorisation(of_test, of_test[:50])
 
 
 # --- diversity, accuracy, intervals -----------------------------------------------------------------------------------

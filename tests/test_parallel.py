@@ -6,6 +6,7 @@ import sys
 import threading
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -131,3 +132,46 @@ def test_a_state_on_one_device_is_itself():
     spread = parallel.Spread(1)
     state = spread.place({"a": jax.numpy.arange(3)})
     assert (np.asarray(spread.one(state)["a"]) == [0, 1, 2]).all()
+
+
+# --- chunks -----------------------------------------------------------------------------------------------------------
+
+
+def test_chunks_are_put_together_in_order():
+    seen = []
+
+    def twice(arrays):
+        images, (labels, none) = arrays
+        seen.append(len(labels))
+        return {"images": 2 * images, "labels": labels, "none": none}
+
+    images, labels = np.arange(14.0).reshape(7, 2), np.arange(7)
+    for size, pad, calls in (
+        (3, False, [3, 3, 1]),
+        (3, True, [3, 3, 3]),
+        (7, True, [7]),
+        (9, False, [7]),
+        (9, True, [9]),
+    ):
+        for threads in (False, True):
+            seen.clear()
+            found = parallel.chunked(twice, (images, (jnp.asarray(labels), None)), size, pad=pad, threads=threads)
+            assert sorted(seen) == sorted(calls)
+            np.testing.assert_array_equal(found["images"], 2 * images)
+            np.testing.assert_array_equal(found["labels"], labels)
+            assert found["none"] is None
+    assert parallel.chunked(lambda x: x, np.zeros((0, 2)), 3).shape == (0, 2)
+
+
+def test_under_a_transformation_there_is_one_chunk():
+    seen = []
+    f = jax.jit(lambda x: parallel.chunked(lambda y: seen.append(y.shape) or 2 * y, x, 2, pad=True))
+    np.testing.assert_array_equal(f(jnp.arange(5)), 2 * np.arange(5))
+    assert seen == [(5,)]
+
+
+def test_chunks_are_joined_on_the_device():
+    starts = []
+    found = parallel.joined(lambda start: starts.append(int(start)) or jnp.arange(4) + start, 10, 4)
+    assert isinstance(found, jax.Array) and sorted(starts) == [0, 4, 6]
+    np.testing.assert_array_equal(found, np.arange(10))

@@ -126,7 +126,7 @@ def test_a_thousand_classes_stay_usable():
 
 def test_names_of_classes():
     assert report.row_names(None) == report.row_names(LIGHT) == []
-    assert report.row_names(PETS) == ["cat", "dog", "horse", "a very long n…"]
+    assert report.row_names(PETS) == ["cat", "dog", "horse", "a very l…ndeed"]
     assert report.row_names(PETS, [2, 0]) == ["horse", "cat"]
     assert report.short("a\n$b") == r"a \$b"
 
@@ -141,7 +141,7 @@ def labels_of(spec, inches):
 
 
 def test_labels_are_turned_and_thinned_where_they_are_many():
-    assert labels_of(PETS, 6) == (["cat", "dog", "horse", "a very long n…"], 0)
+    assert labels_of(PETS, 6) == (["cat", "dog", "horse", "a very l…ndeed"], 0)
     assert labels_of(PETS, 1)[1] == 90
     some, turned = labels_of(ImageSpec.numbered(4, 4, 1, 1000), 4)
     assert turned == 90 and 10 < len(some) < 40 and some[0] == "0"

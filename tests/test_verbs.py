@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import io
 import json
 import struct
 import subprocess
@@ -12,16 +13,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import TINY
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 import cganjax
 from cganjax import checkpoint as ckpt
 from cganjax import compat, data, models, recipes, scores
+from cganjax.commands import _image_files as image_files
+from cganjax.commands import sample as sample_command
+from cganjax.commands._class_labels import file_name_of, parse_labels
 from cganjax.data import known
 from cganjax.decoys import robustness
+from cganjax.spec import DARK_ON_LIGHT, LIGHT_ON_DARK, ImageSpec
 from cganjax.training import config, runs, state
-from cganjax.types import Weights
+from cganjax.types import UserError, Weights
 from experiments import classify, curves, pattern_1010, pi, read_back, sample, ship, train
 from experiments import robustness as robustness_command
 
@@ -36,7 +42,8 @@ def shelve(folder, recipe, *settings):
         part: getattr(networks, part).init(KEY) for part in ("generator", "discriminator") if getattr(networks, part)
     } or {"classifier": networks.classifier.init(KEY)}
     roles = [role for role in ("generator", "discriminator", "classifier") if getattr(networks, role)]
-    card = {"name": folder.name, "roles": roles, "steps": 0, "config": config.to_json(run), "data": {"num_classes": 10}}
+    data_record = {"name": run.dataset, "num_classes": networks.spec.num_classes}  # as before cards had specs
+    card = {"name": folder.name, "roles": roles, "steps": 0, "config": config.to_json(run), "data": data_record}
     ckpt.write_shipped(folder, card, parts)
     return folder
 
@@ -51,6 +58,12 @@ def idx(path, images):
     plain = b"\0\0\x08\x03" + struct.pack(">3I", *images.shape) + images.tobytes()
     path.write_bytes(gzip.compress(plain) if path.suffix == ".gz" else plain)
     return path
+
+
+def npz(**arrays):
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
 
 
 # --- loading ----------------------------------------------------------------------------------------------------------
@@ -81,9 +94,9 @@ def test_a_discriminator_that_classifies_is_a_classifier(shelf):
 
 
 def test_a_checkpoint_without_the_role_names_those_that_have_it(shelf):
-    with pytest.raises(cganjax.CheckpointError, match="holds no classifier: one is in .*lenet5"):
+    with pytest.raises(cganjax.CheckpointError, match="holds no classifier: .* one of .*lenet5"):
         cganjax.load_classifier("mnist")
-    with pytest.raises(cganjax.CheckpointError, match="holds no generator: one is in .*mnist"):
+    with pytest.raises(cganjax.CheckpointError, match="holds no generator: .* one of .*mnist"):
         cganjax.load("lenet5")
     with pytest.raises(cganjax.CheckpointError, match="holds no classifier"):
         cganjax.load_classifier(shelf["pattern_1010"])
@@ -114,7 +127,7 @@ def test_an_unconditional_checkpoint_takes_a_count(shelf, command):
     with np.load("x.npz") as arrays:
         assert arrays.files == ["images"] and arrays["images"].shape == (7, 1, 4, 1)
     for arguments, said in (
-        (["3"], "takes no labels and DIGITS 3 was given: give --random N"),
+        (["3"], "takes no labels and CLASS 3 was given: give --random N"),
         (["--per-class", "2"], "--per-class"),
         ([], "no count was given"),
     ):
@@ -246,20 +259,171 @@ def test_classify_reads_pictures_of_either_ink_and_idx(command, seven, tmp_path)
 @pytest.mark.parametrize(
     "name, content, said",
     [
-        ("x.png", b"nothing", "x.png is no picture that can be read (an unknown format)"),
+        ("x.png", b"nothing", "x.png cannot be read as a picture (an unknown format)"),
         ("x-idx3-ubyte", b"\0\0\x08\x03\0\0", "is cut short within its header"),
         ("x-idx1-ubyte", b"\0\0\x08\x01\0\0\0\x01\x05", "holds labels: give the file of images"),
-        ("x-idx3-ubyte", b"\0\0\x08\x03" + struct.pack(">3I", 1, 2, 2) + b"1234", "images of 2x2: expected 28x28"),
         ("x-idx3-ubyte", b"\0\0\x08\x03" + struct.pack(">3I", 0, 28, 28), "holds no image"),
-        (None, None, "nothing.png is no file"),
+        ("x.npz", b"nothing", "x.npz cannot be read as arrays"),
+        ("x.npz", npz(a=np.zeros(3), b=np.zeros(3)), "x.npz holds a, b: expected an array called images"),
+        ("x.npz", npz(images=np.zeros((1, 28, 28, 2))), "of shape (1, 28, 28, 2): expected [N, H, W]"),
+        ("x.npz", npz(images=np.full((1, 28, 28), 7)), "holds int64 images: expected uint8, or floats in [0, 1]"),
+        ("x.npz", npz(images=np.full((1, 28, 28), 7.0)), "x.npz: images lie in [7, 7]: expected [0, 1]"),
+        ("x.npz", npz(images=np.array([None])), "x.npz cannot be read as arrays"),
+        ("x.npz", npz(images=np.zeros((0, 28, 28), np.uint8)), "holds no image"),
+        (".", None, ". is not a file"),
+        (None, None, "nothing.png is not a file"),
     ],
 )
 def test_classify_refuses_what_is_no_image(command, seven, name, content, said):
     Image.fromarray(seven).save("good.png")
-    if name:
+    if content is not None:
         Path(name).write_bytes(content)
     code, out, err = command(classify, "good.png", name or "nothing.png")
     assert code == 2 and said in err and out == "", "nothing is printed of a call with a bad file"
+
+
+PETS = ImageSpec(8, 8, 3, ("cat", "polar bear", "T-shirt/top", "dog"))
+PENCIL = ImageSpec.numbered(8, 4, 1, 3, polarity=DARK_ON_LIGHT)
+
+
+@pytest.fixture(scope="module")
+def pets(tmp_path_factory):
+    """Untrained networks for RGB images of named classes: a generator and a classifier, as shipped checkpoints."""
+    root, small = tmp_path_factory.mktemp("pets"), config.override(recipes.load("digits"), TINY)
+    generator = models.build(small, PETS).generator.init(KEY)
+    classes = config.override(recipes.load("surrogate_mlp"), ["classifier.hidden=8"])
+    classifier = models.build(classes, PETS).classifier.init(KEY)
+    for name, run, weights in (("generator", small, generator), ("classifier", classes, classifier)):
+        card = {"name": f"pet-{name}", "roles": [name], "steps": 0, "config": config.to_json(run)}
+        ckpt.write_shipped(root / name, card | {"data": {"name": "pets", "spec": PETS.to_json()}}, {name: weights})
+    return root
+
+
+def test_classify_prints_names_and_resizes_to_any_spec(command, pets, tmp_path):
+    Image.new("RGB", (20, 10), (255, 0, 0)).save("red.png")
+    Image.new("L", (8, 8), 200).save("grey.png")
+    colours = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
+    np.savez("x.npz", images=colours, labels=np.zeros(3))
+    np.save("large.npy", np.float32([[[0.5] * 9] * 9]))
+    where = pets / "classifier"
+    code, out, err = command(classify, "red.png", "grey.png", "x.npz", "large.npy", "--checkpoint", where)
+    lines = out.splitlines()
+    assert code == 0 and len(lines) == 6
+    assert err.splitlines() == [
+        "note: red.png is 10x20, resized to 8x8",
+        "note: the images of large.npy are from grey to RGB and resized from 9x9 to 8x8",
+    ]
+    answers = np.asarray(cganjax.load_classifier(where)(colours / np.float32(255))).argmax(axis=1)
+    for i, k in enumerate(answers):
+        assert lines[2 + i].startswith(f"x.npz[{i}]: {PETS.class_names[k]}  confidence 0.")
+    assert len(command(classify, "x.npz", "--checkpoint", where, "--limit", "2")[1].splitlines()) == 2
+    code, _, err = command(classify, "red.png", "--checkpoint", where, "--ink", "dark")
+    assert code == 2 and "takes RGB images" in err
+
+
+def test_pictures_follow_the_colour_and_polarity_of_a_spec(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (16, 12), (255, 0, 0)).save("red.png")
+    (image,) = image_files.read(Path("red.png"), PETS).images
+    assert_array_equal(image, np.broadcast_to(np.float32([1, 0, 0]), (8, 8, 3)))
+    (image,) = image_files.read(Path("red.png"), PENCIL).images
+    assert image.shape == (8, 4, 1) and np.ptp(image) == 0 and abs(image.mean() - 0.299) < 0.01
+    drawn = np.full((8, 4), 255, np.uint8)
+    drawn[2:6, 2:4] = 0
+    Image.fromarray(drawn).save("dark.png")
+    Image.fromarray(255 - drawn).save("light.png")
+    dark, light = drawn[..., None] / np.float32(255), 1 - drawn[..., None] / np.float32(255)
+    for spec, ink, name, expected in (
+        (PENCIL, "auto", "dark.png", dark),
+        (PENCIL, "dark", "dark.png", dark),
+        (PENCIL, "light", "light.png", dark),
+        (PENCIL._replace(polarity=LIGHT_ON_DARK), "auto", "dark.png", light),
+        (PENCIL._replace(polarity=LIGHT_ON_DARK), "auto", "light.png", light),
+    ):
+        assert_array_equal(image_files.read(Path(name), spec, ink).images[0], expected)
+    idx(tmp_path / "x-idx3-ubyte", drawn[None])
+    file = image_files.read(tmp_path / "x-idx3-ubyte", PENCIL._replace(height=4, width=2))
+    assert file.images.shape == (1, 4, 2, 1) and "resized from 8x4 to 4x2" in file.note
+    assert_array_equal(file.images[0], dark[::2, ::2])
+    assert image_files.read(tmp_path / "x-idx3-ubyte", PENCIL).note == ""
+
+
+# --- classes by name --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text, names, expected",
+    [
+        ("3141", "0123456789", [3, 1, 4, 1]),
+        ("3 1,4  1", "0123456789", [3, 1, 4, 1]),
+        ("cat dog", PETS.class_names, [0, 3]),
+        ("Polar Bear cat", PETS.class_names, [1, 0]),
+        ("dog, polar_bear,t-shirt/TOP", PETS.class_names, [3, 1, 2]),
+        ("cat 3 10", PETS.class_names, [0, 3, 1, 0]),
+        ("HELLO", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", [7, 4, 11, 11, 14]),
+        ("11 3", tuple(map(str, range(12))), [11, 3]),
+        ("38 8", ("3", "8"), [0, 1, 1]),
+        ("a A", ("A", "a"), [1, 0]),
+        ("sea, blue", ("sea, blue", "sea"), [0]),
+    ],
+)
+def test_classes_are_given_by_name_or_number(text, names, expected):
+    assert parse_labels(text, names).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "text, names, said",
+    [
+        ("12a", "0123456789", "'a' at position 2 is not a class: expected classes from 0 to 9, such as 0 1 2 3"),
+        ("5", "012", "'5' at position 0 is not a class: expected classes from 0 to 2"),
+        ("11 12", tuple(map(str, range(12))), "'12' at position 1"),
+        ("9" * 5000, tuple(map(str, range(12))), "at position 0"),
+        (
+            "cat dgo",
+            PETS.class_names,
+            "'dgo' at position 1 is not a class (did you mean dog?): expected cat, polar bear, ",
+        ),
+        ("polar", PETS.class_names, "or a number from 0 to 3"),
+        ("4", PETS.class_names, "'4' at position 0"),
+        ("0", ("3", "8"), "'0' at position 0 is not a class: expected 3, 8"),
+        ("x", tuple(f"class {k}" for k in range(1000)), "class 11, ... (1,000 in all), or a number from 0 to 999"),
+        (" ", PETS.class_names, "' ' names no class: expected cat"),
+    ],
+)
+def test_what_is_no_class_is_named_with_the_known_ones(text, names, said):
+    with pytest.raises(UserError) as error:
+        parse_labels(text, names)
+    assert said in str(error.value)
+
+
+def test_the_old_name_for_digits():
+    assert sample_command.parse_digits("3141", 10).tolist() == [3, 1, 4, 1]
+
+
+def test_file_names_are_safe():
+    for names, expected in (("314", "314"), (["../../x", "a b"], "x-a-b"), (["日本"], ""), (["x" * 99], "x" * 40)):
+        assert file_name_of(names) == expected
+
+
+def test_samples_of_named_classes(command, pets, monkeypatch):
+    where = pets / "generator"
+    assert command(sample, "polar bear", "t-shirt/top", "cat", "--checkpoint", where)[0] == 0
+    with Image.open("samples/pet-generator-polar-bear-T-shirt-top-cat-s0.png") as picture:
+        assert picture.mode == "RGB" and picture.size == (2 * 32, 2 * 12)
+        sheet = np.asarray(picture)
+    images = np.asarray(cganjax.sample(KEY, [1, 2, 0], checkpoint=where))
+    assert_array_equal(sheet[4:20:2, 4:20:2], np.round(images[0] * 255))
+    code, _, err = command(sample, "horse", "--checkpoint", where)
+    assert code == 2 and "expected cat, polar bear, T-shirt/top, dog, or a number from 0 to 3" in err
+    assert command(sample, "--per-class", "3", "--checkpoint", where, "--out", "named.png")[0] == 0
+    assert command(sample, "--per-class", "3", "--checkpoint", where, "--out", "plain.png", "--columns", "4")[0] == 0
+    with Image.open("named.png") as named, Image.open("plain.png") as plain:
+        assert named.size[0] > 2 * 32 + 20 and plain.size == (2 * 42, 2 * 32)
+    lines = iter(["dog T-shirt/top", "mouse", ""])
+    monkeypatch.setattr("builtins.input", lambda text: next(lines))
+    code, out, _ = command(sample, "--checkpoint", where)
+    assert code == 0 and "dog: samples/dog-s0-0-0.png" in out
+    assert "T-shirt/top: samples/T-shirt-top-s0-0-1.png" in out and "'mouse' at position 0 is not a class" in out
 
 
 # --- robustness -------------------------------------------------------------------------------------------------------
@@ -373,10 +537,10 @@ def test_aigcmn_takes_a_pytorch_tensor():
 @pytest.mark.parametrize(
     "labels, kind, said",
     [
-        ([1.5], TypeError, "labels are float64: expected integers in 0..9"),
+        ([1.5], TypeError, "labels are float64: expected integers from 0 to 9"),
         (["3"], TypeError, "expected integers"),
-        ([3, 10], ValueError, "label 10 at position 1 is outside 0..9"),
-        ([-1], ValueError, "label -1 at position 0"),
+        ([3, 10], ValueError, r"labels\[1\] is 10: expected an integer from 0 to 9"),
+        ([-1], ValueError, r"labels\[0\] is -1"),
         ([[1, 2]], ValueError, "labels have shape"),
     ],
 )
@@ -523,13 +687,13 @@ def test_float32_where_the_user_has_64_bits(shelf, name):
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        (["--recipe", "mlp_gan", "--set", "target=one_hot"], "target is one_hot, but family mlp_gan knows no labels"),
+        (["--recipe", "mlp_gan", "--set", "target=one_hot"], "target is one_hot, but family mlp_gan takes no labels"),
         (
             ["--recipe", "label_score", "--set", "family=mlp_gan"],
-            "target is one_hot, but family mlp_gan knows no labels",
+            "target is one_hot, but family mlp_gan takes no labels",
         ),
-        (["--recipe", "label_score", "--set", "family=lenet5"], "algorithm target cannot train family lenet5"),
-        (["--recipe", "lenet5", "--set", "family=mlp_gan"], "algorithm classification cannot train family mlp_gan"),
+        (["--recipe", "label_score", "--set", "family=lenet5"], "family lenet5 builds no generators"),
+        (["--recipe", "lenet5", "--set", "family=mlp_gan"], "family mlp_gan builds no classifiers"),
         (["--recipe", "lenet5", "--set", "momentum=1"], "momentum is 1.0: it must be 0 or more, below 1"),
         (["--recipe", "mlp_gan", "--set", "loss=hinge"], "loss is hinge: it must be one of bce, mse"),
         (["--recipe", "mlp_gan", "--set", "share_fake=maybe"], "share_fake=maybe: expected true or false"),

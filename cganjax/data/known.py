@@ -6,7 +6,7 @@ from typing import Any
 from cganjax.spec import ImageSpec
 
 _LETTERS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-_CLOTHES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+_CLOTHES = ("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 _KUZUSHIJI = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 
 KNOWN: Mapping[str, ImageSpec] = {

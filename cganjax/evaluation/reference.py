@@ -1,79 +1,47 @@
 """The real data that generated images are measured against: given as arrays, or shipped beside a feature extractor.
 
-Features are divided by the root mean square of the reference's own, so that no figure depends on the scale that an
-extractor happens to have: a kernel of degree 3 of large features sees little but the largest.
+Features are divided by the root mean square of the reference's features, so that no figure depends on the scale of an
+extractor: a kernel of degree 3 is dominated by the largest features.
 
 A shipped reference is `reference.npz` (features of the test images as float16, their labels, the training images'
 statistics, each test image's distance to its nearest training image) and `reference.json` (the digest of that file and
-of the extractor, the data, the rows of real data and of known failures). With it nothing of the data is needed.
+of the extractor, the data, the rows of real data and of known failures). With it no data are needed.
 """
 
 import hashlib
 import io
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
-from cganjax import files, pixels, scores
+from cganjax import data, files, pixels, scores
 from cganjax.evaluation.metrics import frechet, neighbours
-from cganjax.types import CheckpointError
+from cganjax.evaluation.records import Real, Reference, Train
+from cganjax.types import CheckpointError, UserError
 
 ARRAYS, CARD, FORMAT = "reference.npz", "reference.json", 1
 
 
-class Real(NamedTuple):
-    """Real images and their labels."""
-
-    images: np.ndarray  # float32 [N, H, W, C] in [0, 1]
-    labels: np.ndarray  # int [N]
-    about: Mapping[str, Any]  # name, split, images, fingerprint, where they are known
-
-
-class Train(NamedTuple):
-    """The training images of a generator, as far as they are at hand."""
-
-    statistics: frechet.Statistics
-    about: Mapping[str, Any]
-    images: np.ndarray | None = None  # float32 [T, H, W, C] in [0, 1]
-    labels: np.ndarray | None = None  # int [T]
-    features: np.ndarray | None = None  # float32 [T, F]
-    # Of each reference image to its nearest training image, float [M]; None where the images were never at hand.
-    nearest_pixels: np.ndarray | None = None
-    nearest_features: np.ndarray | None = None
-
-
-class Reference(NamedTuple):
-    """What generated images are compared with."""
-
-    about: Mapping[str, Any]
-    features: np.ndarray  # float64 [M, F], of mean square 1
-    labels: np.ndarray  # int [M]
-    scale: float  # what an extractor's features are multiplied by
-    images: np.ndarray | None = None  # float32 [M, H, W, C] in [0, 1]; None of a shipped one
-    train: Train | None = None
-    judge: str | None = None  # the SHA-256 of the classifier that the rows' accuracies are by
-    rows: Mapping[str, Any] = {}  # name -> figures of real images and of known failures
-
-
 def features_of(extractor: Callable, images: np.ndarray) -> np.ndarray:
-    """Features float32 [N, F], a chunk of images at a time."""
+    """Features float32 [N, F], computed in chunks of images."""
     return np.asarray(scores.in_chunks(extractor.features, images), np.float32)
 
 
 def real_images(given: Any, image_shape: tuple[int, ...], name: str) -> Real:
-    """Take real data as users have them.
+    """Check real data as users give them.
 
     Args:
       given: a `cganjax.data.Dataset`, or a pair (images [N, H, W, C] in [0, 1], labels int [N]).
       image_shape: (H, W, C) of the extractor.
-      name: of the argument, for errors.
+      name: the argument, for errors.
 
     Raises:
-      TypeError: something else. ValueError: images of another shape or range, labels of another length.
+      TypeError: it is something else.
+      ValueError: images of another shape or range, or labels of another length.
     """
     if hasattr(given, "images") and hasattr(given, "labels"):
         images, labels = pixels.rest_to_unit(given.images), given.labels
@@ -94,20 +62,50 @@ def real_images(given: Any, image_shape: tuple[int, ...], name: str) -> Real:
     return Real(images, labels, {**about, "images": len(images)})
 
 
+def splits(extractor: Any, dataset: str | None, data_dir: str | None) -> tuple[Any, Any]:
+    """The test and the training split of a data set for an extractor.
+
+    Args:
+      extractor: a loaded classifier.
+      dataset: a name, or a folder or file of images; None for the data set in the extractor's card.
+      data_dir: where to look for it.
+
+    Raises:
+      UserError: it is not found, or has images of another shape or other classes than the extractor.
+    """
+    if dataset is None:
+        found = [data.of_card(extractor.card, split, data_dir) for split in ("test", "train")]
+    else:
+        found = [data.dataset(dataset, split=split, data_dir=data_dir) for split in ("test", "train")]
+    for one in found:
+        data.check_fits(one, extractor.image_shape, 1)
+        if one.num_classes != extractor.num_classes:
+            raise UserError(
+                f"{one.name} has {one.num_classes} classes, and {extractor.card['name']} knows "
+                f"{extractor.num_classes}: give an --extractor of the same data"
+            )
+    return found[0], found[1]
+
+
 def of_real(extractor: Callable, real: Real) -> Reference:
-    """A reference from images at hand. ValueError where their features are all 0 or not finite."""
+    """A reference made from images. ValueError if their features are all 0 or not finite."""
     features = features_of(extractor, real.images).astype(np.float64)
     size = np.sqrt(np.mean(features**2))
     if not np.isfinite(size) or size == 0:
-        raise ValueError(f"{extractor.card['name']} gives features whose mean square is {size**2:g}: expected a number")
+        raise ValueError(
+            f"{extractor.card['name']} gives features whose mean square is {size**2:g}: expected a positive number"
+        )
     return Reference(real.about, features / size, real.labels, float(1 / size), real.images)
 
 
 def with_train(extractor: Callable, reference: Reference, train: Real, distances: bool = True) -> Reference:
-    """The same with training images at hand.
+    """The same reference with training images.
 
-    With `distances` the reference images' distances to them are taken too, where those images are at hand; a shipped
-    reference keeps its own where its training images are these.
+    With `distances` the distance from each reference image to its nearest training image is computed too, if the
+    reference has images. A shipped reference keeps its own distances if it was made with the same training images.
+
+    Raises:
+      ValueError: there are fewer training images than the covariance of their features needs.
     """
     features = features_of(extractor, train.images) * np.float32(reference.scale)
     statistics = frechet.statistics(features)
@@ -123,14 +121,14 @@ def with_train(extractor: Callable, reference: Reference, train: Real, distances
 
 
 def _same(known: Train, statistics: frechet.Statistics, count: int) -> bool:
-    """Whether training images are those of a shipped reference: by their number and their mean features."""
+    """Whether training images are those of a shipped reference, by their number and mean features."""
     scale = float(np.sqrt(np.trace(known.statistics.covariance)))
     apart = float(np.linalg.norm(known.statistics.mean - statistics.mean))
     return known.about.get("images") == count and apart < 1e-3 * scale
 
 
 def digest_of(classifier: Any) -> str:
-    """The SHA-256 of a classifier's weights: its card's where it is shipped, else over its arrays in order."""
+    """The SHA-256 of a classifier's weights: that of its card if it is shipped, otherwise of its arrays in order."""
     shipped = classifier.card.get("weights", {}).get("sha256")
     if shipped:
         return shipped
@@ -144,10 +142,10 @@ def digest_of(classifier: Any) -> str:
 
 
 def write(folder: Path, reference: Reference, extractor: Any) -> int:
-    """Write a reference with its training part beside the extractor; the number of bytes of its array file.
+    """Write a reference with its training part beside the extractor. Returns the size of its array file in bytes.
 
     Raises:
-      ValueError: features beyond float16.
+      ValueError: features are beyond the range of float16, or labels beyond that of uint16.
     """
     if np.abs(reference.features).max() > np.finfo(np.float16).max:
         raise ValueError("features are beyond float16's 65,504: scale the extractor's last layer")
@@ -156,30 +154,38 @@ def write(folder: Path, reference: Reference, extractor: Any) -> int:
     np.savez(
         buffer,
         features=reference.features.astype(np.float16),
-        labels=reference.labels.astype(np.uint8),
+        labels=reference.labels.astype(label_type(reference.labels)),
         train_mean=train.statistics.mean,
         train_covariance=train.statistics.covariance,
         nearest_pixels=train.nearest_pixels.astype(np.float32),
         nearest_features=train.nearest_features.astype(np.float32),
     )
-    data = buffer.getvalue()
+    content = buffer.getvalue()
     card = {
         "format": FORMAT,
         "extractor": {"name": extractor.card["name"], "sha256": digest_of(extractor)},
-        "judge": reference.judge,
+        "judge": reference.classifier,  # the name that files of format 1 have for it
         "data": dict(reference.about),
         "scale": reference.scale,
         "train": dict(train.about),
-        "arrays": {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)},
+        "arrays": {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)},
         "rows": dict(reference.rows),
     }
-    files.write_file(folder / ARRAYS, data)
+    files.write_file(folder / ARRAYS, content)
     files.write_json(folder / CARD, card)
-    return len(data)
+    return len(content)
+
+
+def label_type(labels: np.ndarray) -> type:
+    """The smallest unsigned type that holds labels int [N]. ValueError if they are below 0 or above 65,535."""
+    for kind in (np.uint8, np.uint16):
+        if labels.min() >= 0 and labels.max() <= np.iinfo(kind).max:
+            return kind
+    raise ValueError(f"labels are in {labels.min()}..{labels.max()}: expected 0..65535")
 
 
 def read(folder: Path, extractor: Any) -> Reference | None:
-    """The reference that lies in the folder of an extractor, or None where there is none.
+    """The reference in the folder of an extractor, or None if there is none.
 
     Raises:
       CheckpointError: a file is damaged or was made for another extractor; it is named.
@@ -188,17 +194,17 @@ def read(folder: Path, extractor: Any) -> Reference | None:
         return None
     card, path = files.read_json(folder / CARD), folder / ARRAYS
     if card.get("format") != FORMAT or not isinstance(card.get("arrays"), dict):
-        raise CheckpointError(f"{folder / CARD} is no reference of format {FORMAT}: make it anew")
+        raise CheckpointError(f"{folder / CARD} is no reference of format {FORMAT}: make it again")
     if card["extractor"]["sha256"] != digest_of(extractor):
-        raise CheckpointError(f"{folder / CARD} was made for other weights than those beside it: make it anew")
+        raise CheckpointError(f"{folder / CARD} was made for other weights than those beside it: make it again")
     try:
-        data = path.read_bytes()
+        content = path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror}): get the checkpoint again") from None
-    if hashlib.sha256(data).hexdigest() != card["arrays"].get("sha256"):
+    if hashlib.sha256(content).hexdigest() != card["arrays"].get("sha256"):
         raise CheckpointError(f"{path} is damaged: its SHA-256 is not the one of {CARD}; get the checkpoint again")
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files}
         statistics = frechet.Statistics(found["train_mean"], found["train_covariance"])
         train = Train(

@@ -1,10 +1,14 @@
 """Network families: `build(config, spec)` turns settings into pure functions.
 
-Linen stays inside this room. A family is one file that offers `Generator` and `Discriminator`, or `Classifier`; its
-line in `FAMILIES` is all that the rest of the project knows of it. It says SUPPORTS, the specs that
-it can be built for; CONDITIONAL, whether labels
-enter; SCORES, what D's or the classifier's numbers are (see `Networks`); CLASSIFIES, whether they are one a class; and
-PIECEWISE_LINEAR where D is Conv, Dense and (leaky) ReLU alone.
+Only this package uses Linen. A family is one file that defines `Generator` and `Discriminator`, or `Classifier`, and
+has an entry in `FAMILIES`. Its file says:
+
+SUPPORTS          the specs that it can be built for
+SETTINGS          what each of its settings means
+SCORES            what the outputs of D or of the classifier are, see `Networks`
+CLASSIFIES        whether they are one output per class, given no label
+CONDITIONAL       whether G takes labels; not in families of classifiers
+PIECEWISE_LINEAR  that D consists of Conv, Dense and (leaky) ReLU layers only; optional
 """
 
 from collections.abc import Callable, Mapping
@@ -33,26 +37,26 @@ from cganjax.types import Params, UserError, Weights
 
 
 class Network(NamedTuple):
-    """Pure functions; nothing is hidden in them. `labels` are None where a network takes none."""
+    """One network as pure functions. `labels` are None if it takes none."""
 
     init: Callable[[jax.Array], Weights]  # key -> weights
-    apply: Callable[..., jax.Array]  # (weights, z or images, labels) -> images or scores, with running statistics
+    apply: Callable[..., jax.Array]  # (weights, z or images, labels) -> images or outputs, by running statistics
     train: Callable[..., tuple[jax.Array, Params]]  # (weights, key, z or images, labels) -> the same and new statistics
-    features: Callable[..., jax.Array]  # as `apply` -> what the last layer sees [N, D], of networks that classify
-    # (weights, unit [N], images, labels) -> as `apply`, with every bias of example i times unit_i; None where that does
-    # not make it homogeneous in (images, unit)
+    features: Callable[..., jax.Array]  # as `apply` -> inputs of the last layer [N, D]; for classifiers
+    # (weights, unit [N], images, labels) -> as `apply`, with every bias of example i multiplied by unit_i; None unless
+    # that makes it homogeneous in (images, unit)
     scaled: Callable[..., jax.Array] | None
 
 
 class Networks(NamedTuple):
-    """What a family builds: a generator and a discriminator that fit each other, or a classifier, or all three."""
+    """What a family builds: a generator and a discriminator that fit each other, a classifier, or all three."""
 
     generator: Network | None  # z float [N, L], labels int [N] -> images [N, H, W, C] in [-1, 1]
     discriminator: Network | None  # images [N, H, W, C] in [-1, 1], labels int [N] -> scores [N], or logits [N, K or 1]
-    classifier: Network | None  # images [N, H, W, C] in [0, 1] -> numbers [N, K]; it may be D in another role
-    scores: str  # D's or the classifier's numbers: "logits" of a softmax or of a "sigmoid" each, or "unbounded"
+    classifier: Network | None  # images [N, H, W, C] in [0, 1] -> outputs [N, K]; it may be D in another role
+    scores: str  # D's or the classifier's outputs: "logits" of a softmax, of one "sigmoid" each, or "unbounded"
     latent_size: int | None  # L
-    num_classes: int | None  # K; None where neither G nor D takes labels
+    num_classes: int | None  # K; None if neither G nor D takes labels
     spec: ImageSpec  # of the images
 
     @property
@@ -62,7 +66,7 @@ class Networks(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """What of a run's config decides its networks: all that is needed to load one."""
+    """The part of a run's config that decides its networks; it suffices to load one."""
 
     family: str  # a key of `FAMILIES`
     generator: Mapping[str, int] | None = None  # the family's settings for G, with `latent_size`
@@ -71,7 +75,7 @@ class Settings(NamedTuple):
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> "Settings":
-        """Those of a config as JSON values. Raises KeyError if it names no family."""
+        """The settings in a config of JSON values. Raises KeyError if it names no family."""
         return cls(config["family"], *(config.get(name) for name in cls._fields[1:]))
 
 
@@ -96,39 +100,40 @@ def build(config: Any, spec: ImageSpec) -> Networks:
     Args:
       config: a `training.Config` or `Settings`: its `family`, and `generator` (with `latent_size`) and
         `discriminator`, or `classifier`.
-      spec: of the images that the networks make or take.
+      spec: of the images that the networks generate or take.
 
     Raises:
-      UserError: for an unknown family or setting (the known ones are named), or a spec that the family cannot be built
-        for.
+      UserError: the family or a setting is unknown (the message lists the known ones), the family builds no such
+        networks, or it does not support the spec.
     """
     if config.family not in FAMILIES:
         raise UserError(f"unknown network family {config.family!r}: known are {', '.join(FAMILIES)}")
-    room = FAMILIES[config.family]
+    family = FAMILIES[config.family]
     classifies = getattr(config, "classifier", None) is not None
-    if hasattr(room, "Classifier") != classifies:
+    if hasattr(family, "Classifier") != classifies:
         kind = "classifiers" if classifies else "generators"
-        raise UserError(f"family {config.family} builds no {kind}: choose another family, or a recipe for {kind}")
-    room.SUPPORTS.check(config.family, spec)
-    return _build(room, config, spec)
+        others = ", ".join(name for name, other in FAMILIES.items() if hasattr(other, "Classifier") == classifies)
+        raise UserError(f"family {config.family} builds no {kind}: choose a family that does ({others})")
+    family.SUPPORTS.check(config.family, spec)
+    return _build(family, config, spec)
 
 
-def _build(room, config: Any, spec: ImageSpec) -> Networks:
+def _build(family, config: Any, spec: ImageSpec) -> Networks:
     images, num_classes = jnp.zeros((1, *spec.shape)), spec.num_classes
-    if hasattr(room, "Classifier"):
-        classifier = _network(room.Classifier, config.classifier, spec, num_classes, images, None)
-        return Networks(None, None, classifier, room.SCORES, None, num_classes, spec)
-    if not room.CONDITIONAL:
+    if hasattr(family, "Classifier"):
+        classifier = _network(family.Classifier, config.classifier, spec, num_classes, images, None)
+        return Networks(None, None, classifier, family.SCORES, None, num_classes, spec)
+    if not family.CONDITIONAL:
         num_classes = None
     labels = None if num_classes is None else jnp.zeros(1, jnp.int32)
     latent_size = config.generator["latent_size"]
     settings = {k: v for k, v in config.generator.items() if k != "latent_size"}
-    generator = _network(room.Generator, settings, spec, num_classes, jnp.zeros((1, latent_size)), labels)
-    discriminator = _network(room.Discriminator, config.discriminator, spec, num_classes, images, labels)
-    if not getattr(room, "PIECEWISE_LINEAR", False):
+    generator = _network(family.Generator, settings, spec, num_classes, jnp.zeros((1, latent_size)), labels)
+    discriminator = _network(family.Discriminator, config.discriminator, spec, num_classes, images, labels)
+    if not getattr(family, "PIECEWISE_LINEAR", False):
         discriminator = discriminator._replace(scaled=None)
-    classifier = _as_classifier(discriminator) if room.CLASSIFIES else None
-    return Networks(generator, discriminator, classifier, room.SCORES, latent_size, num_classes, spec)
+    classifier = _as_classifier(discriminator) if family.CLASSIFIES else None
+    return Networks(generator, discriminator, classifier, family.SCORES, latent_size, num_classes, spec)
 
 
 def _network(
@@ -178,7 +183,7 @@ def _network(
 
 
 def _as_classifier(discriminator: Network) -> Network:
-    """D of a family whose D scores every class, seen as a classifier of images in [0, 1]."""
+    """D as a classifier of images in [0, 1], for a family whose D scores every class."""
 
     def apply(weights: Weights, images: jax.Array, labels: None = None) -> jax.Array:
         return discriminator.apply(weights, unit_to_signed(images))

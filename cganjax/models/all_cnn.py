@@ -1,4 +1,4 @@
-"""`all_cnn`: a small classifier of convolutions alone: strides in place of pooling, batch norm, a mean over the grid.
+"""`all_cnn`: a small classifier of convolutions: strides instead of pooling, batch norm, a mean over the grid.
 
 As in Springenberg et al., "Striving for simplicity: the all convolutional net" (arXiv 1412.6806), section 3.1.
 """
@@ -14,6 +14,7 @@ from cganjax.models.supports import Supports
 SUPPORTS = Supports(divisible_by=4)
 SCORES = "logits"
 CLASSIFIES = True
+SETTINGS = {"width": "channels on the grid of half the side; twice as many on that of a quarter"}
 _INIT = nn.initializers.he_normal()
 
 
@@ -21,7 +22,7 @@ class Classifier(nn.Module):
     """Images [N, H, W, C] in [0, 1] -> logits [N, K]."""
 
     num_classes: int
-    width: int  # channels on half the side; twice as many on a quarter
+    width: int
 
     @nn.compact
     def __call__(self, images: jax.Array, labels: None, train: bool) -> jax.Array:

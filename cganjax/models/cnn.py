@@ -1,6 +1,7 @@
 """`cnn`: a small plain convolutional classifier: ELU, max pooling, no normalisation.
 
-Convolutions run on grids of half and a quarter of the side (`depth_to_space` says why). Image i decides row i alone.
+Convolutions run on grids of half and of a quarter of the side (`depth_to_space` says why). Row i of the output depends
+on image i alone.
 """
 
 import flax.linen as nn
@@ -13,6 +14,11 @@ from cganjax.models.supports import Supports
 SUPPORTS = Supports(divisible_by=4)
 SCORES = "logits"
 CLASSIFIES = True
+SETTINGS = {
+    "width_14": "channels on the grid of half the side",
+    "width_7": "channels on the grid of a quarter of the side",
+    "hidden": "size of the dense layer before the logits",
+}
 _INIT = nn.initializers.he_normal()
 
 

@@ -1,9 +1,9 @@
-"""Convolutions in other forms, where XLA's CPU backend is slow at them.
+"""Other forms of convolutions for which XLA's CPU backend is slow.
 
 1. It computes the gradient of a kernel on a large grid many times slower than the forward pass. On a CPU, and for the
-   shapes that `by_rows` names, that gradient is one matrix product here; everywhere else it stays XLA's own.
-2. It is slow where channels are few, and at a window's maximum: `conv_max_pool` does both in one matrix product, with
-   the images of a batch as its longest axis.
+   shapes that `by_rows` accepts, that gradient is one matrix product here. Everywhere else it is XLA's own.
+2. It is slow if channels are few, and at the maximum over a window. `conv_max_pool` does both in one matrix product
+   whose longest axis is the images of the batch.
 """
 
 import functools
@@ -28,7 +28,7 @@ def conv_general_dilated(
 ) -> jax.Array:
     """`jax.lax.conv_general_dilated` as Linen's `nn.Conv` calls it, NHWC, with the gradient chosen by shape.
 
-    Where the gradient is by hand, reverse mode alone goes through it (`grad`, `vjp`, also twice), not `jvp`.
+    The hand-written gradient supports reverse mode only (`grad`, `vjp`, also twice), not `jvp`.
     """
     plain = feature_group_count == 1 and precision is None and {*(lhs_dilation or ()), *(rhs_dilation or ())} <= {1}
     if plain and by_rows(x.shape, kernel.shape, tuple(window_strides), padding):
@@ -47,9 +47,9 @@ def conv_general_dilated(
 
 
 def by_rows(x: tuple[int, ...], kernel: tuple[int, ...], strides: tuple[int, ...], padding) -> bool:
-    """Whether the hand-written gradient serves these shapes: SAME, stride 1, a large grid, and not few inputs.
+    """Whether the hand-written gradient is used: SAME padding, stride 1, a large grid, and at least 16 inputs.
 
-    Where `python -m benchmarks.convolution` found XLA's own faster, or as fast, it is left alone.
+    For other shapes `python -m benchmarks.convolution` found XLA's own gradient as fast or faster.
     """
     kh, kw, inputs, _ = kernel
     same = kh % 2 == kw % 2 == 1 and [tuple(p) for p in padding] == [(kh // 2,) * 2, (kw // 2,) * 2]
@@ -90,7 +90,7 @@ def weight_gradient_by_rows(x: jax.Array, g: jax.Array, size: tuple[int, int]) -
     """dK[i, j] = sum over pixels of x shifted by (i, j) times g, as one product.
 
     Columns j become channels of x, rows i become channels of g: [kw * in, pixels] times [pixels, kh * out] does just
-    the multiplications that are needed, with both sides wide enough for the matrix unit.
+    the multiplications that are needed, and both sides are wide enough for the matrix unit.
     """
     (kh, kw), (h, w, ci), co = size, x.shape[1:], g.shape[-1]
     xp = jnp.pad(x, ((0, 0), (0, 0), (kw // 2, kw // 2), (0, 0)))
@@ -106,12 +106,13 @@ def conv_max_pool(x: jax.Array, kernel: jax.Array, padding: int) -> jax.Array:
 
     H' = H + 2 padding - k + 1, and k is odd. The four pixels of a window are four groups of outputs of one kernel of
     size k + 1 and stride 2: 1.44 times the multiplications for k = 5, in one matrix product of 4 out rows, and a
-    maximum of whole groups. Images come last within, so that few channels do not make short rows.
+    maximum over whole groups. Inside, the images are the last axis, so that few channels do not make short rows.
 
-    Gradients are by hand, for reverse mode alone (`grad`, `vjp`, also twice). Where pixels of a window tie, they share.
+    The hand-written gradient supports reverse mode only (`grad`, `vjp`, also twice). Pixels of a window that tie share
+    it.
 
     Raises:
-      ValueError: an even kernel, or a result of odd sides.
+      ValueError: the kernel's size is even, or a side of the result is odd.
     """
     k, _, inputs, outputs = kernel.shape
     if k % 2 == 0 or any((side + 2 * padding - k + 1) % 2 for side in x.shape[1:3]):
@@ -153,12 +154,12 @@ def _pooled_bwd(size, residuals, g):
     four, patches, y = residuals
     _, a, b, n = g.shape
     inputs, h, w = len(patches) // size**2, 2 * a + size - 2, 2 * b + size - 2
-    # The shares of the maximum of maxima, by the rule of `jnp.maximum`: halves where two are equal.
+    # How the gradient of the maximum of maxima is split, by the rule of `jnp.maximum`: in halves if two are equal.
     y = y.reshape(2, 2, -1)
     pairs = jnp.maximum(y[:, 0], y[:, 1])
     g = _computed(g, y).reshape(1, -1) * _share(pairs, pairs[::-1])
     dy = (g[:, None] * _share(y, y[:, ::-1])).reshape(len(four), -1)
-    # Each pixel of a patch goes back to its own: rows and columns of equal parity never meet another's.
+    # Rows and columns of equal parity do not overlap, so each pixel of a patch is added to its own place.
     patch = (four.T @ dy).reshape(size // 2, 2, size // 2, 2, inputs, a, b, n)
     dx = jnp.zeros((2, 2, inputs, h // 2, w // 2, n), patch.dtype)
     for i in range(size // 2):
@@ -176,10 +177,10 @@ def _share(a: jax.Array, b: jax.Array) -> jax.Array:
 
 
 def _computed(x: jax.Array, any_value: jax.Array) -> jax.Array:
-    """x, as a result that XLA keeps, not computed again by each of its readers.
+    """x, as a result that XLA computes once and keeps, instead of once for each operation that uses it.
 
-    Its CPU backend drops `optimization_barrier` before it fuses; a branch that it cannot foresee it leaves alone. Both
-    branches give x.
+    The CPU backend drops `optimization_barrier` before it fuses operations, but it keeps a branch whose condition it
+    does not know. Both branches return x.
     """
 
     def behind_a_branch(x, y):

@@ -1,11 +1,11 @@
-"""The flagship's networks: many channels on grids of a quarter and half the image's side, rearranged to it and back.
+"""`depth_to_space`: the flagship's networks: many channels on grids of half and of a quarter of the image's side.
 
-Any height and width divisible by 4. `width_7` and `width_14` are the channels on the grids of a quarter and of half the
-side, which are 7x7 and 14x14 for MNIST.
+Blocks of 2x2 pixels are rearranged into channels and back, so no transposed convolution is needed. The names `width_7`
+and `width_14` come from MNIST, where the grids are 7x7 and 14x14; any height and width divisible by 4 work.
 
-A 3x3 convolution costs grid x grid x channels x channels, so work is kept on small grids, where matrix units are
-full; no transposed convolution is needed. No normalisation: relativistic pairing with R1 and R2 penalties is stable
-without (R3GAN, arXiv 2501.05441), and example i then depends on input i alone.
+A 3x3 convolution costs grid x grid x channels x channels, so small grids with many channels keep matrix units busy.
+There is no normalization: relativistic pairing with R1 and R2 penalties is stable without it (R3GAN, arXiv
+2501.05441), and output i then depends on input i alone.
 """
 
 import math
@@ -22,6 +22,13 @@ CONDITIONAL = True
 SCORES = "unbounded"
 CLASSIFIES = False
 PIECEWISE_LINEAR = True
+SETTINGS = {
+    "latent_size": "size of z",
+    "embedding": "size of the vector that a class is embedded in",
+    "hidden": "size of the dense layer next to z in G, and before the score in D",
+    "width_7": "channels on the grid of a quarter of the side; even in G",
+    "width_14": "channels on the grid of half the side",
+}
 _INIT = nn.initializers.he_normal()
 
 

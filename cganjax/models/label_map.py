@@ -1,4 +1,4 @@
-"""`label_map`: four convolutions on a 56x56 grid, and a discriminator that sees the label as maps beside the image.
+"""`label_map`: a generator on a 56x56 grid, and a discriminator that takes the label as maps beside the image.
 
 Published as a course project in PyTorch (2023). About 1.5 GFLOP an image forward: meant for a GPU.
 """
@@ -13,7 +13,8 @@ from cganjax.models.supports import Supports
 SUPPORTS = Supports(shape=(28, 28, 1))
 CONDITIONAL = True
 SCORES = "sigmoid"
-CLASSIFIES = False  # D is told the label
+CLASSIFIES = False  # D takes the label as an input
+SETTINGS = {"latent_size": "size of z"}
 
 
 class Generator(nn.Module):

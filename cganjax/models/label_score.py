@@ -1,7 +1,7 @@
-"""`label_score`: a generator on a 56x56 grid, and a discriminator that scores ten classes without being told one.
+"""`label_score`: a generator on a 56x56 grid, and a discriminator with one output per class that takes no label.
 
-D's sigmoid for class k answers "a real k"; the highest of them is at once which digit and whether it is real, so D
-serves as a classifier with a reject option. Published as a course project in PyTorch (2023).
+D's sigmoid for class k answers "is this a real k?". The highest of them says both which digit it is and whether it is
+real, so D serves as a classifier with a reject option. Published as a course project in PyTorch (2023).
 """
 
 import flax.linen as nn
@@ -14,7 +14,8 @@ from cganjax.models.supports import Supports
 SUPPORTS = Supports(shape=(28, 28, 1))
 CONDITIONAL = True
 SCORES = "sigmoid"
-CLASSIFIES = True  # D is told no label and scores every class
+CLASSIFIES = True  # D takes no label and scores every class
+SETTINGS = {"latent_size": "size of z"}
 
 
 class Generator(nn.Module):
@@ -35,7 +36,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images [N, 28, 28, 1] in [-1, 1] -> logits [N, K]; labels are not looked at."""
+    """Images [N, 28, 28, 1] in [-1, 1] -> logits [N, K]; labels are ignored."""
 
     num_classes: int
 

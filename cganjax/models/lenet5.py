@@ -9,7 +9,8 @@ from cganjax.models.supports import Supports
 SUPPORTS = Supports(shape=(28, 28, 1))
 SCORES = "logits"
 CLASSIFIES = True
-# Of MNIST's training pixels in [0, 1]; inside the model, so that its images and their gradients are in [0, 1].
+SETTINGS = {}
+# Of MNIST's training pixels in [0, 1]. They are inside the model, so that it takes images in [0, 1].
 MEAN, STD = 0.1307, 0.3081
 
 

@@ -1,4 +1,4 @@
-"""`mlp`: a classifier of dense layers alone, which knows nothing of neighbouring pixels."""
+"""`mlp`: a classifier of dense layers; the order of its pixels does not matter to it."""
 
 import flax.linen as nn
 import jax
@@ -8,6 +8,7 @@ from cganjax.models.supports import Supports
 SUPPORTS = Supports()
 SCORES = "logits"
 CLASSIFIES = True
+SETTINGS = {"hidden": "size of each hidden layer", "depth": "number of hidden layers"}
 _INIT = nn.initializers.he_normal()
 
 

@@ -11,6 +11,7 @@ SUPPORTS = Supports(shape=(28, 28, 1), fewest_classes=1)
 CONDITIONAL = False
 SCORES = "sigmoid"
 CLASSIFIES = False
+SETTINGS = {"latent_size": "size of z"}
 
 
 class Generator(nn.Module):
@@ -24,7 +25,7 @@ class Generator(nn.Module):
         x = pytorch.leaky_relu(pytorch.dense(128, z.shape[-1])(z))  # [N, 128]
         for width in (256, 512, 1024, 2048, 4096):
             x = pytorch.dense(width, x.shape[-1])(x)  # [N, width]
-            # The listing hands 0.8 to BatchNorm1d as its second argument, which is eps.
+            # The published code passes 0.8 to BatchNorm1d as the second argument, which is eps.
             x = pytorch.leaky_relu(pytorch.batch_norm(train, eps=0.8)(x))
         return jnp.tanh(pytorch.dense(784, 4096)(x)).reshape(-1, *SUPPORTS.shape)  # [N, 28, 28, 1]
 

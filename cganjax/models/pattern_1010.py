@@ -1,4 +1,4 @@
-"""`pattern_1010`: the smallest GAN there is, whose images are four pixels in a row. Published as a tutorial."""
+"""`pattern_1010`: a tiny GAN whose images are four pixels in a row. Published as a tutorial."""
 
 import flax.linen as nn
 import jax
@@ -12,10 +12,11 @@ SUPPORTS = Supports(shape=(1, 4, 1), fewest_classes=1)
 CONDITIONAL = False
 SCORES = "sigmoid"
 CLASSIFIES = False
+SETTINGS = {"latent_size": "size of z"}
 
 
 class Generator(nn.Module):
-    """Any z [N, L] -> images [N, 1, 4, 1] in [-1, 1]; its input is the constant 0.5, so z only says how many."""
+    """z [N, L] -> images [N, 1, 4, 1] in [-1, 1]; its input is the constant 0.5, so only N matters of z."""
 
     num_classes: None
 

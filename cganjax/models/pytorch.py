@@ -1,8 +1,8 @@
-"""Layers as PyTorch makes them by default, for systems that were published in it.
+"""Layers with PyTorch's defaults, for systems that were published in PyTorch.
 
-Weights and biases are U(-1/sqrt(fan_in), +1/sqrt(fan_in)). BatchNorm's momentum is the share of the *old* running value
-here and of the *new* one there, so PyTorch's 0.1 is 0.9. Its running variance is Flax's biased one, a share 1/n (n
-values a channel) below PyTorch's.
+Weights and biases are U(-1/sqrt(fan_in), +1/sqrt(fan_in)). BatchNorm's momentum is the weight of the *old* running
+value in Flax and of the *new* one in PyTorch, so PyTorch's 0.1 is 0.9 here. The running variance is Flax's biased one:
+with n values per channel it is smaller than PyTorch's by the fraction 1/n.
 """
 
 import flax.linen as nn
@@ -54,8 +54,8 @@ def leaky_relu(x: jax.Array) -> jax.Array:
 def max_pool(x: jax.Array) -> jax.Array:
     """`torch.nn.MaxPool2d(2)`: [N, H, W, C] -> [N, H/2, W/2, C].
 
-    A reshape and two maxima: XLA's CPU backend takes many times as long for the gradient of a window's maximum. Where
-    values tie, as zeros after ReLU do, the gradient is shared by them, and PyTorch gives it to the first.
+    A reshape and two maxima, because XLA's CPU backend takes many times as long for the gradient of a window's maximum.
+    If values tie, as zeros after ReLU do, the gradient is split among them; PyTorch gives it to the first.
     """
     n, h, w, c = x.shape
     return x.reshape(n, h // 2, 2, w // 2, 2, c).max(axis=(2, 4))
@@ -64,7 +64,7 @@ def max_pool(x: jax.Array) -> jax.Array:
 class ConvMaxPool(nn.Module):
     """`Conv2d(inputs, features, size, padding=padding)` and `MaxPool2d(2)` as one: [N, H, W, C] -> [N, H/2, W/2, F].
 
-    A ReLU between them may as well follow: it keeps order.
+    A ReLU between the two may be applied afterwards instead: it is monotonic.
     """
 
     features: int

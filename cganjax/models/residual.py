@@ -1,7 +1,7 @@
 """`residual`: a small residual classifier with batch normalisation before each activation.
 
-Blocks as in He et al., "Identity mappings in deep residual networks" (arXiv 1603.05027), figure 1b,
-on grids of half and a quarter of the side.
+Its blocks are those of He et al., "Identity mappings in deep residual networks" (arXiv 1603.05027), figure 1b, on
+grids of half and of a quarter of the side.
 """
 
 import flax.linen as nn
@@ -15,6 +15,10 @@ from cganjax.models.supports import Supports
 SUPPORTS = Supports(divisible_by=4)
 SCORES = "logits"
 CLASSIFIES = True
+SETTINGS = {
+    "width": "channels on the grid of half the side; twice as many on that of a quarter",
+    "blocks": "residual blocks on each grid",
+}
 _INIT = nn.initializers.he_normal()
 
 
@@ -26,8 +30,8 @@ class Classifier(nn.Module):
     """Images [N, H, W, C] in [0, 1] -> logits [N, K]."""
 
     num_classes: int
-    width: int  # channels on half the side; twice as many on a quarter
-    blocks: int  # a grid
+    width: int
+    blocks: int
 
     @nn.compact
     def __call__(self, images: jax.Array, labels: None, train: bool) -> jax.Array:

@@ -10,6 +10,11 @@ from cganjax.models.supports import Supports
 SUPPORTS = Supports(divisible_by=4)
 SCORES = "logits"
 CLASSIFIES = True
+SETTINGS = {
+    "width_14": "channels on the grid of half the side",
+    "width_7": "channels on the grid of a quarter of the side",
+    "hidden": "size of the dense layer before the logits",
+}
 _INIT = nn.initializers.he_normal()
 
 

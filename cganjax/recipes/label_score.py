@@ -1,25 +1,25 @@
-"""label_score: a conditional GAN whose discriminator scores ten classes, with sigmoids that say which and how real.
+"""label_score: a conditional GAN whose discriminator has one sigmoid per class: is this a real image of that class?
 
 Source      a course project in PyTorch (2023); architecture and losses as published
 Command     python -m experiments.train --recipe label_score --backend cpu --data-dir DIR
 Hardware    one core of an AMD EPYC (AVX-512); another training ran on the second
 Time        7,143 s for 9,875 steps, 10.5 of the 40 epochs, 88 images/s (GLIBC_TUNABLES as in recipe `mnist`)
-Result      seed 0, 10,000 samples of balanced labels (experiments.read_back), and in brackets real test images: read as
-            the digit asked for by lenet5 99.97 % (99.26), by its own D 99.27 % (99.22). Within-class pixel std .108
+Result      seed 0, 10,000 samples of balanced labels (experiments.read_back; real test images in brackets): classified
+            as the requested digit by lenet5 99.97 % (99.26), by its own D 99.27 % (99.22). Within-class pixel std .108
             (.156): it collapses within classes, after two epochs to .087. D's score is .015 on generated images and
             .085 on real ones; losses D .052, G .287. Shipped as `label-score`, generator and discriminator; grids of
-            epochs 1, 2, 5, 10 and the four curves in docs/label_score
+            epochs 1, 2, 5, 10 and the four curves in docs/results/systems/label_score
 
 Deviations from the publication:
-1. D's generated batch has latents with random labels, where the listing gives D's a z without one.
-2. gen_steps 1, batch 64 and Adam(2e-4, 0.5, 0.999), of which the report says nothing; pixels in [-1, 1], as the tanh
-   asks for.
-3. An epoch is 937 batches: the last rows that fill none are left out, other ones each epoch.
+1. D's generated batch has latents with random labels; the published code passes a z without a label.
+2. gen_steps 1, batch 64 and Adam(2e-4, 0.5, 0.999), which the report does not give; pixels in [-1, 1], the range of the
+   tanh.
+3. An epoch is 937 batches: the last rows, which fill no batch, are left out; they are other ones in each epoch.
 4. Cross-entropy is taken from logits, the same value without overflow. Flax's running variance is the biased one.
-5. Samples come from running averages of BatchNorm.
+5. Samples use the running averages of BatchNorm.
 """
 
-from cganjax.training.config import TargetGAN
+from cganjax.training.algorithms.target import TargetGAN
 
 CONFIG = TargetGAN(
     recipe="label_score",

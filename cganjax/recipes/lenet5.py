@@ -10,19 +10,19 @@ Result      test accuracy 99.26, 99.34 and 99.25 % (seeds 0, 1, 2), mean 99.28; 
             and 35 and is at its floor after 143, 133 and 136. FGSM at epsilon 0, .05 ... .3, mean of three seeds: by
             cross-entropy 99.28 96.70 87.84 67.83 43.95 24.97 14.44 %, by logits handed to the negative log-likelihood
             99.28 97.45 91.63 76.50 50.42 22.52 6.40 %; published 99.04 96.90 90.79 75.57 50.29 30.29 15.96 %
-            (docs/robustness). Seed 0 is shipped as `lenet5`: it was chosen before any was trained
+            (docs/results/robustness). Seed 0 is shipped as `lenet5`: it was chosen before any was trained
 
 Deviations from the publication:
-1. Pixels in [0, 1], normalised by 0.1307 and 0.3081 inside the model, so that epsilons of an attack are in pixels: the
-   listing normalises in its loader and then clips to [0, 1].
-2. 200 epochs as the log has, not the listing's 300, from a rate of 1e-2 as listed; the plateau is that of the training
-   loss. A made-up loss that rests where the log's must have is reduced at the log's epochs 162, 171, 178, 188 and 197
-   (tests/test_targets.py); our runs rest much earlier. The last step of an epoch has the new rate already.
-3. An epoch is 937 batches: the last rows that fill none are left out, other ones each epoch.
-4. Convolution and max pooling are one operation in another order of sums; a ReLU between them follows it.
+1. Pixels in [0, 1], normalized by 0.1307 and 0.3081 inside the model, so that epsilons of an attack are in pixels. The
+   published code normalizes in its loader and then clips to [0, 1].
+2. 200 epochs as in the published log, not 300 as in the code, from a rate of 1e-2; the plateau is that of the training
+   loss. With a made-up loss that stalls where the log's must have, the rate falls at the log's epochs 162, 171, 178,
+   188 and 197 (tests/test_targets.py); our runs stall much earlier. The last step of an epoch has the new rate already.
+3. An epoch is 937 batches: the last rows, which fill no batch, are left out; they are other ones in each epoch.
+4. Convolution and max pooling are one operation with another order of sums, and the ReLU between them comes after it.
 """
 
-from cganjax.training.config import Classification
+from cganjax.training.algorithms.classification import Classification
 
 CONFIG = Classification(
     recipe="lenet5",

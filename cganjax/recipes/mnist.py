@@ -1,30 +1,30 @@
-"""The flagship: conditional MNIST by relativistic pairing with R1 and R2, on small grids, with an averaged generator.
+"""mnist: the flagship, class-conditional by relativistic pairing with R1 and R2, with an averaged generator.
 
 Source      R3GAN (Huang et al., arXiv 2501.05441): loss, penalties and no normalisation; networks of our own.
 Command     python -m experiments.train --backend cpu --devices 1 --data-dir DIR
-Hardware    one core of an AMD EPYC (AVX-512), other work on the second
+Hardware    one core of an AMD EPYC (AVX-512); other work ran on the second core
 Time        seed 0 6,793 s in three resumed parts, 353 images/s; seeds 1 and 2, both at once, 4,338 and 4,383 s, 550
             images/s; another run of 18,720 steps 4,014 s on both cores; all with huge pages for large arrays,
             which changes no bit: GLIBC_TUNABLES=glibc.malloc.hugetlb=1 with mmap_threshold and trim_threshold at 8 GiB
 Result      seeds 0 (shipped), 1, 2, mean +- standard deviation; 10,000 balanced samples against 10,000 test images, by
-            `experiments.evaluate`, and in brackets the row of real training images: accuracy 99.78 +- .02 % (99.44),
+            `experiments.evaluate`, and in brackets the values of real training images: accuracy 99.78 +- .02 % (99.44),
             Frechet 0.233 +- .009 (0.217), precision .942 +- .0004 (.933), recall .917 +- .001 (.942), coverage .942 +-
             .005 (.949), within-class pixel std .158 +- .0004 (.158), CAS 97.5 +- .1 % (97.8), two-sample test 53.1 +-
-            .7 % (53.1). How the settings were chosen: docs/evaluation.md.
+            .7 % (53.1). How the settings were chosen: docs/results/evaluation.md.
 
 Deviations from R3GAN:
 1. Networks: 0.93 M parameters for G, 0.92 M for D, on 7x7 and 14x14 grids with space-to-depth and back, no residual
    blocks; a class embedding beside z in G, a projection on the label in D.
-2. Real and generated images of a pair have the same label. Of 16 images that D takes for generated one is a real one
+2. Real and generated images of a pair have the same label. Of 16 images that D scores as generated, one is a real one
    of another class (Reed et al., arXiv 1605.05396): few samples are then clean digits of a class not asked for.
-3. One generated batch serves D's step and then, judged by the new D, G's.
+3. D's update and then G's, through the new D, use the same generated batch.
 4. gamma falls by a half cosine from 1 to 0.1 over the first half; the learning rate is constant, then linear to 0 over
    the last third; Adam(0, 0.99) throughout; batch 128. No augmentation.
-5. In training latents have the standard deviation 0.95, samples 1: G draws a little too narrowly. With it pixels vary
-   within a class as those of held-out training images do.
+5. Latents have the standard deviation 0.95 in training and 1 in sampling, because G generates a little too narrowly.
+   With it, pixels vary within a class as those of held-out training images do.
 """
 
-from cganjax.training.config import RelativisticGAN
+from cganjax.training.algorithms.relativistic import RelativisticGAN
 
 CONFIG = RelativisticGAN(
     recipe="mnist",

@@ -1,4 +1,4 @@
-"""The flagship's small sister: convincing digits within five minutes of training on 2 CPU cores.
+"""mnist_fast: a smaller version of the flagship: convincing digits within five minutes of training on 2 CPU cores.
 
 Source      as recipe mnist: R3GAN's loss and penalties (Huang et al., arXiv 2501.05441), networks of our own.
 Command     python -m experiments.train --recipe mnist_fast --backend cpu --data-dir DIR
@@ -11,12 +11,12 @@ Result      seed 0 (one seed so far), 10,000 balanced samples against 10,000 tes
 
 Deviations from recipe mnist, each for time to quality:
 1. Networks of three quarters of the width: 0.6 of the multiplications.
-2. Batches of 64 at 5e-4 in place of 128 at 4e-4: more updates an image.
-3. 3,748 steps, 4 epochs; the learning rate falls over the second half; an average of G over some 500 steps.
-4. No mismatched pairs, and latents of standard deviation 1 in training too: its settings are from before either.
+2. Batches of 64 at 5e-4 instead of 128 at 4e-4: more updates per image.
+3. 3,748 steps, 4 epochs; the learning rate falls over the second half; G is averaged over some 500 steps.
+4. No mismatched pairs, and latents of standard deviation 1 in training too: both are newer than these settings.
 """
 
-from cganjax.training.config import RelativisticGAN
+from cganjax.training.algorithms.relativistic import RelativisticGAN
 
 CONFIG = RelativisticGAN(
     recipe="mnist_fast",

@@ -8,16 +8,21 @@ from cganjax.spec import ImageSpec
 
 MOST_ROWS = 32  # rows of classes in one picture
 LONGEST = 14  # letters of a label
+MOST_NAMES = 64  # classes that may all have a label; of more classes half as many labels are drawn
 
 
 def short(name: str, longest: int = LONGEST) -> str:
     """A class name as a label: on one line, at most `longest` letters, and "$" is not the start of a formula.
 
+    Names that begin alike often end differently, so the middle is left out.
+
     >>> short("a very long class name")
-    'a very long c…'
+    'a very l… name'
     """
     name = " ".join(name.split())
-    name = name if len(name) <= longest else name[: longest - 1].rstrip() + "…"
+    if len(name) > longest:
+        end = longest // 3 + 1
+        name = f"{name[: longest - end - 1]}…{name[-end:]}"
     return name.replace("$", r"\$")
 
 
@@ -55,5 +60,6 @@ def label_classes(axes, inches: float, num_classes: int, spec: ImageSpec | None 
     names = list(map(str, range(num_classes))) if spec is None else [short(name) for name in spec.class_names]
     room = 72 * inches / fontsize  # in heights of a letter
     upright = 0.65 * (sum(map(len, names)) + len(names)) <= room
-    step = 1 if upright else int(np.ceil(1.3 * num_classes / room))
+    most = min(room / 1.3, num_classes if num_classes <= MOST_NAMES else MOST_NAMES / 2)
+    step = 1 if upright else int(np.ceil(num_classes / most))
     axes.set_xticks(np.arange(num_classes)[::step], names[::step], rotation=0 if upright else 90, fontsize=fontsize)

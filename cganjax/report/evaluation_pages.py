@@ -49,10 +49,12 @@ def evaluation_page(
                 draw(axes, np.asarray(images[i]), spec)
                 axes.set_title(captions[i], fontsize=7, pad=2)
     if bars:
-        below = next(parts)
+        below, most = next(parts), max(map(len, bars.values()))
         for axes, (panel, rows) in zip(below.subplots(1, len(bars), squeeze=False)[0], bars.items(), strict=True):
             _panel(axes, panel, rows, width / len(bars) - 0.6, spec)
-        below.legend(*axes.get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=len(rows))
+            if len(rows) == most:  # a panel may lack some of the names
+                legend = axes.get_legend_handles_labels()
+        below.legend(*legend, fontsize=8, loc="outside lower center", ncols=most)
     return to_png(drawn)
 
 

@@ -6,16 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from cganjax import metrics
 from cganjax.report.figures import figure, to_png
 
-# The panels of a run's curves: the unit, and the metrics that have it.
-CURVES = (
-    ("loss", ("loss_generator", "loss_discriminator", "loss", "test_loss")),
-    ("D's score", ("score_real", "score_fake")),
-    ("squared gradient norm", ("r1", "r2")),
-    ("accuracy", ("accuracy", "test_accuracy")),
-    ("learning rate", ("learning_rate",)),
-)
+CURVES = tuple(metrics.panels().items())  # the panels of a run's curves: the unit, and the metrics that have it
 _NO_METRICS = ("step", "steps")  # fields of a row that place it
 
 

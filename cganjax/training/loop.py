@@ -1,5 +1,9 @@
-"""Runs a jitted step up to a given step and calls hooks; it knows no disk, no plot and no device name."""
+"""The training loop: runs a jitted step up to a given step and calls hooks. It knows no disk, plot or device name.
 
+Every training in the project goes through `run`: `session.train`, and the classifiers that metrics train.
+"""
+
+import collections
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -14,22 +18,22 @@ IN_FLIGHT = 4
 
 
 class Diverged(Exception):
-    """A loss or a parameter is no longer finite; `step` is the update after which it was seen."""
+    """A loss or a parameter is no longer finite; `step` is the update after which it was seen, `what` its name."""
 
-    def __init__(self, step: int, what: str):
-        super().__init__(f"{what} is not finite after step {step}")
-        self.step = step
+    def __init__(self, step: int, what: str, advice: str = ""):
+        super().__init__(f"{what} is not finite after step {step}{advice}")
+        self.step, self.what = step, what
 
 
 class Hook(NamedTuple):
-    """`call(step, state)` after every `every` steps, and when the loop ends; the state is known to be finite."""
+    """`call(step, state)` runs after every `every` steps and when the loop ends; the state is known to be finite."""
 
     every: int
     call: Callable[[int, Any], None]
 
 
 class Block(NamedTuple):
-    """Several steps in one call: `call` as the step, of batches with a leading axis of `size`, and infos likewise."""
+    """Several steps in one call: like the step, but batches and infos have a leading axis of `size`."""
 
     size: int
     call: Callable[[jax.Array, Any, Batch], tuple[Any, Any]]
@@ -38,8 +42,8 @@ class Block(NamedTuple):
 def scanned(step: Callable[[jax.Array, Any, Batch], tuple[Any, Any]]) -> Callable[..., tuple[Any, Any]]:
     """The same step over batches with a leading axis, as one program; to be jitted.
 
-    For accelerators, where a call costs the host more than a small step costs the device. XLA's CPU backend loses its
-    fast convolutions inside of a loop.
+    This is for accelerators, where a call costs the host more than a small step costs the device. XLA's CPU backend
+    loses its fast convolutions inside a loop.
     """
 
     def block(key: jax.Array, state: Any, batches: Batch) -> tuple[Any, Any]:
@@ -57,67 +61,101 @@ def run(
     until: int,
     log_every: int,
     block: Block | None = None,
-    on_log: Callable[[int, dict[str, float]], None],
+    on_log: Callable[[int, dict[str, float]], None] = lambda done, means: None,
     on_step: Callable[[int], None] = lambda done: None,
     hooks: Sequence[Hook] = (),
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Any:
-    """Advance `state` to step `until`, or to where `should_stop` says so.
+    """Advance `state` to step `until`, or until `should_stop` returns True.
 
     Args:
       step: (key, state, batch) -> (state, info), already jitted; it may take over the state's memory.
       key: the run's key, the same at each step.
       state: has `.step`, the number of updates done.
-      batches: from the state's place in the data onwards.
+      batches: the batches from the state's place in the data onwards.
       until: the number of updates after which to end.
-      block: used in place of `step` from each multiple of its size on, where nothing is due within: which steps run
-        together follows from their number, also after a resumption, as long as no end within a block came between.
-      log_every: steps that one call of `on_log` summarises; fewer where a hook or the end comes first, so that a run
-        which is resumed from a checkpoint has lost no line.
-      on_log: receives (step, means of info's fields over the steps since the last call, and `steps`, their number);
-        between hooks not before the device has its next work, so that it never waits for the host.
+      block: is used instead of `step` from each multiple of its size on, if nothing is due within it. Which steps run
+        together follows from their number, so a resumed run forms the same blocks, unless it was stopped inside one.
+      log_every: the number of steps that one call of `on_log` summarises. It is fewer if a hook or the end comes
+        first, so that a run which is resumed from a checkpoint has lost no line.
+      on_log: receives (step, means), the means of info's fields over the steps since the last call and `steps`, their
+        number. If no hook is due it is called after the next step was handed to the device, which therefore never
+        waits for the host.
       on_step: receives the number of updates handed out so far, for a progress bar.
       hooks: see `Hook`; they run after the log, in order.
-      should_stop: asked after each step or block.
+      should_stop: is asked after each step or block.
 
     Returns:
       The last state.
 
     Raises:
-      Diverged: when an info or the state is not finite, before any hook sees that state.
+      Diverged: an info or the state is not finite; no hook has seen that state.
     """
-    done, infos, late, flying = int(state.step), [], [], []
-    beats = (log_every, *(hook.every for hook in hooks))
+    done, log, in_flight = int(state.step), _Log(on_log), collections.deque()
     while done < until:
-        quiet = min(until - done, *(every - done % every for every in beats))  # steps until something is due
+        quiet = _steps_until_due(done, until, log_every, hooks)
         if block and done % block.size == 0 and block.size <= quiet:
             state, info = block.call(key, state, _stack([next(batches) for _ in range(block.size)]))
             done += block.size
         else:
             state, info = step(key, state, next(batches))
             done += 1
-        infos.append(info)
-        flying.append(info)
-        if len(flying) > IN_FLIGHT:
-            jax.block_until_ready(flying.pop(0))
+        log.add(info)
+        in_flight.append(info)
+        if len(in_flight) > IN_FLIGHT:
+            jax.block_until_ready(in_flight.popleft())
         on_step(done)
-        for at, those in late:
-            on_log(at, _means(_finite(at, _each(jax.device_get(those)))))
-        late = []
+        log.write_postponed()
+
         last = done == until or should_stop()
         due = [hook for hook in hooks if last or done % hook.every == 0]
-        if done % log_every == 0 and not (last or due):
-            late, infos = [(done, infos)], []
-        elif last or due:
-            on_log(done, _means(_finite(done, _each(jax.device_get(infos)))))
-            infos = []
-            if due and not _all_finite(state):
-                raise Diverged(done, "a parameter")
-            for hook in due:
-                hook.call(done, state)
-        if last:  # also where a stop was wished before `until`
+        if last or due:
+            log.write(done)
+            _call(due, done, state)
+        elif done % log_every == 0:
+            log.postpone(done)
+        if last:
             break
     return state
+
+
+def _steps_until_due(done: int, until: int, log_every: int, hooks: Sequence[Hook]) -> int:
+    """The number of steps until a log line, a hook or the end is due."""
+    return min(until - done, *(every - done % every for every in (log_every, *(hook.every for hook in hooks))))
+
+
+def _call(hooks: Sequence[Hook], done: int, state: Any) -> None:
+    """Call the hooks, unless the state is not finite."""
+    if hooks and not _all_finite(state):
+        raise Diverged(done, "a parameter")
+    for hook in hooks:
+        hook.call(done, state)
+
+
+class _Log:
+    """Infos since the last line, and the line that waits until the device has its next work."""
+
+    def __init__(self, write: Callable[[int, dict[str, float]], None]):
+        self._write, self._infos, self._postponed = write, [], None
+
+    def add(self, info: Any) -> None:
+        """Collect the info of a step or of a block."""
+        self._infos.append(info)
+
+    def write(self, done: int) -> None:
+        """Write the means of the infos now. Raises Diverged if one is not finite."""
+        self.postpone(done)
+        self.write_postponed()
+
+    def postpone(self, done: int) -> None:
+        """Leave the line to `write_postponed`."""
+        self._postponed, self._infos = (done, self._infos), []
+
+    def write_postponed(self) -> None:
+        """Write the line that waits, if any."""
+        if self._postponed:
+            (done, infos), self._postponed = self._postponed, None
+            self._write(done, _means(_finite(done, _each(jax.device_get(infos)))))
 
 
 @jax.jit

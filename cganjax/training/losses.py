@@ -1,6 +1,6 @@
-"""Losses and penalties per example; they know no optimiser, no log and no device.
+"""Losses and penalties per example, without optimizers, logs or devices.
 
-Each is minimised by its owner. The mean over the batch is taken by the step.
+Each is minimized by the network that it is named for. The step takes the mean over the batch.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ def relativistic_discriminator(score_real: jax.Array, score_fake: jax.Array) -> 
       score_fake: float [N], D's score of generated image i.
 
     Returns:
-      float [N], >= 0; log 2 where D cannot tell the pair apart.
+      float [N], >= 0; log 2 if D scores both images of the pair equally.
 
     References:
       Jolicoeur-Martineau, "The relativistic discriminator" (arXiv 1807.00734); Huang et al., "The GAN is dead;
@@ -31,12 +31,12 @@ def relativistic_discriminator(score_real: jax.Array, score_fake: jax.Array) -> 
 
 
 def relativistic_generator(score_real: jax.Array, score_fake: jax.Array) -> jax.Array:
-    """G's side of the same game, softplus(-(D(G(z)) - D(x))): float [N], from scores [N] and [N]."""
+    """G's relativistic pairing loss, softplus(-(D(G(z)) - D(x))): float [N], from scores [N] and [N]."""
     return jax.nn.softplus(score_real - score_fake)
 
 
 class PenalisedScores(NamedTuple):
-    """What `vjp_with_gradient_penalty` gives."""
+    """The result of `vjp_with_gradient_penalty`."""
 
     scores: jax.Array  # [N]
     penalties: jax.Array  # [N], ||grad_x score(x)||^2 >= 0
@@ -51,23 +51,24 @@ def vjp_with_gradient_penalty(
 
     On real images the mean of the penalty is R1, on generated ones R2; each enters D's loss with gamma / 2.
 
-    Differentiating the penalty as it stands costs two more passes backward. A score without normalisation, with
-    (leaky) ReLU between affine layers, is piecewise linear, and with its biases multiplied by `unit` homogeneous, in
-    (image, unit). So with v = grad_x score, held constant, c_i score_i + w_i/2 |v_i|^2 has the gradient of one
-    directional derivative, Dscore(x_i, 1)[c_i x_i + w_i v_i, c_i]: by Euler's theorem of its first part, and of the
-    second since masks do not move. Its backward pass is that of v over again, which the compiler computes once. In all
-    two passes forward, one backward, and one product a layer for the parameters: 4 where double differentiation takes
-    6, and 3 is what a loss without a penalty takes.
+    Differentiating the penalty directly costs two more backward passes. This function avoids them. A score of affine
+    layers with (leaky) ReLU between them and no normalization is piecewise linear in the image; with its biases
+    multiplied by `unit` it is homogeneous in (image, unit). Hold v = grad_x score constant. Then the gradient of
+    c_i score_i + w_i/2 |v_i|^2 is that of one directional derivative, Dscore(x_i, 1)[c_i x_i + w_i v_i, c_i]. For the
+    first part this is Euler's theorem; for the second it holds because the masks of the ReLUs do not move. The backward
+    pass of the directional derivative is the one that gave v, and the compiler computes it once. The total is two
+    forward passes, one backward pass and one product per layer for the parameters: 4 passes, where double
+    differentiation takes 6 and a loss without a penalty takes 3.
 
     Args:
       score: (params, images [N, ...], unit [N]) -> scores [N], homogeneous of degree 1 in (image, unit) and piecewise
-        linear; example i must depend on image i and unit i alone. At unit 1 it is D.
+        linear; score i must depend only on image i and unit i. At unit 1 it is D.
       params: of D.
       images: float [N, ...].
 
     References:
       Mescheder et al., "Which training methods for GANs do actually converge?" (arXiv 1801.04406), eq. 9 and 10;
-      R3GAN (arXiv 2501.05441), eq. 3. The one directional derivative is ours.
+      R3GAN (arXiv 2501.05441), eq. 3. The single directional derivative is ours.
     """
     unit = jnp.ones(len(images), images.dtype)
     scores, to_images = jax.vjp(lambda x: score(params, x, unit), images)
@@ -99,7 +100,7 @@ def sigmoid_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
 
     References:
       Goodfellow et al., "Generative adversarial nets" (arXiv 1406.2661), eq. 1, with the target 1 for G (section 3:
-      maximise log D(G(z))), which does not saturate.
+      maximize log D(G(z))), which does not saturate.
     """
     return jnp.mean(optax.sigmoid_binary_cross_entropy(logits, targets), axis=-1)
 
@@ -113,9 +114,9 @@ def sigmoid_squared_error(logits: jax.Array, targets: jax.Array) -> jax.Array:
 
 
 def optimal_discriminator(p: jax.Array, q: jax.Array) -> jax.Array:
-    """D* = p / (p + q), of the densities of real and of generated data at the same places: float [...] -> [...].
+    """D* = p / (p + q), for the densities of real and of generated data at the same points: float [...] -> [...].
 
-    What a discriminator trained to convergence by `sigmoid_cross_entropy` answers; 1/2 wherever p = q.
+    A discriminator that is trained to convergence by `sigmoid_cross_entropy` gives this; it is 1/2 wherever p = q.
 
     References:
       Goodfellow et al. (arXiv 1406.2661), proposition 1.
@@ -124,9 +125,9 @@ def optimal_discriminator(p: jax.Array, q: jax.Array) -> jax.Array:
 
 
 def gan_value(d: jax.Array, p: jax.Array, q: jax.Array) -> jax.Array:
-    """V(D) = E_p[log D] + E_q[log(1 - D)], over places of probability p (real) and q (generated): [...] -> [].
+    """V(D) = E_p[log D] + E_q[log(1 - D)], over points of probability p (real) and q (generated): [...] -> [].
 
-    Its maximum over D is -log 4 + 2 JSD(p, q), so it is -log 4 where G has reached the data.
+    Its maximum over D is -log 4 + 2 JSD(p, q), so it is -log 4 if the densities are equal.
 
     References:
       Goodfellow et al. (arXiv 1406.2661), eq. 1 and theorem 1.

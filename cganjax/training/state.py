@@ -1,6 +1,7 @@
-"""What a training run carries (states), and what a step observes (infos). Arrays only.
+"""What a training run carries (states), and what a step observes (infos). Both hold only arrays.
 
-A state's `weights()` names the networks in it as checkpoints do, each as use wants it.
+A state's `weights()` gives the networks in it under the names that checkpoints use. `cganjax.metrics` says how the
+values of an info are shown.
 """
 
 from typing import Any, NamedTuple
@@ -11,24 +12,24 @@ from cganjax.types import Params, Weights
 
 
 class GANState(NamedTuple):
-    """All that must be carried from step to step; the place in the data follows from `step`."""
+    """What is carried from step to step; the position in the data follows from `step`."""
 
     step: jax.Array  # int32 [], updates done so far
     generator: Weights
     discriminator: Weights
-    generator_ema: Params | None  # the moving average that samples are drawn from; None where they come from G itself
+    generator_ema: Params | None  # the moving average that generates the samples; None if G itself does
     generator_optimizer: Any  # optax states
     discriminator_optimizer: Any
 
     def weights(self) -> dict[str, Weights]:
-        """The networks by role; the generator is its average where there is one."""
+        """The networks by role; the generator is its moving average, if any."""
         ema = self.generator_ema
         generator = self.generator if ema is None else Weights(ema, self.generator.statistics)
         return {"generator": generator, "discriminator": self.discriminator}
 
 
 class ClassifierState(NamedTuple):
-    """The same for a classifier."""
+    """What is carried from step to step when a classifier is trained."""
 
     step: jax.Array  # int32 []
     classifier: Weights
@@ -43,25 +44,25 @@ class GANInfo(NamedTuple):
     """What one step observed, each float32 []; the field names are the metric names everywhere."""
 
     loss_generator: jax.Array
-    loss_discriminator: jax.Array  # on real and on generated images: the sum, or where D learns in turn the mean
+    loss_discriminator: jax.Array  # on real and on generated images: their sum, or their mean if D learns in turn
     score_real: jax.Array  # mean of D's outputs for real images
     score_fake: jax.Array  # mean of D's outputs for generated images
 
 
 class PenalisedGANInfo(NamedTuple):
-    """`GANInfo`, and the penalties; `loss_discriminator` is without them, and mismatched pairs count as generated."""
+    """`GANInfo` and the penalties. `loss_discriminator` is without them; mismatched pairs count as generated."""
 
     loss_generator: jax.Array
     loss_discriminator: jax.Array
     score_real: jax.Array
     score_fake: jax.Array
     r1: jax.Array  # mean squared gradient norm at real images
-    r2: jax.Array  # the same at generated images
+    r2: jax.Array  # mean squared gradient norm at generated images
 
 
 class ClassifierInfo(NamedTuple):
-    """The same for a classifier."""
+    """What one step of a classifier observed, each float32 []."""
 
     loss: jax.Array  # mean cross-entropy of the batch, before the update
-    accuracy: jax.Array  # share of the batch that was right
+    accuracy: jax.Array  # fraction of the batch that was classified correctly
     learning_rate: jax.Array

@@ -62,6 +62,6 @@ def ensemble(
     """The attack that transfers best: `mi` over several classifiers and views; it returns the last image, not the best.
 
     Several classifiers: Liu et al. (arXiv 1611.02770), section 5. Views: Athalye et al. (arXiv 1707.07397), eq. 3.
-    docs/decoys.md says against which classifiers these settings were chosen.
+    docs/results/decoys.md says against which classifiers these settings were chosen.
     """
     return _descend(keys, task, steps=steps, share=share, momentum=momentum, views=views, best=False)

@@ -1,5 +1,6 @@
-"""How good generated images are: pure functions of arrays, one family a file; `cganjax.evaluate` puts them together.
+"""The metrics, one family per file: pure functions of arrays, and `compute`, which applies them to an evaluation.
 
-`frechet`, `kernel`, `neighbours`, `diversity` and `accuracy` count; `cas` and `two_sample` train a classifier
-(`training`). Arrays are on the host and sums in float64. Nothing here reads a file or knows a network's name.
+`accuracy`, `frechet`, `kernel` (KID), `prdc`, `diversity` and `memorisation` need no training; `cas` and `two_sample`
+train a classifier (`training`). Arrays are on the host and sums in float64. Nothing here reads a file or knows the name
+of a network. `evaluation.table` lists the metrics.
 """

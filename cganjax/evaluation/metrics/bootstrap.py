@@ -1,7 +1,8 @@
-"""Intervals of 95 %: the estimate and 1.96 standard errors to either side, the error from a bootstrap or a formula.
+"""Intervals of 95 %: the estimate and 1.96 standard errors on either side, from a bootstrap or a formula.
 
-Efron and Tibshirani, "An introduction to the bootstrap" (1993), chapters 6 and 12. Not the percentiles of the draws: a
-Frechet distance of a draw is larger by the noise that the draw adds, so that they would lie above the estimate.
+Efron and Tibshirani, "An introduction to the bootstrap" (1993), chapters 6 and 12. The
+percentiles of the bootstrap draws are not used: a draw adds noise, which enlarges its Frechet distance, so that they
+would lie above the estimate.
 """
 
 import math
@@ -30,7 +31,7 @@ def interval(
 
 
 def of_mean(values: Sequence[float] | np.ndarray) -> list[float]:
-    """[low, high] of a mean [n]: where the bootstrap's standard error has the closed form std / sqrt(n)."""
+    """[low, high] of a mean of values [n], whose bootstrap standard error has the closed form std / sqrt(n)."""
     values = np.asarray(values, np.float64)
     return around(float(values.mean()), float(values.std() / math.sqrt(len(values))))
 

@@ -1,4 +1,4 @@
-"""What the metrics ask of their arrays, and the named streams of random numbers that they draw from."""
+"""Checks of the arrays that metrics are given, and their named streams of random numbers."""
 
 import zlib
 from typing import Any
@@ -22,13 +22,15 @@ def features(x: Any, metric: str, at_least: int) -> np.ndarray:
 
 
 def same_size(a: np.ndarray, b: np.ndarray) -> None:
-    """ValueError where two sets of features are of different size F."""
+    """ValueError if two sets of features have different sizes F."""
     if a.shape[1] != b.shape[1]:
-        raise ValueError(f"features of {a.shape[1]} and of {b.shape[1]} numbers were given: use one extractor for both")
+        raise ValueError(
+            f"features of size {a.shape[1]} and of size {b.shape[1]} were given: use one extractor for both"
+        )
 
 
 def enough(given: int, metric: str, at_least: int, of: str = "images") -> None:
-    """ValueError that says how many a metric needs, where fewer are given."""
+    """ValueError that says how many a metric needs, if fewer are given."""
     if given < at_least:
         raise ValueError(
             f"{metric} needs at least {at_least:,} {of} and {given:,} were given: give more, or choose other metrics"
@@ -36,7 +38,7 @@ def enough(given: int, metric: str, at_least: int, of: str = "images") -> None:
 
 
 def same_length(n: int, labels: Any, what: str = "labels") -> np.ndarray:
-    """Labels as an array [N]; ValueError where there are not N of them."""
+    """Labels as an array [N]; ValueError if there are not N of them."""
     labels = np.asarray(labels)
     if labels.shape != (n,):
         raise ValueError(f"{n} images and {what} of shape {labels.shape} were given: expected one for each image")
@@ -49,5 +51,5 @@ def rows_of(labels: np.ndarray, num_classes: int) -> list[np.ndarray]:
 
 
 def random(seed: int, stream: str) -> np.random.Generator:
-    """The random numbers of one named purpose: the same seed and name give the same ones, whatever else was drawn."""
+    """A generator of random numbers for one purpose: the same seed and name always give the same numbers."""
     return np.random.default_rng([seed, zlib.crc32(stream.encode())])

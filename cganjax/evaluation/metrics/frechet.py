@@ -1,15 +1,16 @@
-"""The Frechet distance between two sets of features, each seen as a Gaussian.
+"""The Frechet distance between two sets of features, each treated as a Gaussian.
 
 Heusel et al., "GANs trained by a two time-scale update rule converge to a local Nash equilibrium" (arXiv 1706.08500),
-eq. 6, who call it FID where the features are Inception's. Numbers of different extractors or sample counts do not
-compare: the fewer the samples, the larger the distance.
+eq. 6, who call it FID if the features are those of Inception. Distances from different extractors or numbers of samples
+cannot be compared: the fewer the samples, the larger the distance.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from cganjax.evaluation.metrics import checks
+from cganjax.evaluation.metrics import bootstrap, checks
+from cganjax.evaluation.records import Given, Reference, Result
 
 
 class Statistics(NamedTuple):
@@ -20,7 +21,7 @@ class Statistics(NamedTuple):
 
 
 def statistics(features: Any, weights: np.ndarray | None = None) -> Statistics:
-    """Mean and covariance of features [N, F]; `weights` [N] count each row so many times (a bootstrap's draw).
+    """Mean and covariance of features [N, F]; `weights` [N] say how often each row counts (in a bootstrap).
 
     Raises:
       ValueError: fewer than F + 1 rows: the covariance would lack rank whatever the images are.
@@ -39,7 +40,7 @@ def distance(a: Statistics, b: Statistics) -> float:
     """|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), eq. 6; not negative.
 
     The trace of the root is the sum of the singular values of C_a^(1/2) C_b^(1/2), with roots from symmetric
-    eigen-decompositions: it is real and exact where a covariance has no full rank, where `sqrtm` fails.
+    eigen-decompositions: it is real and exact even if a covariance lacks full rank, when `sqrtm` fails.
 
     Raises:
       ValueError: the two are of different feature sizes.
@@ -72,6 +73,34 @@ def by_class(a: Any, labels_a: Any, b: Any, labels_b: Any, num_classes: int) -> 
             checks.enough(len(rows), "the Frechet distance by class", a.shape[1] + 1, f"images of class {k}")
         found.append(frechet(a[in_a], b[in_b]))
     return found
+
+
+def compute(given: Given, reference: Reference, seed: int) -> Result:
+    """The metric `frechet`: the distance to the reference, with a bootstrap interval over the generated images."""
+    return _to("frechet", given, statistics(reference.features), seed)
+
+
+def compute_train(given: Given, reference: Reference, seed: int) -> Result:
+    """The metric `frechet_train`: the same to the training images."""
+    return _to("frechet_train", given, reference.train.statistics, seed)
+
+
+def compute_by_class(given: Given, reference: Reference, seed: int) -> Result:
+    """The metric `frechet_by_class`: one distance per class."""
+    found = by_class(given.features, given.labels, reference.features, reference.labels, given.num_classes)
+    return Result({"frechet_by_class": found})
+
+
+def _to(name: str, given: Given, target: Statistics, seed: int) -> Result:
+    value = distance(statistics(given.features), target)
+    interval = bootstrap.interval(
+        lambda weights: distance(statistics(given.features, weights), target),
+        value,
+        len(given.features),
+        seed=seed,
+        stream=name,
+    )
+    return Result({name: value}, {name: interval})
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:

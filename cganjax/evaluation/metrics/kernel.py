@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from cganjax.evaluation.metrics import checks
+from cganjax.evaluation.metrics import bootstrap, checks
+from cganjax.evaluation.records import Given, Reference, Result
 
 SUBSETS, SIZE = 100, 1000  # as the paper's authors use them
 
@@ -51,7 +52,7 @@ def kid(x: Any, y: Any, *, seed: int = 0, subsets: int = SUBSETS, size: int = SI
 
 
 def by_class(a: Any, labels_a: Any, b: Any, labels_b: Any, num_classes: int) -> list[float]:
-    """`mmd2` of all images of each class 0..K-1. ValueError where a class has fewer than 2."""
+    """`mmd2` of all images of each class 0..K-1. ValueError if a class has fewer than 2."""
     a, b = np.asarray(a), np.asarray(b)
     labels_a, labels_b = checks.same_length(len(a), labels_a), checks.same_length(len(b), labels_b)
     found = []
@@ -61,6 +62,20 @@ def by_class(a: Any, labels_a: Any, b: Any, labels_b: Any, num_classes: int) -> 
             checks.enough(len(rows), "the kernel distance by class", 2, f"images of class {k}")
         found.append(mmd2(a[in_a], b[in_b]))
     return found
+
+
+def compute(given: Given, reference: Reference, seed: int) -> Result:
+    """The metric `kid`: mean and standard deviation over subsets."""
+    mean, std = kid(given.features, reference.features, seed=seed)
+    # Only so many subsets are independent; the others contain the same images again.
+    independent = min(len(given.features), len(reference.features)) / SIZE
+    return Result({"kid": mean, "kid_std": std}, {"kid": bootstrap.around(mean, std / np.sqrt(independent))})
+
+
+def compute_by_class(given: Given, reference: Reference, seed: int) -> Result:
+    """The metric `kid_by_class`: one kernel distance per class."""
+    found = by_class(given.features, given.labels, reference.features, reference.labels, given.num_classes)
+    return Result({"kid_by_class": found})
 
 
 def _cube(products: np.ndarray, size: int) -> np.ndarray:

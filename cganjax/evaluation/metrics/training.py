@@ -1,6 +1,6 @@
-"""The one fixed recipe by which metrics train a classifier: a small CNN, chosen by a hold-out of its own training data.
+"""How metrics train a classifier: one fixed recipe, a small CNN that is chosen by a hold-out of its own training data.
 
-It is part of what those figures mean: another network, length or augmentation gives other figures.
+The recipe is a part of what those figures mean: another network, length or augmentation gives other figures.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ import numpy as np
 from cganjax import models, rng
 from cganjax.evaluation.metrics import checks
 from cganjax.spec import ImageSpec
-from cganjax.training import algorithms
+from cganjax.training import algorithms, loop
 from cganjax.training import config as cfg
 from cganjax.types import Batch, UserError
 
@@ -38,25 +38,36 @@ RECIPE = cfg.AugmentedClassification(
     checkpoint_every=100,
     keep=1,
 )
-HOLD_OUT = 0.1  # share of the images that chooses among the weights after each `epoch_steps`
+HOLD_OUT = 0.1  # fraction of the images; their loss chooses among the weights after each `epoch_steps`
 CHUNK = 500
+
+
+def refuses(spec: ImageSpec) -> str | None:
+    """Why the fixed network cannot be trained on images of a spec, or None if it can."""
+    try:
+        models.FAMILIES[RECIPE.family].SUPPORTS.check(RECIPE.family, spec)
+    except UserError as error:
+        return str(error)
+    return None
 
 
 def fit(
     images: np.ndarray, labels: np.ndarray, num_classes: int, *, seed: int, stream: str, recipe=RECIPE
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Train on images and hand out the classifier of the lowest loss on their hold-out.
+    """Train on images and return the classifier of the lowest loss on their hold-out.
 
     Args:
-      images: uint8 [N, H, W, C], at rest, so that real and generated images have the same 256 levels.
+      images: uint8 [N, H, W, C], so that real and generated images have the same 256 levels.
       labels: int [N], 0..num_classes-1.
-      seed, stream: of the hold-out, the first weights and the order of batches.
+      num_classes: K.
+      seed, stream: the hold-out, the first weights and the order of batches derive from them.
+      recipe: the settings, those of `RECIPE` unless a test needs a shorter training.
 
     Returns:
-      images uint8 [M, H, W, C] -> answers int [M].
+      A function: images uint8 [M, H, W, C] -> predicted classes int [M].
 
     Raises:
-      ValueError: images of a shape that the network does not take.
+      ValueError: the network does not take images of this shape, or its loss is not finite from the start.
     """
     try:
         networks = models.build(recipe, ImageSpec.numbered(*images.shape[1:], num_classes))
@@ -77,15 +88,27 @@ def fit(
         parts = [scores(weights, images[i : i + CHUNK], labels[i : i + CHUNK]) for i in range(0, len(images), CHUNK)]
         return tuple(np.concatenate([np.asarray(p[j]) for p in parts]) for j in (0, 1))
 
-    step = jax.jit(trainer.step, donate_argnums=1)
-    state, batches = trainer.init(key), _batches(images[kept], labels[kept], seed, stream, recipe.batch_size)
     best, chosen = np.inf, None
-    for done in range(1, recipe.steps + 1):
-        state, _ = step(key, state, next(batches))
-        if done % recipe.epoch_steps == 0 or done == recipe.steps:
-            loss = float(over_all(state.classifier, images[held], labels[held])[1].mean())
-            if loss < best or chosen is None:
-                best, chosen = loss, jax.tree.map(jnp.copy, state.classifier)
+
+    def choose(done: int, state) -> None:
+        nonlocal best, chosen
+        loss = float(over_all(state.classifier, images[held], labels[held])[1].mean())
+        if loss < best or chosen is None:
+            best, chosen = loss, jax.tree.map(jnp.copy, state.classifier)  # the next step takes over the state's memory
+
+    try:
+        loop.run(
+            jax.jit(trainer.step, donate_argnums=1),
+            key,
+            trainer.init(key),
+            _batches(images[kept], labels[kept], seed, stream, recipe.batch_size),
+            until=recipe.steps,
+            log_every=recipe.epoch_steps,
+            hooks=[loop.Hook(recipe.epoch_steps, choose)],
+        )
+    except loop.Diverged as error:
+        if chosen is None:
+            raise ValueError(f"the classifier that this metric trains diverged: {error}") from None
     return lambda images: over_all(chosen, images, np.zeros(len(images), np.int32))[0]
 
 

@@ -1,7 +1,7 @@
-"""The classifier two-sample test: can a classifier tell generated images from real ones that it was not shown?
+"""The classifier two-sample test: how well a classifier distinguishes unseen generated images from unseen real ones.
 
 Lopez-Paz and Oquab, "Revisiting classifier two-sample tests" (arXiv 1610.06545), section 3. An accuracy of one half is
-the best that a generator can do. Strict: most generators are told from data nearly always.
+the best result of a generator. The test is strict: the images of most generators are nearly always distinguished.
 """
 
 import math
@@ -9,22 +9,24 @@ from typing import Any
 
 import numpy as np
 
-from cganjax.evaluation.metrics import checks, training
+from cganjax import pixels
+from cganjax.evaluation.metrics import bootstrap, checks, training
+from cganjax.evaluation.records import Given, Reference, Result
 
 AT_LEAST = 1000
 
 
 def two_sample(images: np.ndarray, real: np.ndarray, *, seed: int = 0, recipe=training.RECIPE) -> dict[str, Any]:
-    """Train on one half of either, test on the other half.
+    """Train on one half of each set, test on the other half.
 
     Args:
-      images: uint8 [N, H, W, C], generated; at least 1,000. Both are uint8, so that no classifier sees rounding.
-      real: uint8 [M, H, W, C]; at least 1,000. Of the more numerous set a random part is taken, as many as the other.
+      images: uint8 [N, H, W, C], generated; at least 1,000. Both are uint8, so that rounding does not give one away.
+      real: uint8 [M, H, W, C]; at least 1,000. A random part of the larger set is used, as many as the other.
       seed: of the halves and the training.
 
     Returns:
       `two_sample`, the accuracy on the other halves (their eq. 2), and `two_sample_p`, the probability of at least that
-      accuracy where both are of one distribution: it is then normal about 1/2 with variance 1 / (4 n) of n images.
+      accuracy if both have one distribution: it is then normal about 1/2 with variance 1 / (4 n) for n images.
 
     Raises:
       ValueError: too few images.
@@ -42,3 +44,11 @@ def two_sample(images: np.ndarray, real: np.ndarray, *, seed: int = 0, recipe=tr
     found = float(np.mean(classify(test) == truth))
     p = 0.5 * math.erfc((found - 0.5) * 2 * math.sqrt(len(test)) / math.sqrt(2))
     return {"two_sample": found, "two_sample_p": p}
+
+
+def compute(given: Given, reference: Reference, seed: int) -> Result:
+    """The metric `two_sample`; its interval is over the test halves."""
+    found = two_sample(pixels.unit_to_rest(given.images), pixels.unit_to_rest(reference.images), seed=seed)
+    fraction, n = found["two_sample"], min(len(given.images), len(reference.images))
+    interval = bootstrap.around(fraction, float(np.sqrt(fraction * (1 - fraction) / n)))
+    return Result(found, {"two_sample": interval})

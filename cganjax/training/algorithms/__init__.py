@@ -1,24 +1,35 @@
 """Training algorithms: `build(config, networks)` gives one update as a pure function, to be jitted once.
 
-The loop decides where and how often the step runs. An algorithm is one file; its line in `ALGORITHMS` is all that the
-rest of the project knows of it.
+The loop decides where and how often the step runs. An algorithm is one file with its config, its rules and its
+`trainer`; the rest of the project knows it by its entry in `ALGORITHMS`.
 """
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from cganjax.models import Networks
 from cganjax.training.algorithms import augmented, classification, relativistic, target
 from cganjax.training.algorithms.trainer import Trainer
 from cganjax.training.config import Config
 
-ALGORITHMS = {
-    "augmented_classification": augmented.trainer,
-    "classification": classification.trainer,
-    "relativistic": relativistic.trainer,
-    "target": target.trainer,
+
+class Algorithm(NamedTuple):
+    """What the rest of the project knows of an algorithm."""
+
+    config: type[Config]  # its record; the default of `algorithm` there is the key in `ALGORITHMS`
+    trainer: Callable[[Any, Networks], Trainer]  # (config, networks) -> its two pure functions
+    shares_batch: bool = False  # whether a CPU's cores share a batch by default; small networks lose by it
+
+
+ALGORITHMS: Mapping[str, Algorithm] = {
+    "augmented_classification": Algorithm(augmented.AugmentedClassification, augmented.trainer),
+    "classification": Algorithm(classification.Classification, classification.trainer),
+    "relativistic": Algorithm(relativistic.RelativisticGAN, relativistic.trainer, shares_batch=True),
+    "target": Algorithm(target.TargetGAN, target.trainer),
 }
-# Of these the cores of a CPU share a batch; the others' networks lose more by it than they gain.
-SHARED = ("relativistic",)
+SHARED = tuple(name for name, algorithm in ALGORITHMS.items() if algorithm.shares_batch)
 
 
 def build(config: Config, networks: Networks) -> Trainer:
-    """The pair (init, step) of the config's algorithm."""
-    return ALGORITHMS[config.algorithm](config, networks)
+    """The pair (init, step) of the config's algorithm. Raises UserError if it cannot train these networks."""
+    return ALGORITHMS[config.algorithm].trainer(config, networks)

@@ -1,4 +1,7 @@
-"""A classifier's step on changed images: moved, noisy, or against an adversary; Adam under a half cosine."""
+"""A classifier's step on augmented images: moved, noisy, or adversarial; Adam under a half cosine."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -7,69 +10,105 @@ import optax
 from cganjax import augment, pixels, rng
 from cganjax.decoys.attacks import gradient, norms
 from cganjax.models import Networks
-from cganjax.training.algorithms.trainer import Trainer
-from cganjax.training.config import AugmentedClassification
+from cganjax.training.algorithms.trainer import Trainer, first_classifier_state, mean_cross_entropy
+from cganjax.training.config import COUNT, FRACTION, FROM_0, Config, field
 from cganjax.training.state import ClassifierInfo, ClassifierState
 from cganjax.types import Batch, Weights
 
-GROWTH = 0.2  # share of the run over which the adversary grows to its full size
+GROWTH = 0.2  # fraction of the run over which the adversary grows to its full size
 
 
-def trainer(config: AugmentedClassification, networks: Networks) -> Trainer:
-    """Cross-entropy of a classifier of images in [0, 1], each changed as the config says.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AugmentedClassification(Config):
+    """A classifier by cross-entropy on augmented images, with Adam whose rate falls to 0 by a half cosine."""
+
+    algorithm: str = "augmented_classification"
+    classifier: Mapping[str, int] = field("settings of the classifier, which the network family defines", COUNT)
+    weight_decay: float = field("fraction of the weights that an update removes, times the learning rate", FROM_0)
+    epoch_steps: int = field("steps between evaluations on test data", COUNT)
+    shift: float = field("largest shift of an image, in pixels; each image draws its own, uniformly", FROM_0)
+    rotation: float = field("largest rotation of an image, in degrees; each image draws its own, uniformly", FROM_0)
+    noise: float = field("largest amplitude of uniform noise on pixels in [0, 1]; each image draws its own", FRACTION)
+    adversary_epsilon: float = field(
+        "largest change of a pixel by an adversary that raises the classifier's loss; 0: no adversary", FRACTION
+    )
+    adversary_steps: int = field("gradient steps of the adversary", COUNT)
+
+
+def augmented(
+    config: AugmentedClassification,
+    loss: Callable[[jax.Array, jax.Array], jax.Array],
+    key: jax.Array,
+    step: jax.Array,
+    images: jax.Array,
+    labels: jax.Array,
+) -> jax.Array:
+    """A training batch as the config changes it: moved, then noisy, then against the adversary.
+
+    Args:
+      config: its `shift`, `rotation`, `noise` and adversary; a setting of 0 changes nothing.
+      loss: (images [N, H, W, C], labels [N]) -> [N], the classifier's loss, which the adversary raises.
+      key: of this step.
+      step: int32 [], updates done so far; the adversary grows over the first fifth of the run.
+      images: float [N, H, W, C] in [0, 1].
+      labels: int [N].
+
+    Returns:
+      float [N, H, W, C] in [0, 1].
 
     References:
       Madry et al., "Towards deep learning models resistant to adversarial attacks" (arXiv 1706.06083), eq. 2.1: the
       inner maximum by projected gradient steps from a random start.
     """
-    classify, apply = networks.classifier.train, networks.classifier.apply
+    if config.shift or config.rotation:
+        images = augment.moved(rng.stream(key, "move"), images, config.shift, config.rotation)
+    if config.noise:
+        images = augment.noisy(rng.stream(key, "noise"), images, config.noise)
+    if config.adversary_epsilon:
+        # Against an adversary of full size from the start, a network keeps one answer for all images.
+        grown = jnp.minimum(1.0, (step + 1).astype(jnp.float32) / (GROWTH * config.steps))
+        epsilon = jnp.broadcast_to(config.adversary_epsilon * grown, (len(images),))
+        bounds = norms.Bounds(images, epsilon, jnp.ones_like(images))
+        steps = config.adversary_steps
+        adversary = gradient.Descent(steps=steps, share=min(1.0, 2.5 / steps), random_start=True)
+        keys = rng.items(rng.stream(key, "adversary"), len(images))
+
+        def objective(images, labels):
+            return -loss(images, labels)
+
+        images, _ = gradient.descend(keys, objective, bounds, labels, "linf", adversary)
+    return images
+
+
+def trainer(config: AugmentedClassification, networks: Networks) -> Trainer:
+    """Cross-entropy of a classifier of images in [0, 1], each changed as `augmented` says."""
+    apply = networks.classifier.apply
     schedule = optax.cosine_decay_schedule(config.learning_rate, config.steps)
     optimizer = optax.chain(
         optax.scale_by_adam(),
         optax.add_decayed_weights(config.weight_decay),
         optax.scale_by_learning_rate(schedule),
     )
-    steps = config.adversary_steps
-    adversary = gradient.Descent(steps=steps, share=min(1.0, 2.5 / steps), random_start=True)
 
     def init(key: jax.Array) -> ClassifierState:
-        weights = networks.classifier.init(rng.stream(rng.stream(key, "init"), "classifier"))
-        return ClassifierState(jnp.zeros((), jnp.int32), weights, optimizer.init(weights.params))
-
-    def changed(key: jax.Array, step: jax.Array, weights: Weights, images: jax.Array, labels: jax.Array) -> jax.Array:
-        if config.shift or config.rotation:
-            images = augment.moved(rng.stream(key, "move"), images, config.shift, config.rotation)
-        if config.noise:
-            images = augment.noisy(rng.stream(key, "noise"), images, config.noise)
-        if config.adversary_epsilon:
-            # Against the full size from the start a network stays at one answer for all.
-            grown = jnp.minimum(1.0, (step + 1).astype(jnp.float32) / (GROWTH * config.steps))
-            epsilon = jnp.broadcast_to(config.adversary_epsilon * grown, (len(images),))
-            bounds = norms.Bounds(images, epsilon, jnp.ones_like(images))
-
-            def right(images, labels):
-                return -optax.softmax_cross_entropy_with_integer_labels(apply(weights, images), labels)
-
-            keys = rng.items(rng.stream(key, "adversary"), len(images))
-            images, _ = gradient.descend(keys, right, bounds, labels, "linf", adversary)
-        return images
+        return first_classifier_state(networks, optimizer, key)
 
     def step(key: jax.Array, state: ClassifierState, batch: Batch) -> tuple[ClassifierState, ClassifierInfo]:
-        labels, key_step = batch.labels, jax.random.fold_in(rng.stream(key, "augment"), state.step)
-        images = changed(key_step, state.step, state.classifier, pixels.rest_to_unit(batch.images), labels)
-        dropout = jax.random.fold_in(rng.stream(key, "dropout"), state.step)
+        weights, labels = state.classifier, batch.labels
 
-        def mean_loss(params):
-            logits, statistics = classify(Weights(params, state.classifier.statistics), dropout, images)
-            losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-            return losses.mean(), (statistics, jnp.mean(logits.argmax(axis=-1) == labels))
+        def loss(images, labels):
+            return optax.softmax_cross_entropy_with_integer_labels(apply(weights, images), labels)
 
-        (loss, (statistics, accuracy)), grads = jax.value_and_grad(mean_loss, has_aux=True)(state.classifier.params)
-        updates, optimizer_state = optimizer.update(grads, state.optimizer, state.classifier.params)
-        params = optax.apply_updates(state.classifier.params, updates)
-        rate = jnp.float32(schedule(state.step))
-        return ClassifierState(state.step + 1, Weights(params, statistics), optimizer_state), ClassifierInfo(
-            loss, accuracy, rate
+        key_augment = jax.random.fold_in(rng.stream(key, "augment"), state.step)
+        images = augmented(config, loss, key_augment, state.step, pixels.rest_to_unit(batch.images), labels)
+
+        key_dropout = jax.random.fold_in(rng.stream(key, "dropout"), state.step)
+        (value, (statistics, accuracy)), gradient = jax.value_and_grad(mean_cross_entropy, has_aux=True)(
+            weights.params, networks.classifier, weights.statistics, key_dropout, images, labels
         )
+        updates, optimizer_state = optimizer.update(gradient, state.optimizer, weights.params)
+        params = optax.apply_updates(weights.params, updates)
+        info = ClassifierInfo(value, accuracy, jnp.float32(schedule(state.step)))
+        return ClassifierState(state.step + 1, Weights(params, statistics), optimizer_state), info
 
     return Trainer(init, step)

@@ -1,15 +1,36 @@
 """A classifier's step: cross-entropy, SGD with Nesterov momentum, and a learning rate that falls on a plateau."""
 
+import dataclasses
+from collections.abc import Mapping
+
 import jax
 import jax.numpy as jnp
 import optax
 
 from cganjax import pixels, rng
 from cganjax.models import Networks
-from cganjax.training.algorithms.trainer import Trainer
-from cganjax.training.config import Classification
+from cganjax.training.algorithms.trainer import Trainer, first_classifier_state, mean_cross_entropy
+from cganjax.training.config import BELOW_1, COUNT, FRACTION_ABOVE_0, FROM_0, Config, field
 from cganjax.training.state import ClassifierInfo, ClassifierState
 from cganjax.types import Batch, Weights
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Classification(Config):
+    """A classifier by cross-entropy and SGD with Nesterov momentum; its rate falls when the training loss stalls."""
+
+    algorithm: str = "classification"
+    classifier: Mapping[str, int] = field("settings of the classifier, which the network family defines", COUNT)
+    momentum: float = field("Nesterov momentum", BELOW_1)
+    weight_decay: float = field("multiple of the weights, biases included, that is added to the gradient", FROM_0)
+    epoch_steps: int = field(
+        "steps whose mean training loss the plateau schedule sees, and between evaluations on test data", COUNT
+    )
+    plateau_factor: float = field("what the learning rate is multiplied by on a plateau", FRACTION_ABOVE_0)
+    plateau_patience: int = field(
+        "a plateau is more than so many epochs in a row without a lower loss, as PyTorch counts", FROM_0
+    )
+    learning_rate_floor: float = field("the lowest learning rate", FROM_0)
 
 
 def optimizer_of(config: Classification) -> optax.GradientTransformationExtraArgs:
@@ -35,32 +56,26 @@ def optimizer_of(config: Classification) -> optax.GradientTransformationExtraArg
 
 def trainer(config: Classification, networks: Networks) -> Trainer:
     """Cross-entropy of a classifier of images in [0, 1]."""
-    classify, optimizer = networks.classifier.train, optimizer_of(config)
+    optimizer = optimizer_of(config)
 
     def init(key: jax.Array) -> ClassifierState:
-        weights = networks.classifier.init(rng.stream(rng.stream(key, "init"), "classifier"))
-        # The schedule's best loss begins infinite, and a state must be finite to be kept.
+        state = first_classifier_state(networks, optimizer, key)
+        # The schedule's best loss starts at infinity, and a state must be finite to be saved.
         largest = jnp.finfo(jnp.float32).max
-        first = jax.tree.map(
-            lambda x: jnp.minimum(x, largest.astype(x.dtype)) if x.dtype == jnp.float32 else x,
-            optimizer.init(weights.params),
+        finite = jax.tree.map(
+            lambda x: jnp.minimum(x, largest.astype(x.dtype)) if x.dtype == jnp.float32 else x, state.optimizer
         )
-        return ClassifierState(jnp.zeros((), jnp.int32), weights, first)
+        return state._replace(optimizer=finite)
 
     def step(key: jax.Array, state: ClassifierState, batch: Batch) -> tuple[ClassifierState, ClassifierInfo]:
-        images, labels = pixels.rest_to_unit(batch.images), batch.labels
-        dropout = jax.random.fold_in(rng.stream(key, "dropout"), state.step)
-
-        def mean_loss(params):
-            logits, statistics = classify(Weights(params, state.classifier.statistics), dropout, images)
-            losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-            return losses.mean(), (statistics, jnp.mean(logits.argmax(axis=-1) == labels))
-
-        (loss, (statistics, accuracy)), gradient = jax.value_and_grad(mean_loss, has_aux=True)(state.classifier.params)
-        updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.classifier.params, value=loss)
-        params = optax.apply_updates(state.classifier.params, updates)
-        rate = config.learning_rate * optimizer_state[-1].scale
-        state = ClassifierState(state.step + 1, Weights(params, statistics), optimizer_state)
-        return state, ClassifierInfo(loss, accuracy, rate)
+        weights, images = state.classifier, pixels.rest_to_unit(batch.images)
+        key_dropout = jax.random.fold_in(rng.stream(key, "dropout"), state.step)
+        (value, (statistics, accuracy)), gradient = jax.value_and_grad(mean_cross_entropy, has_aux=True)(
+            weights.params, networks.classifier, weights.statistics, key_dropout, images, batch.labels
+        )
+        updates, optimizer_state = optimizer.update(gradient, state.optimizer, weights.params, value=value)
+        params = optax.apply_updates(weights.params, updates)
+        info = ClassifierInfo(value, accuracy, config.learning_rate * optimizer_state[-1].scale)
+        return ClassifierState(state.step + 1, Weights(params, statistics), optimizer_state), info
 
     return Trainer(init, step)

@@ -1,5 +1,6 @@
 """The flagship's step: D's update, then G's, by relativistic pairing with gradient penalties and an averaged G."""
 
+import dataclasses
 import functools
 
 import jax
@@ -10,9 +11,50 @@ from cganjax import pixels, rng
 from cganjax.models import Networks
 from cganjax.training import losses
 from cganjax.training.algorithms.trainer import Trainer, first_state, update
-from cganjax.training.config import RelativisticGAN
+from cganjax.training.config import (
+    ABOVE_0,
+    BELOW_1,
+    FRACTION,
+    FRACTION_ABOVE_0,
+    FROM_0,
+    GANConfig,
+    Rule,
+    field,
+    one_of,
+)
 from cganjax.training.state import GANState, PenalisedGANInfo
 from cganjax.types import Batch, UserError, Weights
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RelativisticGAN(GANConfig):
+    """Relativistic pairing with R1 and R2 penalties and an averaged generator: the flagship's algorithm."""
+
+    algorithm: str = "relativistic"
+    decay_from: float = field(
+        "fraction of the run after which the learning rate falls, linearly to 0 at its end", FRACTION
+    )
+    gamma_start: float = field("weight of R1 and R2 at the start (each enters with gamma / 2)", FROM_0)
+    gamma_end: float = field("weight of R1 and R2 at the end, to which it falls by a half cosine", FROM_0)
+    gamma_until: float = field("fraction of the run after which the weight is gamma_end", FRACTION_ABOVE_0)
+    penalty_fraction: float = field(
+        "fraction of each batch on which R1 and R2 are computed: 1 over a divisor of the batch size", FRACTION_ABOVE_0
+    )
+    mismatch_fraction: float = field(
+        "largest fraction of D's generated images that are replaced by real ones of another class: 0, or 1 over a "
+        "divisor of the batch size",
+        Rule(lambda v: 0 <= v <= 0.5, "within 0 and 0.5"),
+        default=0.0,
+    )
+    latent_std: float = field(
+        "standard deviation of z in training; samples use 1, so that a value below 1 widens them", ABOVE_0, default=1.0
+    )
+    ema_decay: float = field("decay per step of the generator's moving average; it starts lower", BELOW_1)
+    precision: str = field(
+        "of the networks' products and activations: float32 or bfloat16; parameters stay float32",
+        one_of(("float32", "bfloat16")),
+        default="float32",
+    )
 
 
 def gamma_schedule(config: RelativisticGAN) -> optax.Schedule:
@@ -26,44 +68,44 @@ def gamma_schedule(config: RelativisticGAN) -> optax.Schedule:
 
 
 def learning_rate_schedule(config: RelativisticGAN) -> optax.Schedule:
-    """Constant up to the share `decay_from` of the run, then linear to 0 at its end."""
+    """Constant up to the fraction `decay_from` of the run, then linear to 0 at its end."""
     begin = round(config.decay_from * config.steps)
     return optax.linear_schedule(config.learning_rate, 0.0, max(config.steps - begin, 1), begin)
 
 
-def _every(config: RelativisticGAN, field: str) -> int:
-    """A share of the batch as every so many images. Raises UserError for one that a batch does not have."""
-    share, size = getattr(config, field), config.batch_size
-    every = round(1 / share)
-    if size % every or abs(share * every - 1) > 0.01:
+def _every(config: RelativisticGAN, name: str) -> int:
+    """k, for a fraction of the batch that is 1/k. Raises UserError if k does not divide the batch."""
+    fraction, size = getattr(config, name), config.batch_size
+    every = round(1 / fraction)
+    if size % every or abs(fraction * every - 1) > 0.01:
         fits = min((k for k in range(1, size + 1) if size % k == 0), key=lambda k: abs(k - every))
         raise UserError(
-            f"{field} is {share}: with a batch_size of {size} give one over a divisor of it, as {1 / fits:.3g}"
+            f"{name} is {fraction}: with a batch_size of {size} give 1 over a divisor of it, as {1 / fits:.3g}"
         )
     return every
 
 
 def mismatched(real: jax.Array, fake: jax.Array, labels: jax.Array, every: int, group: int = 1) -> jax.Array:
-    """What D is to take for generated: of every `every` images of `fake` one gives way to a real one.
+    """The images that D learns to score as generated: one in every `every` of `fake` is replaced by a real one.
 
-    That one is its neighbour in the batch, and of another class than the label beside it; where the neighbour is of the
-    same class the generated image stays. So D learns, from data, that a right image under a wrong label is wrong, which
-    else it has to find out from G's mistakes.
+    The real one is its neighbour in the batch, if that is of another class; otherwise the generated image stays. So D
+    learns from data that a real image under a wrong label is wrong. Without such pairs it has to learn this from G's
+    mistakes.
 
-    It costs no product. With a share s of mismatched pairs, whose density is q(x, y), D's two sides are alike where
-    p = (1 - s) p_G + s q: in theory an image is drawn less often for a label only in so far as other labels have it
-    too. In practice a large share also narrows what G draws within a class.
+    This needs no further pass of a network. With a fraction s of mismatched pairs, whose density is q(x, y), D's two
+    sides are equal where p = (1 - s) p_G + s q: in theory G generates an image less often for a label only in so far as
+    other labels have it too. In practice a large fraction also narrows what G generates within a class.
 
     Args:
       real: float [N, H, W, C] in [-1, 1], of `labels`.
       fake: float [N, H, W, C] in [-1, 1], generated for `labels`.
       labels: int [N].
-      every: images of a batch to one that may give way, at least 1.
-      group: of so many images the first has penalties. Those that give way lie on a diagonal of the groups, so that R2
-        sees no larger share of them than the pairing does.
+      every: one in so many images may be replaced; at least 1.
+      group: the first of so many images has penalties. The replaced ones lie on a diagonal of the groups, so that R2
+        sees no larger fraction of them than the pairing does.
 
     Returns:
-      float [N, H, W, C] in [-1, 1], to be judged by D under `labels`.
+      float [N, H, W, C] in [-1, 1], for D to score under `labels`.
 
     References:
       Reed et al., "Generative adversarial text to image synthesis" (arXiv 1605.05396), section 4.2 and algorithm 1.
@@ -76,17 +118,23 @@ def mismatched(real: jax.Array, fake: jax.Array, labels: jax.Array, every: int, 
 def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
     """Relativistic pairing with R1 and R2 penalties, and a moving average of G.
 
-    Real image i is paired with a generated image of the same label. The generated batch is made once: D learns from
-    it, then G learns from the new D's judgement of it, through the pullback kept from making it.
+    Real image i is paired with a generated image of the same label. The batch is generated once: D learns from it, then
+    G learns from the new D's scores of it, through the pullback that was kept.
 
     References:
       R3GAN (arXiv 2501.05441), eq. 2 and 3; EMA of G: Yaz et al. (arXiv 1806.04498).
     """
     for network in (networks.generator, networks.discriminator):
         if jax.eval_shape(network.init, jax.random.key(0)).statistics:
-            raise UserError(f"algorithm relativistic needs networks without BatchNorm, which {config.family} has")
+            raise UserError(
+                f"algorithm relativistic needs networks without BatchNorm, and family {config.family} has it: choose "
+                "another family"
+            )
     if networks.discriminator.scaled is None:
-        raise UserError(f"algorithm relativistic needs a piecewise linear D, which {config.family} has not")
+        raise UserError(
+            f"algorithm relativistic needs a piecewise linear D, and that of family {config.family} is not: choose "
+            "another family"
+        )
 
     # Networks compute in the precision of what enters them; losses, penalties and updates stay float32.
     low = functools.partial(jax.tree.map, lambda x: x.astype(config.precision))
@@ -103,7 +151,7 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
 
     optimizer = optax.adam(learning_rate_schedule(config), b1=config.beta1, b2=config.beta2)
     gamma = gamma_schedule(config)
-    group = _every(config, "penalty_fraction")  # of so many pairs the first has penalties
+    group = _every(config, "penalty_fraction")  # the first of so many pairs has penalties
     mismatch = _every(config, "mismatch_fraction") if config.mismatch_fraction else None
 
     def init(key: jax.Array) -> GANState:
@@ -113,8 +161,8 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
         return losses.relativistic_discriminator(scores[..., 0], scores[..., 1]).mean()
 
     def discriminator_gradient(d_params, real, fake, labels, weight):
-        # The batch stays the leading axis, also where only every few pairs have penalties: so it can lie on several
-        # devices, each with its share.
+        # The batch stays the leading axis, also if only every few pairs have penalties, so that it can be split among
+        # several devices.
         shape = (-1, group, 2)
         pairs = jnp.stack([real, fake], axis=1).reshape(*shape, *real.shape[1:])  # [N / group, group, 2, H, W, C]
         pair_labels = jnp.stack([labels, labels], axis=1).reshape(shape)
@@ -157,7 +205,7 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
         (g_gradient,) = pullback(fake_gradient)
         g_params, g_opt = update(optimizer, g_gradient, state.generator_optimizer, state.generator.params)
 
-        # Early on the average is short, or it would remember the random start for 1 / (1 - decay) steps.
+        # The average is short at first; else it would remember the random start for 1 / (1 - decay) steps.
         t = state.step.astype(jnp.float32)
         decay = jnp.minimum(config.ema_decay, (1.0 + t) / (10.0 + t))
         ema = jax.tree.map(lambda old, new: decay * old + (1.0 - decay) * new, state.generator_ema, g_params)

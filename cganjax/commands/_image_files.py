@@ -1,0 +1,166 @@
+"""Image files of users as float images of a spec: pictures, IDX files, and arrays in .npz or .npy files."""
+
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from cganjax import data, pixels
+from cganjax.spec import ImageSpec
+from cganjax.types import UserError
+
+
+class File(NamedTuple):
+    """The images of one file."""
+
+    names: list[str]  # one per image
+    images: np.ndarray  # float32 [N, H, W, C] in [0, 1]
+    note: str  # what was changed to fit the spec; "" if nothing was
+
+
+def read(path: Path, spec: ImageSpec, ink: str = "auto", limit: int | None = None) -> File:
+    """Read the images of a file, resized to the height and width of a spec and in its colours.
+
+    Args:
+      path: a picture; an IDX file of images, plain or .gz; or an .npz or .npy file, see `_read_arrays`.
+      spec: what the images are to be. Files of many images have its polarity already.
+      ink: of a picture of a drawing: "dark" on light paper, "light" on dark, or "auto". Auto looks at the border if the
+        spec is light on dark, and takes the picture as it is otherwise. RGB images are never inverted.
+      limit: read only the first images of a file of many.
+
+    Raises:
+      UserError: the file cannot be read, or holds no images.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} is not a file: give a picture, or an IDX, .npz or .npy file of images")
+    if path.suffix.lower() in (".npz", ".npy"):
+        return _of_many(path, _read_arrays(path), spec, limit)
+    if _is_idx(path):
+        array, _ = data.read_idx(path)
+        if array.ndim != 3:
+            raise UserError(f"{path} holds labels: give the file of images beside it")
+        return _of_many(path, array[..., None], spec, limit)
+    return _read_picture(path, spec, ink)
+
+
+def _is_idx(path: Path) -> bool:
+    with path.open("rb") as file:
+        return path.suffix == ".gz" or "-ubyte" in path.name or file.read(3) == b"\0\0\x08"
+
+
+def _read_arrays(path: Path) -> np.ndarray:
+    """The images of an .npy file, or of an .npz file: its array "images" or "x_test", or the only one that it has.
+
+    They are uint8, or floats in [0, 1], of shape [N, H, W] or [N, H, W, C].
+    """
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            array = loaded
+        else:
+            with loaded as arrays:
+                array = arrays[_name_of_images(path, arrays.files)]
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} cannot be read as arrays ({error}): give an .npz or .npy file of images") from None
+    array = array[..., None] if array.ndim == 3 else array
+    if array.ndim != 4 or array.shape[-1] not in (1, 3):
+        raise UserError(
+            f"{path} holds an array of shape {array.shape}: expected [N, H, W], [N, H, W, 1] or [N, H, W, 3]"
+        )
+    if array.dtype == np.uint8 or not array.size:
+        return array
+    if not np.issubdtype(array.dtype, np.floating):
+        raise UserError(f"{path} holds {array.dtype} images: expected uint8, or floats in [0, 1]")
+    try:
+        return np.asarray(pixels.check_unit(array))
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _name_of_images(path: Path, names: list[str]) -> str:
+    for name in ("images", "x_test"):
+        if name in names:
+            return name
+    if len(names) != 1:
+        raise UserError(f"{path} holds {', '.join(names) or 'nothing'}: expected an array called images")
+    return names[0]
+
+
+def _of_many(path: Path, array: np.ndarray, spec: ImageSpec, limit: int | None) -> File:
+    """Images [N, H, W, C] of a file of many, in the shape and colours of the spec."""
+    from PIL import Image
+
+    if len(array) == 0:
+        raise UserError(f"{path} holds no image: give a file with at least one")
+    array, notes = array[:limit], []
+    images = np.asarray(pixels.rest_to_unit(array), np.float32)
+    if images.shape[-1] != spec.channels:
+        notes.append("turned grey" if spec.channels == 1 else "from grey to RGB")
+        grey = images @ np.float32([[0.299], [0.587], [0.114]]) if spec.channels == 1 else images
+        images = np.broadcast_to(grey, (*images.shape[:3], spec.channels))
+    size = images.shape[1:3]
+    if size != spec.shape[:2]:
+        notes.append(f"resized from {size[0]}x{size[1]} to {spec.height}x{spec.width}")
+        images = np.stack(
+            [
+                np.stack([np.asarray(_fitted(Image.fromarray(plane), spec)) for plane in np.moveaxis(image, -1, 0)], -1)
+                for image in images
+            ]
+        ).clip(0, 1)
+    note = f"the images of {path} are {' and '.join(notes)}" if notes else ""
+    return File([f"{path}[{i}]" for i in range(len(images))], np.ascontiguousarray(images), note)
+
+
+def _read_picture(path: Path, spec: ImageSpec, ink: str) -> File:
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    mode = "L" if spec.channels == 1 else "RGB"
+    try:
+        with Image.open(path) as opened:
+            if opened.mode.startswith("I"):  # 16 bits per pixel
+                picture = Image.fromarray(np.round(np.asarray(opened) / 257).clip(0, 255).astype(np.uint8))
+            elif opened.mode == "F":
+                raise ValueError("its pixels are floats of an unknown scale")
+            else:  # upright, as the camera held it; transparent parts show white paper
+                picture = ImageOps.exif_transpose(opened).convert("RGBA")
+                picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+            picture = picture.convert(mode)
+    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
+        reason = "an unknown format" if isinstance(error, UnidentifiedImageError) else str(error)
+        raise UserError(
+            f"{path} cannot be read as a picture ({reason}): give a PNG or JPEG, or an IDX, .npz or .npy file"
+        ) from None
+    dark = ink == "dark" or (ink == "auto" and np.median(_border(picture)) > 127)
+    if spec.inverted:  # the classifier's images are light on dark
+        invert = dark
+    else:
+        invert = spec.channels == 1 and ink == "light"
+    note = ""
+    if (picture.height, picture.width) != spec.shape[:2]:
+        note = f"{path} is {picture.height}x{picture.width}, resized to {spec.height}x{spec.width}"
+        picture = _fitted(picture, spec)
+    image = np.asarray(picture, np.float32).reshape(spec.shape) / np.float32(255)
+    return File([str(path)], (1 - image if invert else image)[None], note)
+
+
+def _border(picture) -> np.ndarray:
+    """The pixels at the four edges: [P] or [P, channels]."""
+    edge = np.asarray(picture)
+    return np.concatenate([edge[0], edge[-1], edge[:, 0], edge[:, -1]])
+
+
+def _fitted(picture, spec: ImageSpec):
+    """A picture resized to a spec: first padded with the colour of its border, so that it keeps its proportions."""
+    from PIL import Image
+
+    height, width = picture.height, picture.width
+    # The smallest canvas of the spec's proportions that holds it.
+    canvas_height = max(height, -(-width * spec.height // spec.width))
+    canvas_width = max(width, -(-height * spec.width // spec.height))
+    colour = np.median(_border(picture), axis=0)
+    colour = float(colour) if picture.mode == "F" else tuple(int(v) for v in np.atleast_1d(colour))
+    canvas = Image.new(picture.mode, (canvas_width, canvas_height), colour)
+    canvas.paste(picture, ((canvas_width - width) // 2, (canvas_height - height) // 2))
+    smaller = canvas_height > spec.height
+    return canvas.resize((spec.width, spec.height), Image.Resampling.BOX if smaller else Image.Resampling.BICUBIC)

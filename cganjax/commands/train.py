@@ -1,0 +1,174 @@
+"""Train a recipe on images; the same command resumes an interrupted run.
+
+train --recipe mnist                                  the recipe, on its own data set
+train --recipe mnist --dataset my_images/ --steps 2000    on a folder with one sub-folder per class
+train --recipe digits --dry-run                       print every setting, and train nothing
+
+The run folder (--out) receives config.json, manifest.json, metrics.jsonl, curves.png, samples/STEP.png (one row per
+class, always the same latents) and checkpoints/STEP. Exit codes: 0 done (also with --stop-after), 2 bad input, 130
+Ctrl-C, 143 SIGTERM, 1 anything else.
+"""
+
+import dataclasses
+import os
+import sys
+from pathlib import Path
+
+from cganjax import checkpoint as ckpt
+from cganjax import cli, data, recipes
+from cganjax.training import config as cfg
+from cganjax.training import loop
+from cganjax.training.progress import Begun, Shown
+
+
+def parser(prog: str) -> cli.Parser:
+    """The command's flags."""
+    p = cli.Parser(prog=prog, description=__doc__)
+    p.add_argument(
+        "--recipe",
+        default=recipes.DEFAULT,
+        help=f"one of {', '.join(recipes.names())} (default: {recipes.DEFAULT})",
+    )
+    cli.add_backend(p)
+    cli.add_data(p)
+    p.add_argument("--split", help=f"what to train on: {data.SPLITS} (default: the recipe's)")
+    p.add_argument("--seed", type=int, help="every random stream derives from it (default: the recipe's, 0)")
+    p.add_argument("--steps", type=int, help="length of the whole run, which the schedules refer to")
+    p.add_argument("--stop-after", type=int, metavar="N", help="save and stop after step N; the same command resumes")
+    p.add_argument(
+        "--block",
+        type=int,
+        metavar="N",
+        help="steps in one call of the device, best a divisor of log_every (default: 1 on a CPU, where loops are slow, "
+        "and 25 elsewhere)",
+    )
+    p.add_argument(
+        "--devices",
+        type=int,
+        metavar="N",
+        help="devices that share each batch (default: as the run began; else 1, or on a CPU, if the algorithm gains "
+        "by it, one per core with 32 images or more each)",
+    )
+    p.add_argument(
+        "--keep",
+        metavar="N|best",
+        help="checkpoints kept: the newest N (default: the recipe's); or best: also the one with the lowest loss of G "
+        "or of the classifier, and samples come from it",
+    )
+    p.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one key of the recipe, dotted if nested; --dry-run shows and describes them all",
+    )
+    p.add_argument("--out", type=Path, metavar="DIR", help="the run folder (default: runs/RECIPE-sSEED)")
+    p.add_argument("--overwrite", action="store_true", help="begin anew if the run folder already holds a run")
+    p.add_argument("--dry-run", action="store_true", help="print the fully resolved run and exit")
+    return p
+
+
+def main(argv=None, prog: str = "cganjax train") -> int:
+    """Resolve the run, train it, and say where everything is."""
+    argv = sys.argv[1:] if argv is None else argv
+    args = parser(prog).parse_args(argv)
+    config = resolve(args)
+    out = args.out or Path("runs") / f"{config.recipe}-s{config.seed}"
+    from cganjax.training import devices, session  # Flax and optax: not for --help
+
+    before = None if args.overwrite else out
+    cli.choose_backend(args.backend, cpu_devices=devices.wanted(config, args.devices, before))
+    if args.dry_run:
+        session.check(config, stop_after=args.stop_after, block=args.block)
+        _describe(args, config, out, devices.choose(config, args.devices, before))
+        return cli.DONE
+    with cli.Stop() as stop:
+        try:
+            run = session.train(
+                config,
+                out=out,
+                test="test" if hasattr(config, "classifier") else None,
+                data_dir=args.data_dir,
+                stop_after=args.stop_after,
+                overwrite=args.overwrite,
+                devices=args.devices,
+                block=args.block,
+                progress=_Printed(),
+                should_stop=stop.wished,
+                command=[*prog.split(), *argv],
+            )
+        except loop.Diverged as error:
+            print(f"error: the run diverged: {error}", file=sys.stderr)
+            return cli.FAILED
+    _report(args, run)
+    return stop.exit_code() if run.step < _until(args, config) else cli.DONE
+
+
+def resolve(args) -> cfg.Config:
+    """The recipe with everything that the command line says; a flag wins over `--set` of the same key."""
+    config = cfg.override(recipes.load(args.recipe), args.set)
+    flags = {name: getattr(args, name) for name in ("dataset", "split", "seed", "steps")}
+    if args.keep == "best":
+        flags["keep_best"] = True
+    elif args.keep is not None:
+        if not args.keep.isdecimal():
+            raise cli.UserError(f"--keep is {args.keep}: give best, or a number of checkpoints")
+        flags["keep"] = int(args.keep)
+    return cfg.check(dataclasses.replace(config, **{k: v for k, v in flags.items() if v is not None}))
+
+
+def _until(args, config: cfg.Config) -> int:
+    return min(args.stop_after or config.steps, config.steps)
+
+
+def _describe(args, config: cfg.Config, out: Path, devices: int) -> None:
+    """What `--dry-run` prints."""
+    print(cfg.describe(config))
+    where = args.data_dir or os.environ.get(data.ENVIRONMENT) or "as found"
+    print(
+        f"\nbackend {args.backend}, data folder {where}, run folder {out}, to step {_until(args, config)}, "
+        f"each batch on {devices} device{'s' * (devices > 1)}"
+    )
+
+
+class _Printed(Shown):
+    """The progress of a run, after what it trains on and where."""
+
+    def begin(self, begun: Begun) -> None:
+        import jax
+
+        config, dataset = begun.config, begun.dataset
+        print(f"data: {dataset.name} ({dataset.split}), {len(dataset.images)} images, from {dataset.source}")
+        for note in dataset.notes:
+            print(f"warning: {note}", file=sys.stderr)
+        if hasattr(config, "classifier") and not config.split.startswith("train"):
+            print(
+                f"warning: the classifier is trained on split {config.split}, so its accuracy on test images says "
+                "nothing",
+                file=sys.stderr,
+            )
+        print(
+            f"run: {begun.folder}, from step {begun.start} to {begun.until} of {config.steps}, on "
+            f"{jax.devices()[0].device_kind}" + f" as {begun.devices} devices" * (begun.devices > 1)
+        )
+        super().begin(begun)
+
+
+def _report(args, run) -> None:
+    """What was done, and where it is."""
+    if run.step == run.begun:
+        print(f"{run.folder} is already at step {run.step} of {run.config.steps}: nothing to do")
+        return
+    steps = run.step - run.begun
+    print(f"{steps} steps in {run.seconds:.0f} s, {steps * run.config.batch_size / run.seconds:.0f} images/s")
+    if not hasattr(run.config, "classifier"):
+        print(f"samples: {run.folder / ckpt.SAMPLES / f'{run.step:06d}.png'}")
+    print(f"curves: {run.folder / ckpt.CURVES}\ncheckpoint: {run.folder / ckpt.STATES / str(run.step)}")
+    if run.step < run.config.steps:
+        without = ", without --overwrite" if args.overwrite else ""
+        later = ", with a later --stop-after" if run.step == args.stop_after else ""
+        print(f"stopped at step {run.step} of {run.config.steps}; the same command resumes{without}{later}")
+
+
+if __name__ == "__main__":
+    sys.exit(cli.execute(main))

@@ -1,0 +1,122 @@
+"""Rows to compare figures with: real images, the same with shuffled labels, and one image per class repeated."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from cganjax import scores
+from cganjax.evaluation import arguments
+from cganjax.evaluation import reference as references
+from cganjax.evaluation.measuring import measure, parts
+from cganjax.evaluation.metrics import accuracy, bootstrap, frechet, memorisation
+from cganjax.evaluation.records import Real, Reference
+from cganjax.evaluation.table import METRICS
+from cganjax.types import UserError
+
+ROWS = ("real images", "shuffled labels", "one image a class")
+_OF_TRAINING = ("frechet_train", "memorisation")  # the images of the rows are the training images
+
+
+def measure_rows(
+    reference: Reference,
+    exact: Reference,
+    real: Real,
+    unseen: tuple[np.ndarray, np.ndarray],
+    extractor: Any,
+    classifier: Any,
+    n: int,
+    seed: int,
+    *,
+    names: Sequence[str] | None = None,
+    on_part: Callable[[str], None] = lambda name: None,
+) -> dict[str, dict[str, Any]]:
+    """The figures of each row. A metric is left out of a row that has too few images for it.
+
+    Args:
+      reference: what to compare with.
+      exact: the same with unrounded features, or `reference` itself.
+      real: other real images than those of the reference; the first n are used.
+      unseen: real images and labels that the reference classifier was not trained on: their accuracy is reported as
+        that of real images.
+      extractor: the network whose features are compared.
+      classifier: the reference classifier, or None: there are then no accuracies.
+      n: the number of images in each row.
+      seed: of the shuffled labels, subsets and bootstrap draws.
+      names: metrics; None means all that train no classifier.
+      on_part: called with the name of each part as it begins; `row_parts` lists them.
+
+    Raises:
+      UserError: a class has no image.
+    """
+    names, classes = _names(names, classifier), extractor.num_classes
+    images, labels = real.images[:n], real.labels[:n]
+    missing = sorted(set(range(classes)) - set(np.unique(real.labels).tolist()))
+    if missing:
+        of = real.about.get("name", "the data set")
+        raise UserError(f"{of} has no training image of class {missing[0]}: expected at least one of each class")
+    shuffled = np.random.default_rng(seed).permutation(labels)
+    first = np.stack([real.images[np.argmax(real.labels == k)] for k in range(classes)])
+    balanced = np.arange(len(images)) % classes
+    cases = zip(ROWS, (images, images, first[balanced]), (labels, shuffled, balanced), strict=True)
+    found = {}
+    for name, x, y in cases:
+        metrics = _of_row(name, names)
+        lacking = arguments.too_few(metrics, y, len(x), classes, reference.features.shape[1])
+        metrics = [metric for metric in metrics if metric not in lacking]
+        if name != ROWS[0] and not metrics:
+            continue
+        measured = measure(
+            x,
+            y,
+            reference,
+            extractor,
+            classifier,
+            metrics,
+            seed=seed,
+            on_part=lambda part, name=name: on_part(f"{name}: {part}"),
+        )
+        found[name] = measured.figures | {"samples": len(x), "intervals": measured.intervals}
+    best = found[ROWS[0]]
+    if "accuracy" in names:
+        images, labels = unseen
+        answers = scores.confidences_of(classifier, images).argmax(axis=1)
+        best |= accuracy.accuracy(labels, answers, classes)
+        best["intervals"]["accuracy"] = bootstrap.of_mean(answers == labels)
+    if "memorisation" in names:
+        # Of unseen real images 1 % are nearer than their own 1st percentile.
+        for kind in ("pixels", "features"):
+            apart = getattr(reference.train, f"nearest_{kind}")
+            best |= {f"{k}_{kind}": v for k, v in memorisation.memorisation(apart, apart).items()}
+    if "frechet_train" in names and reference.train is not None:
+        statistics = frechet.statistics(exact.features)
+        best["frechet_train"] = frechet.distance(statistics, reference.train.statistics)
+    return found
+
+
+def row_parts(names: Sequence[str] | None, classifier: Any) -> list[str]:
+    """The parts of `measure_rows`, in their order."""
+    names = _names(names, classifier)
+    return [
+        f"{row}: {part}"
+        for row in ROWS
+        if row == ROWS[0] or _of_row(row, names)
+        for part in parts(_of_row(row, names), classifier)
+    ]
+
+
+def _names(names: Sequence[str] | None, classifier: Any) -> list[str]:
+    names = names or arguments.check_names(None)
+    return [name for name in names if classifier is not None or not METRICS[name].classifier]
+
+
+def _of_row(row: str, names: Sequence[str]) -> list[str]:
+    """The metrics of a row: those of training images say nothing here, and those that train are for real images."""
+    return [name for name in names if name not in _OF_TRAINING and (row == ROWS[0] or not METRICS[name].trains)]
+
+
+def rows_for(reference: Reference, classifier: Any) -> dict[str, Any]:
+    """The rows of a reference, without accuracies if they are of another reference classifier."""
+    same = classifier is not None and references.digest_of(classifier) == reference.classifier
+    dropped = () if same else ("accuracy", "accuracy_by_class", "confusion")
+    return {name: {k: v for k, v in row.items() if k not in dropped} for name, row in reference.rows.items()}

@@ -1,0 +1,143 @@
+"""Checkpoints into memory: `load`, `load_discriminator`, `load_classifier`, and the weights of a run folder."""
+
+import functools
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from cganjax import checkpoint as ckpt
+from cganjax import models
+from cganjax.sampling import cards
+from cganjax.sampling.records import Classifier, Discriminator, Generator
+from cganjax.spec import ImageSpec
+from cganjax.types import CheckpointError, UserError, Weights
+
+
+def load(checkpoint: str | os.PathLike = "mnist") -> Generator:
+    """Load a trained generator.
+
+    Args:
+      checkpoint: a shipped name ("mnist"; hyphens and underscores alike), a run folder (its newest checkpoint, or its
+        best one if the run keeps that), or one checkpoint folder.
+
+    Raises:
+      FileNotFoundError: there is no such name or folder; the known names are listed.
+      CheckpointError: the checkpoint is damaged, was made by something else, or holds no generator.
+
+    >>> import cganjax
+    >>> generator = cganjax.load("mnist")
+    >>> generator.spec.shape, generator.num_classes
+    ((28, 28, 1), 10)
+    """
+    return _role(checkpoint, "generator")
+
+
+def load_discriminator(checkpoint: str | os.PathLike) -> Discriminator:
+    """Load the discriminator of a run folder, or of a shipped checkpoint that has one. Raises what `load` raises."""
+    return _role(checkpoint, "discriminator")
+
+
+def load_classifier(checkpoint: str | os.PathLike) -> Classifier:
+    """Load a classifier.
+
+    Args:
+      checkpoint: as for `load`: one that is a classifier ("lenet5"), or one whose discriminator serves as a classifier
+        ("label-score").
+
+    Raises:
+      FileNotFoundError: there is no such name or folder; the known names are listed.
+      CheckpointError: the checkpoint is damaged, was made by something else, or holds no classifier; the shipped
+        checkpoints that have one are named.
+    """
+    return _role(checkpoint, "classifier")
+
+
+def _role(checkpoint: str | os.PathLike, role: str):
+    folder = ckpt.find(checkpoint)
+    # The stamp changes when a run goes on or a checkpoint is replaced, and the checkpoint is then read again.
+    return _read(folder, role, ckpt.stamp(folder))
+
+
+@functools.lru_cache(maxsize=8)
+def _read(folder: Path, role: str, stamp: tuple):
+    del stamp
+    card, parts = _read_shipped(folder) if (folder / ckpt.CARD).exists() else read_run(folder)
+    if role not in card["roles"]:
+        have = [name for name, other in ckpt.checkpoints().items() if role in other["roles"]]
+        raise CheckpointError(
+            f"{folder} holds no {role}: expected a run folder of yours that has one, or one of {', '.join(have)}"
+        )
+    where = folder / ckpt.CARD
+    networks = _build(cards.settings_of(card["config"], where), cards.spec_of(card.get("data"), where), where)
+    network = getattr(networks, role)
+    # If D serves as the classifier, the weights are D's.
+    weights = parts.get(role, parts.get("discriminator"))
+    if network is None or weights is None or _kinds(weights) != _kinds(jax.eval_shape(network.init, jax.random.key(0))):
+        raise CheckpointError(f"{folder} holds arrays that do not fit its networks: get the checkpoint again")
+    # Outside of any trace: a cached tracer would outlive its transformation. Nothing else is inside, because everything
+    # traced there would be computed at once, in tens of small programs that each are compiled first.
+    with jax.ensure_compile_time_eval():
+        weights = jax.device_put(weights)
+    common = (weights, networks.num_classes, networks.spec, card, network.apply)
+    if role == "generator":
+        return Generator(*common, networks.latent_size)
+    if role == "classifier":
+        return Classifier(*common, networks.scores, network.features)
+    needs_labels = networks.num_classes is not None and networks.classifier is None
+    return Discriminator(*common, "probabilities" if networks.scores == "sigmoid" else networks.scores, needs_labels)
+
+
+def _build(config: Any, spec: ImageSpec, where: Path) -> models.Networks:
+    """The networks of a config that was read from `where`; a family may refuse it."""
+    try:
+        return models.build(config, spec)
+    except UserError as error:
+        raise CheckpointError(f"{where} does not describe networks that this version knows: {error}") from error
+
+
+def _kinds(weights: Any) -> Any:
+    return jax.tree.map(lambda array: (array.shape, array.dtype), weights)
+
+
+def _read_shipped(folder: Path) -> tuple[dict[str, Any], dict[str, Weights]]:
+    card = ckpt.read_card(folder)
+    return card, ckpt.read_weights(folder, card)
+
+
+def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Weights]]:
+    """Read a run folder (its newest checkpoint, or its best one if the run keeps that), or `RUN/checkpoints/STEP`.
+
+    Returns:
+      The card of the run at that step, and the weights of each network by name.
+
+    Raises:
+      CheckpointError: the folder holds no run, or one that this version cannot read.
+    """
+    # These import optax, which sampling from a shipped checkpoint does not need.
+    from cganjax.training import algorithms
+    from cganjax.training import config as cfg
+
+    at_step = folder.name.isdigit() and folder.parent.name == ckpt.STATES
+    run, at = (folder.parent.parent, int(folder.name)) if at_step else (folder, None)
+    if not (run / ckpt.CONFIG).exists():
+        raise CheckpointError(f"{folder} is no checkpoint: it holds neither {ckpt.CARD} nor {ckpt.CONFIG}")
+    values, manifest = ckpt.read_run(run)
+    try:
+        config = cfg.from_json(values)
+    except (TypeError, KeyError) as error:  # a field or an algorithm that is missing or unknown, as it documents
+        raise CheckpointError(f"{run / ckpt.CONFIG} is no run of this version: {error}") from error
+    cards.settings_of(values, run / ckpt.CONFIG)
+    networks = _build(config, cards.spec_of(manifest["data"], run / ckpt.MANIFEST), run / ckpt.CONFIG)
+    like = jax.eval_shape(algorithms.build(config, networks).init, jax.random.key(0))
+    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), like)
+    states = ckpt.RunStates(run)
+    try:
+        state = states.restore(like, at or (states.best() if config.keep_best else None))
+    finally:
+        states.close()
+    step, parts = int(state.step), state.weights()
+    roles = [role for role in ("generator", "discriminator", "classifier") if getattr(networks, role)]
+    return cards.card_of_run(run.name, values, manifest, roles, step, cards.metrics_at(run, step)), parts

@@ -1,0 +1,209 @@
+"""`Generator`, `Discriminator` and `Classifier`: networks from a checkpoint as pure functions of images in [0, 1]."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cganjax import parallel, pixels
+from cganjax.sampling import chunks
+from cganjax.sampling.checks import check_labels, check_paired
+from cganjax.spec import ImageSpec
+from cganjax.types import Params, Weights
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Loaded:
+    """What every network from a checkpoint has."""
+
+    weights: Weights = dataclasses.field(repr=False)
+    num_classes: int | None  # K; None if the networks take and give no classes
+    spec: ImageSpec  # of the images: their shape, the names of the classes, light on dark or dark on light
+    card: Mapping[str, Any] = dataclasses.field(repr=False)
+    apply: Callable[..., jax.Array] = dataclasses.field(repr=False)  # (weights, inputs in its own range) -> outputs
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, C)."""
+        return self.spec.shape
+
+    @property
+    def params(self) -> Params:
+        """The trained arrays, a nested dict."""
+        return self.weights.params
+
+    def _check_images(self, images: Any) -> jax.Array:
+        images = jnp.asarray(images, jnp.float32)
+        if images.ndim != 4 or images.shape[1:] != self.image_shape:
+            raise ValueError(f"images have shape {images.shape}: expected [N, {', '.join(map(str, self.image_shape))}]")
+        return images
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Generator(_Loaded):
+    """A trained generator as a pure function. `cganjax.load` makes one.
+
+    `spec` says what its images are: their shape, whether drawings are light on dark (ink = 1) or dark on light, and the
+    names of the classes that labels refer to.
+    """
+
+    latent_size: int  # L
+
+    def __call__(self, z: jax.Array, labels: jax.Array | None = None) -> jax.Array:
+        """Generate one image per latent.
+
+        Args:
+          z: latents float [N, L] ~ N(0, I).
+          labels: integers 0..K-1 of shape [N], the classes; None for an unconditional generator.
+
+        Returns:
+          float32 [N, H, W, C] in [0, 1].
+
+        Raises:
+          ValueError: z has another shape, or a label is outside 0..K-1.
+          TypeError: labels that are missing or not integers, or labels for an unconditional generator.
+        """
+        z = self._check_latents(z)
+        if self.num_classes is None:
+            if labels is not None:
+                raise TypeError("labels were given to an unconditional generator: call it with z alone")
+            return _generate_in_chunks(self, z)
+        if labels is None:
+            raise TypeError(f"labels are missing: give an integer from 0 to {self.num_classes - 1} for each latent")
+        labels = check_labels(labels, self.num_classes)
+        check_paired(z, labels, "latents")
+        return _generate_in_chunks(self, z, labels)
+
+    def between(self, z: jax.Array, weights: jax.Array) -> jax.Array:
+        """Generate images between classes.
+
+        The network is given the weighted mean of what it is given for each class. It was not trained on such mixtures,
+        so an image between two classes may show neither.
+
+        Args:
+          z: latents float [N, L] ~ N(0, I).
+          weights: of the classes, float [N, K]; the sum of each row is 1. A row with a single 1 is that class.
+
+        Returns:
+          float32 [N, H, W, C] in [0, 1].
+
+        Raises:
+          ValueError: z or weights have another shape, or the sum of a row is not 1.
+          TypeError: the generator is unconditional.
+        """
+        z, weights = self._check_latents(z), jnp.asarray(weights, jnp.float32)
+        if self.num_classes is None:
+            raise TypeError("an unconditional generator has no classes to mix: call it with z alone")
+        if weights.shape != (len(z), self.num_classes):
+            raise ValueError(f"weights have shape {weights.shape}: expected [{len(z)}, {self.num_classes}]")
+        if not isinstance(weights, jax.core.Tracer):
+            sums = np.asarray(weights).sum(axis=1)
+            if (wrong := np.flatnonzero(~(np.abs(sums - 1) < 1e-3))).size:
+                raise ValueError(f"weights[{wrong[0]}] sums to {sums[wrong[0]]:g}: expected 1")
+        return _generate_in_chunks(self, z, weights)
+
+    def _check_latents(self, z: Any) -> jax.Array:
+        z = jnp.asarray(z, jnp.float32)
+        if z.ndim != 2 or z.shape[1] != self.latent_size:
+            raise ValueError(f"z has shape {z.shape}: expected [N, {self.latent_size}]")
+        return z
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Discriminator(_Loaded):
+    """A trained discriminator as a pure function. `cganjax.load_discriminator` makes one."""
+
+    scores: str  # "unbounded" (larger is more real), or "probabilities": outputs are in [0, 1], 1 for real
+    needs_labels: bool
+
+    def __call__(self, images: jax.Array, labels: jax.Array | None = None) -> jax.Array:
+        """The discriminator's output for each image.
+
+        Args:
+          images: float [N, H, W, C] in [0, 1], of the polarity that `spec` says.
+          labels: integers 0..K-1 of shape [N] if it needs them (`needs_labels`).
+
+        Returns:
+          float32 [N] for the flagship; [N, K] or [N, 1] for a discriminator with sigmoid outputs.
+
+        Raises:
+          ValueError: images have another shape, or a label is outside 0..K-1.
+          TypeError: labels that are missing or not integers, or labels for an unconditional discriminator.
+        """
+        images = self._check_images(images)
+        if labels is None:
+            if self.needs_labels:
+                raise TypeError("labels are missing: this discriminator needs the label of each image")
+            return _discriminate(self.apply, self.scores, self.weights, images)
+        if self.num_classes is None:
+            raise TypeError("labels were given to an unconditional discriminator: call it with images alone")
+        labels = check_labels(labels, self.num_classes)
+        check_paired(images, labels, "images")
+        return _discriminate(self.apply, self.scores, self.weights, images, labels)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Classifier(_Loaded):
+    """A trained classifier as a pure function. `cganjax.load_classifier` makes one.
+
+    `lenet5` defines its own gradient, for reverse mode only: `jax.grad` and `jax.vjp` work (also twice), `jax.jvp` does
+    not.
+    """
+
+    scores: str  # what its outputs are: "logits" of a softmax, or "sigmoid": logits of one sigmoid per class
+    apply_features: Callable[..., jax.Array] = dataclasses.field(repr=False)
+
+    def __call__(self, images: jax.Array) -> jax.Array:
+        """The outputs for each class, before softmax or sigmoid (see `scores`).
+
+        Args:
+          images: float [N, H, W, C] in [0, 1], of the polarity that `spec` says.
+
+        Returns:
+          float32 [N, K].
+
+        Raises:
+          ValueError: images have another shape.
+        """
+        return _classify(self.apply, self.weights, self._check_images(images))
+
+    def features(self, images: jax.Array) -> jax.Array:
+        """The activations that enter the last layer, for the same images: float32 [N, D]."""
+        return _classify(self.apply_features, self.weights, self._check_images(images))
+
+
+def _generate_in_chunks(generator: Generator, *inputs) -> jax.Array:
+    """All at once under a transformation or up to the largest chunk, in chunks otherwise."""
+    count, size = len(inputs[0]), chunks.sizes()[-1]
+    if count <= size or any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves((generator.weights, inputs))):
+        return _generate(generator.apply, generator.weights, *inputs)
+
+    def chunk(start: int) -> jax.Array:
+        return _generate(generator.apply, generator.weights, *_take(size, np.int32(start), *inputs))
+
+    return parallel.joined(chunk, count, size)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _take(size, start, *arrays):
+    return [jax.lax.dynamic_slice_in_dim(array, start, size) for array in arrays]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _generate(apply, weights, *inputs):
+    return pixels.signed_to_unit(apply(weights, *inputs))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _discriminate(apply, scores, weights, images, *labels):
+    outputs = apply(weights, pixels.unit_to_signed(images), *labels)
+    return jax.nn.sigmoid(outputs) if scores == "probabilities" else outputs
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _classify(apply, weights, images):
+    return apply(weights, images)

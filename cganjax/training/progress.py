@@ -1,0 +1,86 @@
+"""How a run is watched while it trains: `Progress` says nothing, `Shown` shows a bar or lines with the time left."""
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from cganjax import metrics as recorded
+from cganjax.data import Dataset
+from cganjax.training.config import Config
+
+
+class Begun(NamedTuple):
+    """A run whose first step is about to be taken."""
+
+    config: Config
+    dataset: Dataset
+    folder: Path | None  # None: the run is in memory alone
+    start: int  # updates done before
+    until: int  # updates after which it ends
+    devices: int  # that share each batch
+
+
+class Progress:
+    """The calls that a run makes; subclass it and give it to `train` as `progress`."""
+
+    def begin(self, begun: Begun) -> None:
+        """The run is about to take its first step."""
+
+    def step(self, done: int) -> None:
+        """`done` updates were handed to the device."""
+
+    def log(self, done: int, metrics: Mapping[str, float]) -> None:
+        """The means of the metrics over the last steps; for a classifier also those of a trial."""
+
+    def end(self) -> None:
+        """The run has ended, for whatever reason."""
+
+
+_SHOWN = recorded.shown()
+
+
+class Shown(Progress):
+    """A bar on a terminal; elsewhere a line every so many seconds."""
+
+    def __init__(self, seconds: float = 20.0):
+        self._seconds = seconds
+
+    def begin(self, begun: Begun) -> None:
+        """Draw the bar, and start the clock."""
+        from tqdm import tqdm
+
+        self._start, self._total, self._images = begun.start, begun.until, begun.config.batch_size
+        self._tty = sys.stderr.isatty()
+        self._bar = tqdm(total=self._total, initial=self._start, unit="step", disable=not self._tty, dynamic_ncols=True)
+        self._began = self._said = time.perf_counter()
+
+    def step(self, done: int) -> None:
+        """Move the bar."""
+        self._bar.update(done - self._bar.n)
+
+    def log(self, done: int, metrics: Mapping[str, float]) -> None:
+        """Show the newest metrics, the rate and, in a line, the time left."""
+        shown = {_SHOWN[name]: f"{value:.3f}" for name, value in metrics.items() if name in _SHOWN}
+        if self._tty:
+            self._bar.set_postfix(shown | {"img/s": f"{self._rate(done):.0f}"})
+            return
+        now = time.perf_counter()
+        if now - self._said < self._seconds and done != self._total:
+            return
+        self._said, rate = now, self._rate(done)
+        minutes = (self._total - done) * self._images / max(rate, 1e-9) / 60
+        losses = "  ".join(f"{name} {value}" for name, value in shown.items())
+        print(
+            f"step {done}/{self._total} ({done * self._images:,} images)  {losses}"
+            f"  {rate:.0f} images/s  {minutes:.1f} min left",
+            flush=True,
+        )
+
+    def _rate(self, done: int) -> float:
+        return (done - self._start) * self._images / max(time.perf_counter() - self._began, 1e-9)
+
+    def end(self) -> None:
+        """End the bar's line."""
+        self._bar.close()

@@ -1,0 +1,307 @@
+"""Training as a library: `train` runs a recipe on images, `trainer` gives its two pure functions for other loops."""
+
+import contextlib
+import dataclasses
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from cganjax import checkpoint as ckpt
+from cganjax import data, models, parallel, recipes, rng
+from cganjax.data import Dataset, known
+from cganjax.models import Networks
+from cganjax.spec import ImageSpec
+from cganjax.training import algorithms, loop, preview, result, runs, trial
+from cganjax.training import config as cfg
+from cganjax.training import devices as device_count
+from cganjax.training.algorithms import Trainer
+from cganjax.training.config import Config
+from cganjax.training.progress import Begun, Progress, Shown
+from cganjax.training.result import Interrupted, TrainedRun
+from cganjax.types import UserError
+
+BLOCK = 25  # steps in one call of an accelerator
+
+
+def recipe(name: str) -> Config:
+    """The config of a recipe; change it with `dataclasses.replace`.
+
+    Args:
+      name: a page of `cganjax/recipes/`, such as "mnist"; hyphens and underscores are alike.
+
+    Returns:
+      A frozen dataclass. Its fields are described in `cganjax train --recipe NAME --dry-run`.
+
+    Raises:
+      UserError: there is no such recipe; the known ones are listed.
+
+    Example:
+      >>> import cganjax, dataclasses
+      >>> config = dataclasses.replace(cganjax.recipe("mnist"), steps=2000)
+      >>> config.dataset, config.steps
+      ('mnist', 2000)
+    """
+    return recipes.load(name)
+
+
+def trainer(config: Config, spec: ImageSpec) -> Trainer:
+    """Build the networks of a config for images of a spec, and return its algorithm as two pure functions.
+
+    Both can be transformed: `jax.jit` the step for a loop of your own, or `jax.vmap` both over seeds.
+
+    Args:
+      config: a config, such as `cganjax.recipe("mnist")`.
+      spec: of the images, such as `dataset.spec`.
+
+    Returns:
+      `init`: key -> state, and `step`: (key, state, batch) -> (state, info). The key is the run's and the same at each
+      step. The batch has `images` uint8 [N, H, W, C] and `labels` int32 [N]. The state has `step`, the number of
+      updates done, and `weights()`. The info is a NamedTuple of float32 [].
+
+    Raises:
+      UserError: the config's family does not support the spec, or its algorithm cannot train these networks.
+
+    Example:
+      >>> import cganjax, jax
+      >>> from cganjax.types import Batch
+      >>> spec = cganjax.ImageSpec.numbered(1, 4, 1, 1)
+      >>> trainer = cganjax.trainer(cganjax.recipe("pattern_1010"), spec)
+      >>> keys = jax.vmap(jax.random.key)(jax.numpy.arange(4))
+      >>> states = jax.vmap(trainer.init)(keys)
+      >>> batch = Batch(jax.numpy.ones((2, 1, 4, 1)), jax.numpy.zeros(2, jax.numpy.int32))
+      >>> states, info = jax.vmap(trainer.step, in_axes=(0, 0, None))(keys, states, batch)
+      >>> info.loss_generator.shape, states.step.tolist()
+      ((4,), [1, 1, 1, 1])
+    """
+    return algorithms.build(config, models.build(config, spec))
+
+
+def train(
+    recipe: str | Config,
+    dataset: Dataset | None = None,
+    *,
+    seed: int | None = None,
+    out: str | os.PathLike | None = None,
+    test: Dataset | str | None = None,
+    data_dir: str | os.PathLike | None = None,
+    stop_after: int | None = None,
+    overwrite: bool = False,
+    devices: int | None = None,
+    block: int | None = None,
+    progress: Progress | bool = True,
+    should_stop: Callable[[], bool] | None = None,
+    command: Sequence[str] = ("cganjax.train",),
+) -> TrainedRun:
+    """Train a recipe; with `out`, resume what is there bit for bit.
+
+    JAX's options stay as the caller set them. Without `should_stop`, in the main thread, the first Ctrl-C ends the
+    training after the current step: a checkpoint is saved, and `Interrupted`, a KeyboardInterrupt, is raised with the
+    run so far as its `run`. A second Ctrl-C interrupts at once.
+
+    Args:
+      recipe: the name of a recipe, or a config, such as `cganjax.recipe("mnist")` with some fields replaced.
+      dataset: images and labels to train on. None: the recipe's data set, by name.
+      seed: every random stream derives from it. None: the recipe's seed.
+      out: the run folder. It receives config.json, manifest.json, metrics.jsonl, curves.png, samples/STEP.png and
+        checkpoints/STEP. None: the run stays in memory and no file is written.
+      test: for a classifier, the test images whose loss and accuracy are recorded after each epoch, or the name of a
+        split of the recipe's data set, such as "test". None: no trials.
+      data_dir: where data sets are looked for by name, see `cganjax.data.load`.
+      stop_after: stop at this step; the same call with a later one resumes. The schedules refer to `config.steps`.
+      overwrite: begin anew if `out` already holds a run.
+      devices: the number of devices that share each batch. None: as the run began; else one, or on a CPU that JAX
+        sees as several devices, as many as help. The last bits of the result depend on it.
+      block: the number of steps in one call of the device. None: 1 on a CPU, where loops are slow, and 25 elsewhere.
+      progress: True shows a bar or lines with the time left, False nothing; or a `Progress` of your own.
+      should_stop: is asked after each step or block; if it returns True, the run saves and returns.
+      command: the words that the manifest records as the command of this run.
+
+    Returns:
+      The `TrainedRun`: `generator`, `classifier`, `metrics`, `folder`, `config`, `step`.
+
+    Raises:
+      UserError: the recipe is unknown, a value cannot work, the networks do not support the images, the data hold
+        fewer images than a batch, or `out` holds something else, a run of another config or one of other images.
+      CheckpointError: the run in `out` is damaged.
+      Diverged: a loss or a parameter is no longer finite; the message names the last good checkpoint.
+      Interrupted: see above.
+
+    Example:
+      >>> import cganjax, dataclasses
+      >>> config = dataclasses.replace(cganjax.recipe("pattern_1010"), steps=100)
+      >>> run = cganjax.train(config, seed=1, progress=False)
+      >>> run.step, run.metrics[-1]["step"], run.folder
+      (100, 100, None)
+      >>> run.generator(jax.numpy.zeros((3, run.generator.latent_size))).shape
+      (3, 1, 4, 1)
+    """
+    config = check(_resolve(recipe, dataset, seed), dataset, stop_after=stop_after, block=block)
+    until, folder = min(stop_after or config.steps, config.steps), None if out is None else Path(out)
+    count = device_count.choose(config, devices, None if overwrite else folder)
+    run = runs.open_run(folder, config, overwrite=overwrite)
+    if run.done >= until:
+        return result.untouched(run)
+
+    dataset, test = _images(config, dataset, test, data_dir)
+    networks = models.build(config, dataset.spec)
+    data.check_fits(dataset, networks.image_shape, config.batch_size)
+    algorithm, key = algorithms.build(config, networks), rng.root(config.seed)
+    watch = progress if isinstance(progress, Progress) else Shown() if progress else Progress()
+
+    state, begun = run.begin(jax.jit(algorithm.init)(key), dataset, command, count), run.done
+    with contextlib.ExitStack() as at_end:
+        at_end.callback(run.end)
+        hooks = _hooks(run, networks, key, state, test)
+        watch.begin(Begun(config, dataset, folder, begun, until, count))
+        at_end.callback(watch.end)
+        began, caught = time.perf_counter(), at_end.enter_context(_ctrl_c(should_stop))
+        spread = parallel.Spread(count)
+        step, block = _compiled(algorithm.step, spread, block)
+        try:
+            state = loop.run(
+                step,
+                key,
+                spread.place(state),
+                data.batches(dataset, rng.stream(key, "data"), config.batch_size, start=begun),
+                until=until,
+                log_every=config.log_every,
+                block=block,
+                on_log=_both(run.metrics.write, watch.log),
+                on_step=watch.step,
+                hooks=[loop.Hook(hook.every, _on_one_device(hook.call)) for hook in hooks],
+                should_stop=should_stop or (lambda: bool(caught)),
+            )
+        except loop.Diverged as error:
+            raise loop.Diverged(error.step, error.what, _after_divergence(run)) from None
+        seconds = time.perf_counter() - began
+    trained = result.of(run, networks, parallel.Spread.one(state), begun, seconds)
+    if caught and trained.step < until:
+        raise Interrupted(trained)
+    return trained
+
+
+# --- before the first step --------------------------------------------------------------------------------------------
+
+
+def check(
+    config: Config, dataset: Dataset | None = None, *, stop_after: int | None = None, block: int | None = None
+) -> Config:
+    """Return the config, or raise UserError if it cannot be trained; no data are read.
+
+    Without a dataset the networks are tried if the config names a data set whose images are known.
+    """
+    for name, value in (("stop-after", stop_after), ("block", block)):
+        if value is not None and value < 1:
+            raise UserError(f"--{name} is {value}: give at least 1")
+    spec = known.KNOWN.get(config.dataset) if dataset is None else dataset.spec
+    if spec is not None:
+        trainer(config, spec)
+    return config
+
+
+def _resolve(recipe: str | Config, dataset: Dataset | None, seed: int | None) -> Config:
+    """The config with the seed and the data set that were given."""
+    config = recipes.load(recipe) if isinstance(recipe, str) else recipe
+    if not isinstance(config, Config):
+        raise UserError(f"recipe is {config!r}: give the name of a recipe or a Config")
+    if dataset is not None and not isinstance(dataset, Dataset):
+        raise UserError(f"dataset is of type {type(dataset).__name__}: give a Dataset, as cganjax.dataset makes it")
+    config = cfg.check(config if seed is None else dataclasses.replace(config, seed=seed))
+    if dataset is None:
+        return config
+    return dataclasses.replace(config, dataset=dataset.name, split=dataset.split)
+
+
+def _images(
+    config: Config, dataset: Dataset | None, test: Dataset | str | None, data_dir: str | os.PathLike | None
+) -> tuple[Dataset, Dataset | None]:
+    """The training and the test images, read if they were not given."""
+    given = dataset is not None
+    if test is not None and not hasattr(config, "classifier"):
+        raise UserError(f"test was given and recipe {config.recipe} trains a generator: leave test out")
+    if isinstance(test, str) and given:
+        raise UserError(f"test is {test!r} and dataset was given: give test as a Dataset too")
+    dataset = dataset if given else data.load(config.dataset, config.split, data_dir)
+    test = data.load(config.dataset, test, data_dir) if isinstance(test, str) else test
+    if test is not None and (test.spec.shape, test.num_classes) != (dataset.spec.shape, dataset.num_classes):
+        raise UserError(f"test holds images of {test.spec} and dataset of {dataset.spec}: they must be of one kind")
+    return dataset, test
+
+
+def _hooks(run: "runs.Run | runs.InMemory", networks: Networks, key: jax.Array, state: Any, test: Dataset | None):
+    """What happens during the run, in this order: a trial of a classifier, a checkpoint, a preview of a generator."""
+    config, hooks = run.config, [loop.Hook(run.config.checkpoint_every, run.save)]
+    if test is not None:
+        # Before the checkpoint: a run that is resumed from it has the trial's row.
+        hooks.insert(0, loop.Hook(config.epoch_steps, trial.Trial(config, networks, test, run.metrics.write)))
+    if networks.generator is not None and run.folder is not None:
+        drawn = preview.Preview(run.folder / ckpt.SAMPLES, networks, key)
+        hooks.append(loop.Hook(config.sample_every, drawn))
+        if run.done == 0:
+            drawn(0, state)
+    return hooks
+
+
+def _compiled(step: Callable, spread: parallel.Spread, size: int | None) -> tuple[Callable, loop.Block | None]:
+    """The step on the devices that share a batch, and a block of so many steps."""
+    size = size or (1 if jax.default_backend() == "cpu" else BLOCK)
+    block = loop.Block(size, spread.jit(loop.scanned(step), leading=1)) if size > 1 else None
+    return spread.jit(step), block
+
+
+# --- during and after -------------------------------------------------------------------------------------------------
+
+
+def _both(*calls: Callable[..., None]) -> Callable[..., None]:
+    def call(*arguments: Any) -> None:
+        for each in calls:
+            each(*arguments)
+
+    return call
+
+
+def _on_one_device(call: Callable[[int, Any], None]) -> Callable[[int, Any], None]:
+    """A hook that sees the first device's copy of the state."""
+    return lambda step, state: call(step, parallel.Spread.one(state))
+
+
+@contextlib.contextmanager
+def _ctrl_c(should_stop: Callable[[], bool] | None) -> Iterator[list[int]]:
+    """Within it the first Ctrl-C is put into the list, and the second raises KeyboardInterrupt.
+
+    Nothing is caught in another thread than the main one, if the caller decides by `should_stop`, or has a handler of
+    its own.
+    """
+    caught: list[int] = []
+
+    def catch(number: int, frame: Any) -> None:
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+        print("\nstopping after this step, saving ...", file=sys.stderr, flush=True)
+
+    main = threading.current_thread() is threading.main_thread()
+    if should_stop is not None or not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield caught
+        return
+    before = signal.signal(signal.SIGINT, catch)
+    try:
+        yield caught
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _after_divergence(run: "runs.Run | runs.InMemory") -> str:
+    kept = "no checkpoint was made yet"
+    if run.folder is None:
+        kept = "nothing was kept, as the run was in memory"
+    elif run.done:
+        kept = f"the last good checkpoint is {run.folder / ckpt.STATES / str(run.done)}"
+    return f"; {kept}. Try a smaller learning_rate"
