@@ -34,6 +34,7 @@ def lenet5():
     return classifier, detectors.from_card("msp", classifier)
 
 
+@pytest.mark.slow
 def test_lenet5_rejects_what_it_still_classifies_correctly(lenet5, digits):
     classifier, detector = lenet5
     result = cganjax.decoy(KEY, digits, classifier, epsilon=0.2, detector=detector)
@@ -46,6 +47,7 @@ def test_lenet5_rejects_what_it_still_classifies_correctly(lenet5, digits):
     assert both.rejected.shape == both.clean_rejected.shape == (4, 2)
 
 
+@pytest.mark.slow
 def test_minimal_finds_the_smallest_epsilon(lenet5, digits):
     classifier, detector = lenet5
     result = cganjax.decoy(KEY, digits, classifier, epsilon=0.3, detector=detector, minimal=True, method="bim")
@@ -72,6 +74,7 @@ def test_label_scores_own_discriminator_is_a_classifier_of_sigmoids(digits):
     assert_allclose(features @ last["kernel"] + last["bias"][None], classifier(digits), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_an_ensemble_of_mixed_kinds_is_attacked_together(lenet5, digits):
     other = sampling.load_classifier("label-score")
     result = cganjax.decoy(KEY, digits[:6], [lenet5[0], other], epsilon=0.2, steps=10)
@@ -306,6 +309,7 @@ print(said.getvalue())
     assert ", ".join(objectives.OBJECTIVES) in said and " or ".join(norms.NORMS) in said
 
 
+@pytest.mark.slow
 def test_transfer_makes_its_table_and_goes_on_from_kept_decoys(command, data_dir, tmp_path, monkeypatch):
     in_onnx = other_libraries.Model(lambda images, labels: other_libraries.mlp_in_onnx(images[:1000], labels[:1000]))
     absent = other_libraries.Model(None, ("no_such_library",), "pip install it")

@@ -16,7 +16,8 @@ import sys
 from pathlib import Path
 
 from cganjax import cli, files
-from cganjax.commands.sample import parse_digits, unused
+from cganjax.commands._class_labels import file_name_of, parse_labels
+from cganjax.commands.sample import unused
 
 SIZE = 0.1  # epsilon, if none is given
 
@@ -27,7 +28,9 @@ def parser(prog: str) -> cli.Parser:
     from cganjax.decoys.attacks import norms, objectives
 
     p = cli.Parser(prog=prog, description=__doc__)
-    p.add_argument("digits", nargs="+", metavar="LABELS", help="labels of the images to generate, as 3141 or 3 1 4 1")
+    p.add_argument(
+        "digits", nargs="+", metavar="LABELS", help="classes to generate, by number or name: 3141, 3 1 4 1, or cat dog"
+    )
     p.add_argument(
         "--target",
         default="label-score",
@@ -89,7 +92,7 @@ def main(argv=None, prog: str = "python -m cganjax decoy") -> int:
     if generator.num_classes is None:
         raise cli.UserError(f"{args.checkpoint} takes no labels: give a conditional generator")
     spec = generator.spec
-    labels = parse_digits(" ".join(args.digits), spec.num_classes)
+    labels = parse_labels(" ".join(args.digits), spec.class_names)
     surrogates = _surrogates(args)
     attacked = {name: sampling.load_classifier(name) for name in surrogates} or {args.target: target}
     for name, classifier in {args.target: target, **attacked}.items():
@@ -106,7 +109,7 @@ def main(argv=None, prog: str = "python -m cganjax decoy") -> int:
         decoys.check(shape, epsilon=epsilon, several=bool(surrogates), detectors=1, settings=settings, **options)
     except (ValueError, TypeError) as error:
         raise cli.UserError(str(error)) from None
-    path = _out_file(args)
+    path = _out_file(args, file_name_of([spec.class_names[label] for label in labels], 20))
     detector = _detector(args, target)
     key = rng.root(args.seed)
     z = sampling.latents(rng.stream(key, "z"), len(labels), generator.latent_size)
@@ -200,8 +203,8 @@ def _detector(args, target):
     return detectors.calibrate(name, target, real, accept, labels=test.labels[:n])
 
 
-def _out_file(args) -> Path:
-    name = f"{args.target}-{''.join(''.join(args.digits).split())[:20]}-s{args.seed}.png".replace("/", "-")
+def _out_file(args, labels: str) -> Path:
+    name = f"{args.target}-{labels}-s{args.seed}.png".replace("/", "-")
     if args.out is None or args.out.is_dir() or not args.out.suffix:
         return unused(files.writable_folder(args.out or Path("decoys")) / name, args.overwrite)
     if args.out.suffix.lower() != ".png":

@@ -32,13 +32,5 @@ def in_parts(function: Callable[[Any], Any], rows: Any, size: int, *, threads: b
     Returns:
       What `function` returns, as NumPy arrays of N rows.
     """
-    n = len(jax.tree.leaves(rows)[0])
-
-    def part(start: int):
-        index = np.minimum(np.arange(start, start + size), n - 1)
-        return function(jax.tree.map(lambda x: x[index], rows))
-
-    starts = range(0, n, size)
-    parts = zip(starts, parallel.in_turn(part, starts) if threads else map(part, starts), strict=True)
-    fetched = [jax.tree.map(lambda x, left=n - start: np.asarray(x)[:left], found) for start, found in parts]
-    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *fetched)
+    found = parallel.chunked(function, rows, size, pad=True, threads=threads)
+    return jax.tree.map(np.asarray, found)
