@@ -39,7 +39,10 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    compilation_cache(config)  # before JAX is imported: it reads the environment then
+    # Before JAX is imported: it reads the environment then. The programs of most tests run once, and XLA takes two to
+    # eight times as long to optimise them as to compile them plainly. Golden and slow tests see them as users do.
+    os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+    compilation_cache(config)
     if "PYTEST_XDIST_WORKER" in os.environ or not config.getoption("numprocesses", None):
         use_one_core()  # not the process that starts the workers: they would see one core only
     import jax
@@ -132,6 +135,19 @@ def _let_optax_promote():
 
     optax.adam = lenient(optax.adam)
     optax.contrib.reduce_on_plateau = lenient(optax.contrib.reduce_on_plateau)
+
+
+@pytest.fixture(scope="module")
+def optimised():
+    """Within a module's tests XLA optimises as it does for users; what was compiled before and after is let go."""
+    import jax
+
+    before = jax.config.jax_disable_most_optimizations
+    jax.clear_caches()
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.clear_caches()
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 # --- data -------------------------------------------------------------------------------------------------------------

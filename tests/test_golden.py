@@ -15,6 +15,8 @@ from cganjax.training import algorithms
 from cganjax.training import config as cfg
 from cganjax.types import Batch
 
+pytestmark = pytest.mark.usefixtures("optimised")
+
 # A small run of each algorithm and each network family: recipe, and settings that make it small.
 RUNS = {
     "digits": [
