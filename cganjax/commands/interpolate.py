@@ -17,6 +17,7 @@ is stored beside the extractor.
 import math
 from pathlib import Path
 
+from cganjax import checkpoint as ckpt
 from cganjax import cli, files
 
 TRUNCATIONS = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -33,9 +34,9 @@ def parser(prog: str) -> cli.Parser:
     p.add_argument(
         "checkpoint",
         nargs="?",
-        default="mnist",
+        default=ckpt.DEFAULT,
         metavar="CHECKPOINT",
-        help="a conditional generator: a shipped name or a run (default: mnist)",
+        help=f"a conditional generator: a shipped name or a run (default: {ckpt.DEFAULT})",
     )
     p.add_argument(
         "--truncations",
