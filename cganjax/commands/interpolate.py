@@ -170,7 +170,7 @@ def handwriting(generator, key, folder: Path) -> None:
     n, classes = LATENTS, min(generator.num_classes, MOST)
     one, own = _latents(generator, key, "shared", n), _latents(generator, key, "own", n * classes)
     table = []
-    for name, z in (("one latent in all classes", np.repeat(one, classes, axis=0)), ("a latent each", own)):
+    for name, z in (("one latent in all classes", np.repeat(one, classes, axis=0)), ("one latent per class", own)):
         images = np.asarray(generator(z, np.tile(np.arange(classes), n)))
         # The style is that of the ink, which is the dark part of images of dark on light.
         styles = metric.style(images if generator.spec.inverted else 1 - images)
