@@ -29,7 +29,7 @@ NAMES = {
     "memory": (DATA,),
     "growth": (),
     "convolution": ("--backend=cpu",),
-    "gpu": (),  # where there is one
+    "gpu": (),  # if there is a GPU
 }
 PAGE, RESULTS = Path("docs/results/benchmarks.md"), Path("docs/results/benchmarks/results.json")
 

@@ -8,15 +8,16 @@ taken the two networks' logits agree to 1e-4, every side's images from the clean
 and the accuracies after that attack, in the notes, differ by no more than a percentage point. The notes also count how
 often an image went forward and back through the network: each peer's as its network saw them. cganjax's are by
 construction: it returns the image of the highest loss that it saw, and so shows the last image too, and from a random
-start the clean one: two forward passes more than the 20 and 20 of foolbox and torchattacks. ART judges twice as well.
+start the clean one: two forward passes more than the 20 and 20 of foolbox and torchattacks. ART also runs two more, to
+evaluate.
 
 Peers get tensors in their own layout, a network in eval mode whose weights ask for no gradient, all cores, and the
-fastest of a few batch sizes, found by the attacks that were checked; foolbox by `run`, which judges nothing. Peers know
-no decoy objective: `cganjax.decoy` stands beside their same PGD, and judges every image before and after, doubts
-included. The curve is of cross-entropy; PyTorch goes through it as its FGSM tutorial does (a gradient an epsilon), in
-batches of 1,000, and by one gradient for all epsilons, as cganjax does. Its accuracies may differ by a point too: on an
-empty background pixels tie in max pooling, where PyTorch gives the gradient to the first and cganjax shares it. A first
-call compiles; no cache is read.
+fastest of a few batch sizes, found by the attacks that were checked; foolbox by `run`, which evaluates nothing. Peers
+have no decoy objective: `cganjax.decoy` is compared with their same PGD. Its time includes evaluating every image
+before and after the attack, and the warnings. The curve is of cross-entropy; PyTorch goes through it as its FGSM
+tutorial does (one gradient per epsilon), in batches of 1,000, and by one gradient for all epsilons, as cganjax does.
+Its accuracies may differ by a point too: on an empty background pixels tie in max pooling, where PyTorch gives the
+gradient to the first and cganjax shares it. A first call compiles; no cache is read.
 
 A library that is not installed is left out: pip install torch foolbox adversarial-robustness-toolbox torchattacks
 """
@@ -250,7 +251,7 @@ def measure(args):
     number += " of MNIST's test set" if args.data_dir else " that were generated"
     what = f"PGD, {STEPS} steps, {number}, cross-entropy"
     yield from timing.rows(what, seconds, "s", **notes)
-    notes[timing.OURS] = f"{decoy().queries.mean():g} forward, {STEPS} back, and what judges them"
+    notes[timing.OURS] = f"{decoy().queries.mean():g} forward, {STEPS} back, and the evaluation of the result"
     what = f"PGD, {STEPS} steps, {number}, the decoy objective (peers as above)"
     yield from timing.rows(what, seconds | {timing.OURS: by_decoy}, "s", **notes)
 

@@ -4,11 +4,11 @@
     python -m benchmarks.gpu --backend cpu --block 2 --batches 64 --repeats 1     # the same script without a GPU
     python -m benchmarks.time_to_quality --backend gpu --data-dir DIR --recipes mnist mnist_fast --out runs/gpu-quality
 
-Training: a block of steps in one call, as `experiments.train --block` does, beside a call a step, and PyTorch eager and
-compiled, each in float32 and with bfloat16 products; all start from the same weights, batch and latents, and their
+Training: a block of steps in one call, as `experiments.train --block` does, beside one call per step, and PyTorch eager
+and compiled, each in float32 and with bfloat16 products; all start from the same weights, batch and latents, and their
 first losses agree before a time is taken (to 5 %: on GPUs both sides may round products of float32 to TF32). Sampling
 is that of `benchmarks.sampling`; PyTorch's images stay on the device, as ours do. The last command trains the recipes
-on the device, with their seed, and judges their images, whose quality should be that of a CPU's run.
+on the device, with their seed, and evaluates their images, whose quality should be that of a CPU's run.
 """
 
 import os

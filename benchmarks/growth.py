@@ -3,10 +3,10 @@
     python -m benchmarks.growth
     python -m benchmarks.growth --only sampling step --repeats 3
 
-Of each series a straight line time = a + b n is fitted to the medians (least squares of the deviations as shares); its
+Of each series a straight line time = a + b n is fitted to the medians (least squares of the relative deviations); its
 row is b, and says a, R^2 and the point furthest from the line. Sizes of a series are run in turn. Arithmetic is counted
 by hand and held against XLA's own count to 2 %; both leave out products with the zeros around a grid. The rate is a
-share of a float32 product of 2048x2048 matrices, measured in the same turns.
+fraction of a float32 product of 2048x2048 matrices, measured in the same turns.
 
 Where a line is not straight, and why:
 - Drawing 2 to 32 images on a CPU costs the same: they are padded to 32, so that image i is the same to the bit whatever
@@ -253,7 +253,7 @@ def timed(calls: Mapping[int, Callable[[], Any]], repeats: int) -> tuple[dict[in
 
 
 def rate(flops: float, seconds: float, matmul: float) -> str:
-    """Operations a second, and as a share of the large product's."""
+    """Operations a second, and as a fraction of the large product's."""
     return f"{flops / seconds / 1e9:.0f} GFLOP/s, {100 * flops / seconds / matmul:.0f} % of a matrix product's"
 
 
@@ -285,7 +285,7 @@ def series(
 
 
 def line(sizes: Sequence[int], seconds: Sequence[float]) -> tuple[float, float, float, int, float]:
-    """The line of least relative squares: a, b, R^2, and the size furthest from it, with its share above the line."""
+    """The line of least relative squares: a, b, R^2, the size furthest from it, and its relative distance above it."""
     n, t = np.asarray(sizes, float), np.asarray(seconds)
     b, a = np.polyfit(n, t, 1, w=1 / t)
     fitted = a + b * n

@@ -4,7 +4,7 @@
     python -m benchmarks.time_to_quality --data-dir DIR --recipes mnist_fast mnist label_score --minutes 30
 
 Each recipe is trained by its own command, `experiments.train`, with more checkpoints than usual, one recipe after the
-other, each for so many minutes at most. Then each checkpoint's 10,000 samples are judged as `cganjax.evaluate` does,
+other, each for so many minutes at most. Then each checkpoint's 10,000 samples are evaluated by `cganjax.evaluate`,
 against MNIST's test images. Reached is the first checkpoint with 98 % accuracy and a Frechet distance of at most four
 times that of real training images. A recipe's settings were not chosen by these figures. The table, the plot and the
 rows keep what earlier runs left of other recipes.
@@ -71,7 +71,7 @@ def train(recipe: str, args) -> list[tuple[float, Path]]:
     return sorted(found)
 
 
-def judged(folder: Path) -> tuple[float, float]:
+def evaluated(folder: Path) -> tuple[float, float]:
     """Accuracy and Frechet distance of a checkpoint's samples."""
     labels = np.arange(SAMPLES) % 10
     images = cganjax.sample(jax.random.key(0), labels, checkpoint=folder)
@@ -82,13 +82,13 @@ def judged(folder: Path) -> tuple[float, float]:
 def measure(args):
     """Rows: seconds until both aims are reached; the whole curves go into files."""
     args.out.mkdir(parents=True, exist_ok=True)
-    # All trainings before any judging: it would compile, and hold memory (on a GPU most of it), beside them.
+    # All trainings before any evaluation: it would compile, and hold memory (on a GPU most of it), beside them.
     runs = {recipe: train(recipe, args) for recipe in args.recipes}
     cli.choose_backend(args.backend)
     floor = reference.read(ckpt.find("digits-v1"), cganjax.load_classifier("digits-v1")).rows["real images"]["frechet"]
     curves = kept(args.out / "time-to-quality.csv")
     for recipe, found in runs.items():
-        curves[recipe] = [(seconds, int(folder.name), *judged(folder)) for seconds, folder in found]
+        curves[recipe] = [(seconds, int(folder.name), *evaluated(folder)) for seconds, folder in found]
     table = [(recipe, *point) for recipe, points in curves.items() for point in points]
     files.write_csv(args.out / "time-to-quality.csv", HEADER, table, places=4)
     draw(args.out / "time-to-quality.png", curves, floor)
@@ -130,7 +130,7 @@ def draw(path: Path, curves, floor: float) -> None:
     accuracy.axhline(100 * (1 - ACCURACY), color="k", linewidth=0.8, linestyle=":", label="aim")
     frechet.axhline(FLOORS * floor, color="k", linewidth=0.8, linestyle=":", label="aim: 4 times real images")
     frechet.axhline(floor, color="k", linewidth=0.8, label="real images")
-    accuracy.set(xlabel="minutes from process start", ylabel="samples read as another digit, %", yscale="log")
+    accuracy.set(xlabel="minutes from process start", ylabel="samples classified as another digit, %", yscale="log")
     frechet.set(xlabel="minutes from process start", ylabel="Frechet distance (digits-v1)", yscale="log")
     for axes in (accuracy, frechet):
         axes.grid(alpha=0.3)

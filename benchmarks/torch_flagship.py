@@ -69,7 +69,7 @@ def _spread(n: int) -> np.ndarray:
 
 
 def fill_linear(layer: nn.Linear, p) -> None:
-    """Our kernel [in, out], and bias where there is one."""
+    """Our kernel [in, out], and bias, if any."""
     layer.load_state_dict({"weight": _t(np.asarray(p["kernel"]).T)} | ({"bias": _t(p["bias"])} if "bias" in p else {}))
 
 

@@ -52,7 +52,7 @@ def flops(config: cfg.RelativisticGAN) -> float:
 
 
 def measure(args):
-    """Rows: for each share of penalised images, ours and PyTorch's."""
+    """Rows: for each fraction of penalised images, ours and PyTorch's."""
     try:
         import torch
 
@@ -171,7 +171,7 @@ def main(argv=None):
 
     def add(parser):
         parser.add_argument(
-            "--devices", type=int, metavar="N", help="of ours, that share a batch (default: one a core)"
+            "--devices", type=int, metavar="N", help="of ours, that share a batch (default: one per core)"
         )
         parser.add_argument("--bfloat16", action="store_true", help="also with bfloat16 products on both sides")
         parser.add_argument(

@@ -23,6 +23,7 @@ CARD, WEIGHTS, GRID = "card.json", "weights.npz", "grid.png"  # of a shipped che
 CONFIG, MANIFEST, METRICS = "config.json", "manifest.json", "metrics.jsonl"  # of a run folder
 CURVES, SAMPLES, STATES = "curves.png", "samples", "checkpoints"
 FORMAT = 2
+DEFAULT = "mnist"  # the shipped generator that functions and commands load unless they are told otherwise
 
 _HERE = Path(__file__).resolve().parent
 # An installed wheel has the checkpoints inside the package; a source checkout has them beside it.

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from cganjax import checkpoint as ckpt
 from cganjax import pixels, rng, sampling
 
 
@@ -15,11 +16,11 @@ class AiGcMn:
     (3, 1, 28, 28)
     """
 
-    def __init__(self, checkpoint: str = "mnist", seed: int = 0):
+    def __init__(self, checkpoint: str = ckpt.DEFAULT, seed: int = 0):
         """Load a conditional generator. A new object with the same seed repeats the sequence of its calls.
 
         Args:
-          checkpoint: a shipped name, a run folder or a checkpoint folder.
+          checkpoint: a shipped name, a run folder or a checkpoint folder; by default "mnist".
           seed: 0..2^32-1.
 
         Raises:

@@ -27,7 +27,7 @@ def quiet(logger: str):
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object. Raises CheckpointError naming the file where there is none."""
+    """A JSON object. Raises CheckpointError naming the file if it holds none."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

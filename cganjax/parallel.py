@@ -149,7 +149,7 @@ def devices_for(batch_size: int, limit: int) -> int:
 
 
 class Spread:
-    """A step over several devices: each has its share of the batch, and all of the state.
+    """A step over several devices: each has a part of the batch, and the whole state.
 
     The step stays the one pure function; gradients are summed where its means need it, which is XLA's work. Another
     number of devices adds up in another order, so its bits are others.

@@ -1,4 +1,4 @@
-"""The records that travel between the rooms, and the errors of the public door.
+"""The records that several packages exchange, and the errors that the public API raises.
 
 Shapes are written with N for the batch, K for the number of classes and L for the latent size.
 """

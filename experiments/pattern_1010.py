@@ -135,15 +135,15 @@ def main(argv=None) -> int:
     began = time.perf_counter()
     keys = jnp.stack([rng.root(args.seed + i) for i in range(args.seeds)])
     many = jax.jit(jax.vmap(lambda key: play(key, config).outputs))(keys)
-    share = float(succeeds(many[:, -1]).mean())
+    fraction = float(succeeds(many[:, -1]).mean())
     seconds_many = time.perf_counter() - began
-    print(f"GAN, {args.seeds} seeds in one call, {seconds_many:.1f} s: {100 * share:.1f} % end 1010-like")
+    print(f"GAN, {args.seeds} seeds in one call, {seconds_many:.1f} s: {100 * fraction:.1f} % end 1010-like")
 
     result = {
         "steps": config.steps,
         "seed": args.seed,
         "seeds": args.seeds,
-        "share_1010": share,
+        "share_1010": fraction,
         "outputs": np.asarray(one.outputs).tolist(),
         "loss_discriminator_last_tenth": settled,
         "discriminator_alone": {"real": float(real), "noise": float(noise)},

@@ -113,7 +113,9 @@ def _checked(args) -> dict[str, list[str]]:
     names = {role: getattr(args, f"{role}s") or study.of_role(role) for role in ROLES}
     both = {*names["surrogate"]} & {*names["target"], *names["onlooker"]}
     if both:
-        raise cli.UserError(f"{', '.join(sorted(both))}: given as surrogate and as target or onlooker; keep them apart")
+        raise cli.UserError(
+            f"{', '.join(sorted(both))}: given as surrogates and as targets or held-out classifiers: give each once"
+        )
     return names
 
 

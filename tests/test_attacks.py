@@ -100,7 +100,7 @@ def test_log_odds_orders_as_confidence_and_does_not_saturate():
 
 @pytest.mark.parametrize("name", objectives.OBJECTIVES)
 @pytest.mark.parametrize("kind", scores_of.KINDS)
-def test_objectives_fall_towards_doubt_and_have_gradients_where_softmax_has_none(name, kind):
+def test_objectives_fall_as_confidence_does_and_have_gradients_where_softmax_has_none(name, kind):
     objective = objectives.OBJECTIVES[name]
     sure, unsure = jnp.array([[9.0, -2.0, -3.0, -3.0]]), jnp.array([[0.3, 0.2, -0.1, -3.0]])
     if kind == "probabilities":
@@ -310,7 +310,7 @@ def test_every_method_lowers_confidence_inside_its_bounds(method):
         assert np.abs(result.images - images).max() <= 0.02 + 1e-6
         assert result.confidence.mean() < result.clean_confidence.mean() - 0.002, settings
         assert result.queries.shape == (7,) and result.queries.min() >= 1
-        p = np.asarray(jax.nn.softmax(classifier(result.images)))  # judged again, whatever the attack said
+        p = np.asarray(jax.nn.softmax(classifier(result.images)))  # evaluated again, whatever the attack said
         assert_allclose(result.confidence, p.max(axis=1), rtol=1e-5)
         again = cganjax.decoy(KEY, images, classifier, epsilon=0.02, method=method, **settings)
         assert_array_equal(again.images, result.images)

@@ -158,7 +158,7 @@ def test_the_curve_of_a_recipe_is_kept_until_it_is_run_again(tmp_path, monkeypat
 
     figures = iter([(0.5, 3.0), (0.99, 0.3), (0.5, 3.0), (0.6, 2.0)])
     monkeypatch.setattr(ttq, "train", train)
-    monkeypatch.setattr(ttq, "judged", lambda folder: next(figures))
+    monkeypatch.setattr(ttq, "evaluated", lambda folder: next(figures))
     monkeypatch.setattr(ttq, "draw", lambda *args: None)
     ttq.main(["--recipes", "mnist_fast", "--out", str(tmp_path), "--backend", "cpu"])
     assert re.search(r"mnist_fast +20 s", capsys.readouterr().out)

@@ -339,12 +339,12 @@ def test_transfer_makes_its_table_and_goes_on_from_kept_decoys(command, data_dir
     found = {line.split(",")[0] for line in table[1:]}
     assert {"random noise", "all surrogates", "surrogate-mlp", "white box: lenet5", "real digits"} <= found
     assert "other is left out: no_such_library not installed (pip install it)" in out
-    judged = {
+    rejected = {
         (row["attack"], row["epsilon"]): float(row["rejected"])
         for row in csv.DictReader(table)
         if (row["judge"], row["detector"]) == ("MLP in ONNX", "msp")
     }
-    assert judged["all surrogates", "0.200"] > judged["random noise", "0.200"]
+    assert rejected["all surrogates", "0.200"] > rejected["random noise", "0.200"]
     detector_rows = {line.split(",")[3] for line in table if line.startswith("all surrogates,0.2")}
     assert detector_rows == {"msp", "energy", "knn", "mahalanobis", "max_logit", "odin", "reads"}
     kept = sorted((tmp_path / "t/decoys").iterdir())
@@ -361,7 +361,7 @@ def test_transfer_makes_its_table_and_goes_on_from_kept_decoys(command, data_dir
     assert {row["detector"] for row in rows} == {"msp", "reads"}
     assert {row["attack"] for row in rows if row["epsilon"] == "0.200"} == {"random noise", "all surrogates"}
     code, _, err = command(transfer, "--surrogates", "lenet5", "--targets", "lenet5", "--data-dir", data_dir)
-    assert code == 2 and "lenet5: given as surrogate and as target" in err
+    assert code == 2 and "lenet5: given as surrogates and as targets" in err
 
 
 def test_white_box_goes_on_with_its_table(command, data_dir, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""`experiments.detectors`: its figures against scikit-learn's, that judged images are new, its files and refusals."""
+"""`experiments.detectors`: its figures against scikit-learn's, that evaluated images are new, files and refusals."""
 
 import csv
 
@@ -49,7 +49,7 @@ def sets_of_colour():
 
 @pytest.fixture
 def small(monkeypatch):
-    """A world of 1,200 bands in place of the data sets, half of them to calibrate on.
+    """A world of 1,200 bands instead of the data sets, half of them to calibrate on.
 
     Returns the sets, and a list that fills with (what a detector was calibrated on, its labels, what it then scored).
     """
@@ -103,7 +103,7 @@ def test_the_table_is_what_scikit_learn_computes(small, command):
     assert_allclose(float(row["auroc"]), 100 * want["auroc"], atol=0.02)
 
 
-def test_judged_images_are_in_no_calibration(small, command):
+def test_evaluated_images_are_in_no_calibration(small, command):
     sets, seen = small
     assert command(detectors, "bands", "--out", "d.csv")[0] == 0
     images = pixels.rest_to_unit(sets["mnist"][0])
@@ -124,7 +124,7 @@ def test_the_seed_draws_noise_and_digits(small, command, monkeypatch):
         assert code == 0, err
     with open("a.csv") as first, open("b.csv") as second:
         text = first.read()
-        assert text == second.read() and text.count("\n") == 4  # named twice, judged once
+        assert text == second.read() and text.count("\n") == 4  # named twice, evaluated once
     same, again, other = (scored[1:] for _, _, scored in seen)  # KMNIST, noise, digits
     for a, b, c, drawn in zip(same, again, other, (False, True, True), strict=True):
         assert_array_equal(a, b)

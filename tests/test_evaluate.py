@@ -171,15 +171,15 @@ def test_given_data_take_the_place_of_the_shipped(measure, drawn, splits):
         measure(*drawn, metrics=["memorisation"], train=(drawn[0][:300], drawn[1][:300]))
 
 
-def test_the_trained_metrics_answer_through_the_door(measure, drawn, splits, monkeypatch):
+def test_the_trained_metrics_are_available_by_evaluate(measure, drawn, splits, monkeypatch):
     import dataclasses
 
     from cganjax.evaluation.metrics import cas, training, two_sample
 
     tiny = dataclasses.replace(training.RECIPE, steps=2, classifier={"width_14": 2, "width_7": 2, "hidden": 4})
-    for room, name in ((cas, "cas"), (two_sample, "two_sample")):
-        whole = getattr(room, name)
-        monkeypatch.setattr(room, name, lambda *a, whole=whole, **k: whole(*a, **k, recipe=tiny))
+    for module, name in ((cas, "cas"), (two_sample, "two_sample")):
+        whole = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *a, whole=whole, **k: whole(*a, **k, recipe=tiny))
     with jax.numpy_dtype_promotion("standard"):
         found = measure(*drawn, metrics=["cas", "two_sample"], real=splits["test"])
     assert 0 <= found["cas"] <= 1 and len(found["cas_by_class"]) == 10 and 0 <= found["two_sample"] <= 1

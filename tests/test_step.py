@@ -199,7 +199,7 @@ def test_info_names_are_the_metric_names():
 
 
 @pytest.mark.parametrize(
-    ("share", "fraction", "fits"),
+    ("setting", "fraction", "fits"),
     [
         ("penalty_fraction", 0.75, "1"),
         ("penalty_fraction", 0.4, "0.5"),
@@ -207,10 +207,10 @@ def test_info_names_are_the_metric_names():
         ("mismatch_fraction", 1e-9, "0.125"),
     ],
 )
-def test_a_share_of_the_batch_that_cannot_be_taken_is_refused(tiny, share, fraction, fits):
+def test_a_fraction_of_the_batch_that_cannot_be_taken_is_refused(tiny, setting, fraction, fits):
     config, networks = tiny
-    with pytest.raises(UserError, match=f"{share} is {fraction}: .* as {fits}$"):
-        algorithms.build(cfg.override(config, [f"{share}={fraction}"]), networks)
+    with pytest.raises(UserError, match=f"{setting} is {fraction}: .* as {fits}$"):
+        algorithms.build(cfg.override(config, [f"{setting}={fraction}"]), networks)
 
 
 def test_mismatched_pairs_are_real_images_of_another_class():

@@ -92,12 +92,12 @@ def test_mlp_gan_shares_one_generated_batch():
     fake, _ = networks.generator.train(state.generator, KEY, jax.random.normal(key_of("z"), (3, 100)))
     assert networks.num_classes is None and fake.shape == (3, 28, 28, 1)
 
-    def judge(weights, images, turn, name):
+    def outputs(weights, images, turn, name):
         logits, _ = networks.discriminator.train(weights, rng.stream(key_of("dropout D", turn), name), images)
         return jax.nn.sigmoid(logits)
 
     x = np.asarray(batch.images, np.float32) / 127.5 - 1
-    on_real, on_fake = judge(state.discriminator, x, 0, "real"), judge(state.discriminator, fake, 0, "fake")
+    on_real, on_fake = outputs(state.discriminator, x, 0, "real"), outputs(state.discriminator, fake, 0, "fake")
     assert_allclose(info.loss_discriminator, -jnp.log(on_real).mean() - jnp.log(1 - on_fake).mean(), rtol=1e-4)
     on_fake, _ = networks.discriminator.train(after.discriminator, key_of("dropout D", 1), fake)
     assert_allclose(info.loss_generator, -jnp.log(jax.nn.sigmoid(on_fake)).mean(), rtol=1e-4)

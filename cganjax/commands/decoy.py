@@ -15,6 +15,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from cganjax import checkpoint as ckpt
 from cganjax import cli, files
 from cganjax.commands._class_labels import file_name_of, parse_labels
 from cganjax.commands.sample import unused
@@ -29,7 +30,7 @@ def parser(prog: str) -> cli.Parser:
 
     p = cli.Parser(prog=prog, description=__doc__)
     p.add_argument(
-        "digits", nargs="+", metavar="LABELS", help="classes to generate, by number or name: 3141, 3 1 4 1, or cat dog"
+        "labels", nargs="+", metavar="LABELS", help="classes to generate, by number or name: 3141, 3 1 4 1, or cat dog"
     )
     p.add_argument(
         "--target",
@@ -66,7 +67,12 @@ def parser(prog: str) -> cli.Parser:
     p.add_argument("--detector", metavar="NAME", help="see cganjax.calibrate (default: msp; for sigmoids max_sigmoid)")
     p.add_argument("--accept", type=float, help="with --data-dir: the fraction of real images accepted (default: 0.95)")
     p.add_argument("--data-dir", metavar="DIR", help="where the target's data set lies, to calibrate the detector anew")
-    p.add_argument("--checkpoint", default="mnist", metavar="GENERATOR", help="generates the images (default: mnist)")
+    p.add_argument(
+        "--checkpoint",
+        default=ckpt.DEFAULT,
+        metavar="GENERATOR",
+        help=f"generates the images (default: {ckpt.DEFAULT})",
+    )
     p.add_argument("--seed", type=int, default=0, help="the same seed gives the same images and decoys (default: 0)")
     p.add_argument("--out", type=Path, metavar="PATH", help="a .png file, or a folder (default: a new file in decoys/)")
     cli.add_overwrite(p)
@@ -92,7 +98,7 @@ def main(argv=None, prog: str = "python -m cganjax decoy") -> int:
     if generator.num_classes is None:
         raise cli.UserError(f"{args.checkpoint} takes no labels: give a conditional generator")
     spec = generator.spec
-    labels = parse_labels(" ".join(args.digits), spec.class_names)
+    labels = parse_labels(" ".join(args.labels), spec.class_names)
     surrogates = _surrogates(args)
     attacked = {name: sampling.load_classifier(name) for name in surrogates} or {args.target: target}
     for name, classifier in {args.target: target, **attacked}.items():
@@ -167,9 +173,7 @@ def _settings(texts) -> dict:
 
 def _surrogates(args) -> list[str]:
     """The names given as surrogates, each once; "all" stands for the shipped ones."""
-    from cganjax import checkpoint
-
-    shipped = [name for name, card in checkpoint.checkpoints().items() if "surrogate" in card["roles"]]
+    shipped = [name for name, card in ckpt.checkpoints().items() if "surrogate" in card["roles"]]
     names = [*dict.fromkeys(n for s in args.surrogates or () for n in (shipped if s == "all" else [s]))]
     if args.target in names:
         raise cli.UserError(f"{args.target} is the target and among the surrogates: leave it out of one of them")

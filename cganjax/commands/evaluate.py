@@ -11,6 +11,7 @@ import os
 import time
 from pathlib import Path
 
+from cganjax import checkpoint as ckpt
 from cganjax import cli, files
 
 
@@ -21,8 +22,8 @@ def parser(prog: str) -> cli.Parser:
         "checkpoints",
         nargs="*",
         metavar="CHECKPOINT",
-        default=["mnist"],
-        help="generators: shipped names, runs or checkpoint folders (default: mnist)",
+        default=[ckpt.DEFAULT],
+        help=f"generators: shipped names, runs or checkpoint folders (default: {ckpt.DEFAULT})",
     )
     p.add_argument("--n", type=int, help="samples of each (default: 10,000)")
     p.add_argument("--quick", action="store_true", help="2,000 samples for a first look, unless --n is given")

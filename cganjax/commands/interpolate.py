@@ -17,6 +17,7 @@ is stored beside the extractor.
 import math
 from pathlib import Path
 
+from cganjax import checkpoint as ckpt
 from cganjax import cli, files
 
 TRUNCATIONS = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -33,9 +34,9 @@ def parser(prog: str) -> cli.Parser:
     p.add_argument(
         "checkpoint",
         nargs="?",
-        default="mnist",
+        default=ckpt.DEFAULT,
         metavar="CHECKPOINT",
-        help="a conditional generator: a shipped name or a run (default: mnist)",
+        help=f"a conditional generator: a shipped name or a run (default: {ckpt.DEFAULT})",
     )
     p.add_argument(
         "--truncations",
@@ -169,7 +170,7 @@ def handwriting(generator, key, folder: Path) -> None:
     n, classes = LATENTS, min(generator.num_classes, MOST)
     one, own = _latents(generator, key, "shared", n), _latents(generator, key, "own", n * classes)
     table = []
-    for name, z in (("one latent in all classes", np.repeat(one, classes, axis=0)), ("a latent each", own)):
+    for name, z in (("one latent in all classes", np.repeat(one, classes, axis=0)), ("one latent per class", own)):
         images = np.asarray(generator(z, np.tile(np.arange(classes), n)))
         # The style is that of the ink, which is the dark part of images of dark on light.
         styles = metric.style(images if generator.spec.inverted else 1 - images)

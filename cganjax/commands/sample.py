@@ -13,6 +13,7 @@ import math
 import sys
 from pathlib import Path
 
+from cganjax import checkpoint as ckpt
 from cganjax import cli, files
 from cganjax.commands._class_labels import file_name_of, parse_digits, parse_labels
 
@@ -35,7 +36,9 @@ def parser(prog: str) -> cli.Parser:
     )
     p.add_argument("--per-class", type=int, metavar="N", help="N images of each class")
     p.add_argument(
-        "--checkpoint", default="mnist", help="a shipped name, a run folder or a checkpoint folder (default: mnist)"
+        "--checkpoint",
+        default=ckpt.DEFAULT,
+        help=f"a shipped name, a run folder or a checkpoint folder (default: {ckpt.DEFAULT})",
     )
     p.add_argument("--seed", type=int, default=0, help="the same seed gives the same images (default: 0)")
     p.add_argument(

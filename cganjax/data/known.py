@@ -17,6 +17,7 @@ KNOWN: Mapping[str, ImageSpec] = {
     "mnist": ImageSpec.numbered(28, 28, 1, 10),
     "pattern_1010": ImageSpec.numbered(1, 4, 1, 1),
 }
+DEFAULT = "mnist"  # the data set that `data.load` reads unless it is told otherwise
 # TFDS numbers the labels of this set from 1, under a header of 37 classes.
 FIRST_LABEL: Mapping[str, int] = {"emnist/letters": 1}
 

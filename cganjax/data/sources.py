@@ -55,13 +55,15 @@ def register(name: str, load: Loader, *, overwrite: bool = False) -> None:
     LOADERS[name] = load
 
 
-def load(name: str | os.PathLike = "mnist", split: str = "train", data_dir: str | os.PathLike | None = None) -> Dataset:
+def load(
+    name: str | os.PathLike = known.DEFAULT, split: str = "train", data_dir: str | os.PathLike | None = None
+) -> Dataset:
     """Find a data set by name or path and read one split of it.
 
     Args:
-      name: "mnist"; "digits", the 1,797 that scikit-learn carries; "pattern_1010", random rows of four pixels; a name
-        given to `register`; any TFDS image set of labelled uint8 images; or the path of a folder with one sub-folder
-        per class, or of an .npz file (see `dataset`).
+      name: "mnist", the default; "digits", the 1,797 that scikit-learn carries; "pattern_1010", random rows of four
+        pixels; a name given to `register`; any TFDS image set of labelled uint8 images; or the path of a folder with
+        one sub-folder per class, or of an .npz file (see `dataset`).
       split: "train", "test", or "all" for both together; or some rows of one in canonical order, as "train[10000:]",
         which leaves out the rows that `experiments.evaluate --reference train` measures against.
       data_dir: a folder with IDX files (plain or .gz), or a root with one folder per data set and `tfds/`. If it is

@@ -34,6 +34,13 @@ class DecoyResult(NamedTuple):
     """Decoys and their figures, for N images.
 
     The figures are those of the classifier or list of M classifiers given as `evaluated_on`, or else of those attacked.
+
+    >>> import jax, cganjax
+    >>> images = cganjax.sample(jax.random.key(0), [3, 1])
+    >>> classifiers = [cganjax.load_classifier(name) for name in ("lenet5", "surrogate-mlp")]
+    >>> result = cganjax.decoy(jax.random.key(1), images, classifiers, epsilon=0.1, method="fgsm")
+    >>> result.images.shape, result.confidence.shape, result.rejected
+    ((2, 28, 28, 1), (2, 2), None)
     """
 
     images: np.ndarray  # float32 [N, H, W, C] in [0, 1], within epsilon of the clean images
@@ -107,6 +114,9 @@ def decoy(
       chunk: images attacked at once; None chooses what is fast here, see `attacks.parts.at_once`.
       **settings: the method's own, such as `steps`.
 
+    Returns:
+      A `DecoyResult`: the decoys, and for each image its confidence, its label and its rejection before and after.
+
     Raises:
       ValueError: images out of [0, 1] or of another shape, epsilon negative or larger than any image, an unknown
         method, objective or norm (the known are listed), generator, z or labels for a method that does not use them or
@@ -121,6 +131,12 @@ def decoy(
     References:
       "False novelty" is the name of Enevoldsen et al. (arXiv 2311.05006); attacks that make inliers look like outliers
       are in Chen et al. (ALOE, arXiv 2003.09711). Each method cites its own.
+
+    >>> import jax, cganjax
+    >>> images = cganjax.sample(jax.random.key(0), [3, 1])
+    >>> result = cganjax.decoy(jax.random.key(1), images, cganjax.load_classifier("lenet5"), epsilon=0.2)
+    >>> bool((result.confidence < result.clean_confidence).all()), result.label_kept.tolist()
+    (True, [True, True])
     """
     attacked = observe.targets(classifier, scores, None if evaluated_on is not None else detector)
     targets = attacked

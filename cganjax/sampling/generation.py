@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cganjax import checkpoint as ckpt
 from cganjax import parallel, pixels, rng
 from cganjax.sampling import chunks
 from cganjax.sampling.checks import check_count, check_labels, check_truncation, typed_key
@@ -20,7 +21,7 @@ def sample(
     labels: Any = None,
     *,
     n: int | None = None,
-    checkpoint: str | os.PathLike = "mnist",
+    checkpoint: str | os.PathLike = ckpt.DEFAULT,
     truncation: float | jax.Array = 1.0,
 ) -> jax.Array:
     """Generate one image for each label.
@@ -34,7 +35,7 @@ def sample(
       labels: integers 0..K-1 as any array-like of shape [N], or one integer (N = 1). What they mean is in
         `load(checkpoint).spec.class_names`.
       n: the number of images, for an unconditional checkpoint, which takes no labels.
-      checkpoint: see `load`.
+      checkpoint: see `load`; by default "mnist".
       truncation: a number in (0, 1] that latents are multiplied by. Below 1 images are more typical and less varied.
 
     Returns:

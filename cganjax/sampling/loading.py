@@ -15,12 +15,15 @@ from cganjax.spec import ImageSpec
 from cganjax.types import CheckpointError, UserError, Weights
 
 
-def load(checkpoint: str | os.PathLike = "mnist") -> Generator:
+def load(checkpoint: str | os.PathLike = ckpt.DEFAULT) -> Generator:
     """Load a trained generator.
 
     Args:
-      checkpoint: a shipped name ("mnist"; hyphens and underscores alike), a run folder (its newest checkpoint, or its
-        best one if the run keeps that), or one checkpoint folder.
+      checkpoint: a shipped name (hyphens and underscores are alike), a run folder (its newest checkpoint, or its best
+        one if the run keeps that), or one checkpoint folder. The default is "mnist".
+
+    Returns:
+      The generator. It is kept in memory, so that the next call returns the same object unless the checkpoint changed.
 
     Raises:
       FileNotFoundError: there is no such name or folder; the known names are listed.
@@ -35,7 +38,24 @@ def load(checkpoint: str | os.PathLike = "mnist") -> Generator:
 
 
 def load_discriminator(checkpoint: str | os.PathLike) -> Discriminator:
-    """Load the discriminator of a run folder, or of a shipped checkpoint that has one. Raises what `load` raises."""
+    """Load a trained discriminator.
+
+    Args:
+      checkpoint: as for `load`: the run of a generator, or a shipped checkpoint with a discriminator ("label-score").
+
+    Returns:
+      The discriminator: images [N, H, W, C] in [0, 1] -> one output per image, or one per class.
+
+    Raises:
+      FileNotFoundError: there is no such name or folder; the known names are listed.
+      CheckpointError: the checkpoint is damaged, was made by something else, or holds no discriminator; the shipped
+        checkpoints that have one are named.
+
+    >>> import jax, cganjax
+    >>> discriminator = cganjax.load_discriminator("label-score")
+    >>> discriminator(cganjax.sample(jax.random.key(0), [3, 1, 4])).shape
+    (3, 10)
+    """
     return _role(checkpoint, "discriminator")
 
 
@@ -46,10 +66,19 @@ def load_classifier(checkpoint: str | os.PathLike) -> Classifier:
       checkpoint: as for `load`: one that is a classifier ("lenet5"), or one whose discriminator serves as a classifier
         ("label-score").
 
+    Returns:
+      The classifier: images [N, H, W, C] in [0, 1] -> outputs [N, K].
+
     Raises:
       FileNotFoundError: there is no such name or folder; the known names are listed.
       CheckpointError: the checkpoint is damaged, was made by something else, or holds no classifier; the shipped
         checkpoints that have one are named.
+
+    >>> import jax, cganjax
+    >>> classifier = cganjax.load_classifier("lenet5")
+    >>> outputs = classifier(cganjax.sample(jax.random.key(0), [3, 1, 4]))
+    >>> outputs.shape, outputs.argmax(axis=-1).tolist()
+    ((3, 10), [3, 1, 4])
     """
     return _role(checkpoint, "classifier")
 

@@ -49,6 +49,12 @@ class Generator(_Loaded):
 
     `spec` says what its images are: their shape, whether drawings are light on dark (ink = 1) or dark on light, and the
     names of the classes that labels refer to.
+
+    >>> import jax, cganjax
+    >>> generator = cganjax.load("mnist")
+    >>> z = jax.random.normal(jax.random.key(0), (2, generator.latent_size))
+    >>> generator(z, [7, 7]).shape
+    (2, 28, 28, 1)
     """
 
     latent_size: int  # L
@@ -115,7 +121,16 @@ class Generator(_Loaded):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Discriminator(_Loaded):
-    """A trained discriminator as a pure function. `cganjax.load_discriminator` makes one."""
+    """A trained discriminator as a pure function. `cganjax.load_discriminator` makes one.
+
+    >>> import jax, cganjax
+    >>> discriminator = cganjax.load_discriminator("label-score")
+    >>> discriminator.scores, discriminator.needs_labels
+    ('probabilities', False)
+    >>> outputs = discriminator(cganjax.sample(jax.random.key(0), [3, 1]))
+    >>> outputs.shape, bool((outputs >= 0).all() and (outputs <= 1).all())
+    ((2, 10), True)
+    """
 
     scores: str  # "unbounded" (larger is more real), or "probabilities": outputs are in [0, 1], 1 for real
     needs_labels: bool
@@ -152,6 +167,12 @@ class Classifier(_Loaded):
 
     `lenet5` defines its own gradient, for reverse mode only: `jax.grad` and `jax.vjp` work (also twice), `jax.jvp` does
     not.
+
+    >>> import jax, cganjax
+    >>> classifier = cganjax.load_classifier("lenet5")
+    >>> images = cganjax.sample(jax.random.key(0), [3, 1])
+    >>> classifier.scores, classifier(images).shape, classifier.features(images).shape
+    ('logits', (2, 10), (2, 84))
     """
 
     scores: str  # what its outputs are: "logits" of a softmax, or "sigmoid": logits of one sigmoid per class

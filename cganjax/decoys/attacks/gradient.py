@@ -19,7 +19,7 @@ class Descent(NamedTuple):
     """How a descent goes."""
 
     steps: int = 1
-    share: float = 1.0  # length of a step, as a share of epsilon
+    share: float = 1.0  # length of a step, as a fraction of epsilon
     random_start: bool = False  # begin anywhere within the bounds, not at the clean image
     momentum: float = 0.0  # decay of the sum of the gradients so far
     diversity: float = 0.0  # probability that a step sees an image shrunk by up to an eighth and laid down elsewhere
@@ -119,8 +119,8 @@ def diverse(keys: jax.Array, images: jax.Array, probability: float) -> jax.Array
     def one(key: jax.Array, image: jax.Array) -> jax.Array:
         key_size, key_place, key_whether = jax.random.split(key, 3)
         scale = jax.random.uniform(key_size, minval=7 / 8)
-        room = (1.0 - scale) * jnp.array(image.shape[:2], jnp.float32)
-        place = room * jax.random.uniform(key_place, (2,))
+        free = (1.0 - scale) * jnp.array(image.shape[:2], jnp.float32)
+        place = free * jax.random.uniform(key_place, (2,))
         small = jax.image.scale_and_translate(
             image, image.shape, (0, 1), jnp.stack([scale, scale]), place, "linear", antialias=False
         )

@@ -1,4 +1,4 @@
-"""Out-of-distribution detectors: a score that is larger for stranger images, and a threshold taken from real images.
+"""Out-of-distribution detectors: a score that is larger for unusual images, and a threshold taken from real images.
 
 `calibrate` makes one; `DETECTORS` is the table of them. A detector that learns from real images learns from every
 second one, and takes its threshold from the others.

@@ -35,11 +35,21 @@ def calibrate(
       labels: int [N] of the real images, for "mahalanobis"; without them it uses the classifier's predictions.
       **settings: the detector's own, such as `temperature` or `k`.
 
+    Returns:
+      The detector. Its threshold is the smallest score that at least the fraction `accept` of the real images does not
+      exceed. A detector that learns uses every second image to learn, and the others for the threshold.
+
     Raises:
       ValueError: the detector is unknown (the known ones are listed) or does not fit the outputs, images are out of
         [0, 1], labels have another length, accept is out of range, the outputs for the first 500 images cannot be what
         `scores` says, or a score is not finite.
       TypeError: the detector works on features and the classifier has none, or the setting is unknown.
+
+    >>> import cganjax, numpy as np
+    >>> real = cganjax.dataset("digits", split="test").images / np.float32(255)
+    >>> detector = cganjax.calibrate("msp", cganjax.load_classifier("lenet5"), real, accept=0.9)
+    >>> 0.89 < float(1 - detector.rejects(real).mean()) < 0.92
+    True
     """
     if not isinstance(accept, (int, float, np.floating)) or not 0 < accept < 1:
         raise ValueError(f"accept is {accept!r}: expected a fraction between 0 and 1, such as 0.95")

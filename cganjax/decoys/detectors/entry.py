@@ -11,14 +11,31 @@ Score = Callable[[jax.Array], jax.Array]  # images [N, H, W, C] -> [N], larger i
 
 
 class Detector(NamedTuple):
-    """A calibrated detector; make one with `cganjax.calibrate`."""
+    """A calibrated detector: it rejects images that score above its threshold. `cganjax.calibrate` makes one.
+
+    >>> import cganjax, numpy as np
+    >>> real = cganjax.dataset("digits", split="test").images / np.float32(255)
+    >>> detector = cganjax.calibrate("msp", cganjax.load_classifier("lenet5"), real)
+    >>> detector.score(real[:2]).shape, detector.rejects(real[:2]).shape
+    ((2,), (2,))
+    """
 
     name: str
     score: Score  # images [N, H, W, C] in [0, 1] -> [N], larger is more out-of-distribution; pure if its model is
     threshold: float  # images that score above it are rejected
 
     def rejects(self, images: Any) -> jax.Array:
-        """Images [N, H, W, C] in [0, 1] -> bool [N]. Raises ValueError if images are NaN or outside [0, 1]."""
+        """Whether each image scores above the threshold.
+
+        Args:
+          images: float [N, H, W, C] in [0, 1].
+
+        Returns:
+          bool [N], True for a rejected image.
+
+        Raises:
+          ValueError: images are NaN or outside [0, 1].
+        """
         if not isinstance(images, jax.core.Tracer):
             images = pixels.check_unit(images)
         return self.score(images) > self.threshold

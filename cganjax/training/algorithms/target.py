@@ -66,7 +66,7 @@ def _to_zeros(config: TargetGAN) -> BatchLoss:
 # --- D's update -------------------------------------------------------------------------------------------------------
 
 # (D's params, its statistics, key, images, labels) -> D's loss, and (its new statistics, its mean score)
-Judgement = Callable[..., tuple[jax.Array, tuple[Params, jax.Array]]]
+LossOn = Callable[..., tuple[jax.Array, tuple[Params, jax.Array]]]
 
 
 class Learnt(NamedTuple):
@@ -78,18 +78,18 @@ class Learnt(NamedTuple):
     scores: tuple[jax.Array, jax.Array]  # mean of the sigmoid on real and on generated images, [] each
 
 
-def _judgement(networks: Networks, mean_loss: BatchLoss, stream: str) -> Judgement:
+def _loss_on(networks: Networks, mean_loss: BatchLoss, stream: str) -> LossOn:
     """D's loss on one batch; `stream` names the key of its dropout."""
 
-    def judge(params, statistics, key, images, labels):
+    def loss_on(params, statistics, key, images, labels):
         weights = Weights(params, statistics)
         logits, statistics = networks.discriminator.train(weights, rng.stream(key, stream), images, labels)
         return mean_loss(logits, labels), (statistics, jax.nn.sigmoid(logits).mean())
 
-    return judge
+    return loss_on
 
 
-def _learn_at_once(optimizer, on_real: Judgement, on_fake: Judgement, d: Weights, d_opt, key, real, fake) -> Learnt:
+def _learn_at_once(optimizer, on_real: LossOn, on_fake: LossOn, d: Weights, d_opt, key, real, fake) -> Learnt:
     """One update of D on both batches; its loss is the sum of both."""
 
     def both(params):
@@ -102,11 +102,11 @@ def _learn_at_once(optimizer, on_real: Judgement, on_fake: Judgement, d: Weights
     return Learnt(Weights(params, statistics), d_opt, loss, scores)
 
 
-def _learn_in_turn(optimizer, on_real: Judgement, on_fake: Judgement, d: Weights, d_opt, key, real, fake) -> Learnt:
+def _learn_in_turn(optimizer, on_real: LossOn, on_fake: LossOn, d: Weights, d_opt, key, real, fake) -> Learnt:
     """One update of D on the real batch, then one on the generated batch; its loss is the mean of both."""
     values, scores = [], []
-    for judge, batch in ((on_real, real), (on_fake, fake)):
-        (value, (statistics, score)), gradient = jax.value_and_grad(judge, has_aux=True)(
+    for loss_on, batch in ((on_real, real), (on_fake, fake)):
+        (value, (statistics, score)), gradient = jax.value_and_grad(loss_on, has_aux=True)(
             d.params, d.statistics, key, *batch
         )
         params, d_opt = update(optimizer, gradient, d_opt, d.params)
@@ -155,7 +155,7 @@ def trainer(config: TargetGAN, networks: Networks) -> Trainer:
     else:
         optimizer = optax.sgd(config.learning_rate)
     to_targets = _to_targets(config)
-    on_real, on_fake = _judgement(networks, to_targets, "real"), _judgement(networks, _to_zeros(config), "fake")
+    on_real, on_fake = _loss_on(networks, to_targets, "real"), _loss_on(networks, _to_zeros(config), "fake")
     learn = _learn_in_turn if config.alternate else _learn_at_once
 
     def init(key: jax.Array) -> GANState:
