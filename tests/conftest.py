@@ -142,7 +142,7 @@ def optimised():
     """Within a module's tests XLA optimises as it does for users; what was compiled before and after is let go."""
     import jax
 
-    before = jax.config.jax_disable_most_optimizations
+    before = jax.config.read("jax_disable_most_optimizations")
     jax.clear_caches()
     jax.config.update("jax_disable_most_optimizations", False)
     yield

@@ -171,6 +171,7 @@ def test_given_data_take_the_place_of_the_shipped(measure, drawn, splits):
         measure(*drawn, metrics=["memorisation"], train=(drawn[0][:300], drawn[1][:300]))
 
 
+@pytest.mark.slow
 def test_the_trained_metrics_are_available_by_evaluate(measure, drawn, splits, monkeypatch):
     import dataclasses
 

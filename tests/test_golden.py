@@ -112,7 +112,11 @@ def test_data_sets_have_the_same_rows(recorded):
     compare(golden.data_sets(), recorded)
 
 
-@pytest.mark.parametrize("recipe", RUNS)
+# The small ones by default; `python -m pytest -m slow` compares the rest.
+FAST = ("digits", "pattern_1010", "surrogate_mlp")
+
+
+@pytest.mark.parametrize("recipe", [pytest.param(r, marks=() if r in FAST else pytest.mark.slow) for r in RUNS])
 def test_two_steps_of_training_are_the_same(recipe, recorded):
     compare(of_run(recipe), recorded)
 

@@ -55,7 +55,10 @@ def test_ema_of_the_first_steps_by_hand(tiny, digits):
     assert np.abs(w[2] - after_2).max() > 1e-5
 
 
-@pytest.mark.parametrize(("fraction", "mismatch"), [(1.0, 0.5), (0.5, 0.5), (0.25, 0.0)])
+@pytest.mark.parametrize(
+    ("fraction", "mismatch"),
+    [pytest.param(1.0, 0.5, marks=pytest.mark.slow), pytest.param(0.5, 0.5, marks=pytest.mark.slow), (0.25, 0.0)],
+)
 def test_one_step_matches_a_plain_re_derivation(tiny, digits, fraction, mismatch):
     """Adam on gradients of the losses as the papers write them: no shared forward pass, an image at a time."""
     config, networks = tiny

@@ -43,6 +43,7 @@ def close(got, want, atol=2e-5):
     jax.tree.map(lambda a, b: assert_allclose(a, b, atol=atol, rtol=1e-3), got, want)
 
 
+@pytest.mark.slow
 def test_label_score_step_matches_a_plain_re_derivation():
     config = SMALL["label_score"]
     networks = models.build(config, known.KNOWN[config.dataset])
@@ -82,6 +83,7 @@ def test_label_score_step_matches_a_plain_re_derivation():
     assert after.weights()["generator"] is after.generator
 
 
+@pytest.mark.slow
 def test_mlp_gan_shares_one_generated_batch():
     """D's loss and G's are of the same images; G's is non-saturating, -log D(G(z))."""
     config = SMALL["mlp_gan"]
@@ -177,6 +179,7 @@ def test_settings_of_a_conditional_gan_change_the_outcome(setting):
     assert np.abs(after_two_steps(cfg.override(config, [setting]), batch) - after_two_steps(config, batch)).max() > 0
 
 
+@pytest.mark.slow
 def test_label_maps_batch_norm_and_labels():
     """One generated batch, of the real labels; D's running averages move at real, generated and G's images in turn."""
     config = cfg.override(recipes.load("label_map"), ["batch_size=2"])
@@ -235,6 +238,7 @@ def test_relativistic_refuses_networks_with_batch_norm():
 LENET5 = recipes.load("lenet5")
 
 
+@pytest.mark.slow
 def test_sgd_by_hand():
     """PyTorch's rule: g += decay w; v = m v + g; w -= rate (g + m v), of biases too."""
     config = cfg.override(LENET5, ["batch_size=4"])

@@ -157,6 +157,7 @@ SMALL_RUNS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", SMALL_RUNS)
 def test_a_system_trains_resumes_and_ships(recipe, command):
     sets = [part for setting in SMALL_RUNS[recipe] for part in ("--set", setting)]
@@ -485,6 +486,7 @@ def test_the_two_losses_against_their_definitions():
     assert_allclose(robustness.cross_entropy(logits, labels), want, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_robustness_command(command, data_dir):
     code, out, _ = command(
         robustness_command, "lenet5", "--images", "200", "--data-dir", data_dir, "--out", "rob", "--pgd", "5"
