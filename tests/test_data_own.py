@@ -161,8 +161,8 @@ def test_the_same_images_give_the_same_data_set(tmp_path, source, channels):
 
 def test_class_counts_of_the_parts_agree(tmp_path):
     x, y = some()
-    path = save(tmp_path / "mine.npz", x_train=x, y_train=y, x_test=x[:3], y_test=np.array([0, 4, 1]))
-    data.register("ours", lambda part, folder: (x, y) if part == "train" else (x[:3], np.array([0, 4, 1])))
+    path = save(tmp_path / "mine.npz", x_train=x, y_train=y, x_test=x[:3], y_test=np.array([0, 4, 3]))
+    data.register("ours", lambda part, folder: (x, y) if part == "train" else (x[:3], np.array([0, 4, 3])))
     for source in (path, "ours"):
         assert [data.dataset(source, split=split).num_classes for split in ("train", "test", "all")] == [5, 5, 5]
 
@@ -416,6 +416,13 @@ BAD_FILES = {
         "labels": some()[1],
         "class_names": np.array(["a", "b"]),
     },
+    r"mine.npz: labels have no image of class 0: .*np.unique\(labels, return_inverse=True\)": {
+        "images": some()[0],
+        "labels": some()[1] + 300,
+    },
+    r"mine.npz: y_train and y_test have no image of class 3: ": dict(
+        zip(("x_train", "y_train", "x_test", "y_test"), (*some(), some()[0], some()[1] * 2), strict=True)
+    ),
     r"mine.npz: class_names\[0\] is 3: expected a string": {
         "images": some()[0],
         "labels": some()[1],
@@ -479,6 +486,9 @@ BAD_ARRAYS = {
     r"labels\[0\] is -1: expected an integer from 0 to K-1": (X, Y - 1),
     r"labels\[0\] is 1000000: expected an integer from 0 to K-1": (X, Y + 10**6),
     r"labels hold one class, 0: expected at least two": (X, Y * 0),
+    r"labels have no image of class 0: expected images of each class from 0 to 302; number .*return_inverse=True\), or "
+    "give class_names if": (X, Y + 300),
+    r"labels have no image of class 1: expected images of each class from 0 to 300;": (X, (Y > 0) * 300),
 }
 
 
@@ -547,6 +557,9 @@ def test_register_adds_a_set_to_every_command():
         data.load("ours")
     with pytest.raises(UserError, match="ours has no test images"):
         data.load("ours", "test")
+    data.register("ours", lambda part, folder: (X, Y * 2), overwrite=True)
+    with pytest.raises(DataError, match="ours: labels have no image of class 1: expected"):
+        data.load("ours")
 
 
 @pytest.mark.parametrize("module", [m.name for m in pkgutil.iter_modules(data.__path__)] + ["../spec"])
