@@ -44,6 +44,13 @@ class ImageSpec(NamedTuple):
         """Whether a picture of these images shows 1 - x, so that ink is dark on white paper."""
         return self.channels == 1 and self.polarity == LIGHT_ON_DARK
 
+    @property
+    def background(self) -> float | None:
+        """The value in [0, 1] of the paper of grey drawings; None for RGB images, which have no one background."""
+        if self.channels != 1:
+            return None
+        return 0.0 if self.polarity == LIGHT_ON_DARK else 1.0
+
     def __str__(self) -> str:
         return f"{self.height}x{self.width}x{self.channels}, {self.num_classes} classes"
 
