@@ -1,7 +1,9 @@
 """The user's own images: folders, .npz files, arrays, registered sets; and back from a card to its data set."""
 
+import copy
 import doctest
 import importlib
+import pickle
 import pkgutil
 
 import numpy as np
@@ -11,6 +13,7 @@ from test_data import write_idx
 
 from cganjax import data
 from cganjax.data import record, sources, splits
+from cganjax.spec import ImageSpec
 from cganjax.types import CheckpointError, DataError, DataTypeError, UserError
 
 NAMES = ("apple", "bird", "cat")
@@ -397,6 +400,45 @@ def test_folders_without_classes_and_paths_to_nothing(tmp_path):
         data.dataset(tmp_path / "few", class_names=["a", "b", "c"])
 
 
+# --- specs ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"height": 0}, "height is 0: expected a whole number of pixels, at least 1"),
+        ({"width": 2.0}, "width is 2.0: expected a whole number"),
+        ({"width": True}, "width is True: expected a whole number"),
+        ({"channels": 2}, r"channels is 2: expected 1 \(grey\) or 3 \(RGB\)"),
+        ({"channels": 1.0}, "channels is 1.0"),
+        ({"class_names": ()}, "class_names is empty: expected the name of at least one class"),
+        ({"class_names": "ab"}, "class_names is 'ab': expected the names of the classes"),
+        ({"class_names": 3}, "class_names is 3"),
+        ({"class_names": ("a", 1)}, r"class_names\[1\] is 1: expected a string"),
+        ({"class_names": ("a", "b", "a")}, r"class_names\[2\] is 'a', as is an earlier name"),
+        ({"polarity": "dark"}, "polarity is 'dark': expected 'light_on_dark' or 'dark_on_light'"),
+    ],
+)
+def test_specs_that_are_none(change, said):
+    fields = {"height": 12, "width": 16, "channels": 3, "class_names": ("a", "b")}
+    spec = ImageSpec(**fields)
+    for make in (lambda: ImageSpec(**fields | change), lambda: spec._replace(**change)):
+        with pytest.raises(ValueError, match=said) as error:
+            make()
+        one_sentence(error)
+
+
+def test_a_spec_is_a_plain_value():
+    spec = ImageSpec(np.int64(12), 16, 3, ["a", "b"], "dark_on_light")
+    assert spec == ImageSpec(12, 16, 3, ("a", "b"), polarity="dark_on_light") and type(spec.height) is int
+    assert len({spec, ImageSpec.from_json(spec.to_json()), pickle.loads(pickle.dumps(spec)), copy.copy(spec)}) == 1
+    assert type(spec._replace(height=3)) is ImageSpec and spec._replace(height=3).shape == (3, 16, 3)
+    assert repr(spec).startswith("ImageSpec(height=12, width=16, channels=3, class_names=('a', 'b'), ")
+    assert [*spec._asdict()] == ["height", "width", "channels", "class_names", "polarity"] and not hasattr(
+        spec, "__dict__"
+    )
+
+
 # --- files and arrays that cannot be used -----------------------------------------------------------------------------
 
 
@@ -626,7 +668,8 @@ def test_other_images_under_the_same_name_are_refused(tmp_path):
 def test_cards_of_given_arrays_and_damaged_cards():
     with pytest.raises(UserError, match="net was trained on arrays that were given from Python"):
         data.of_card(card_of(data.dataset(images=X, labels=Y)), "test")
-    for card in ({}, {"data": None}, {"data": {}}, {"data": {"name": "digits"}}):
+    wrong = {"name": "digits", "spec": data.load("digits").spec.to_json() | {"channels": 2}}
+    for card in ({}, {"data": None}, {"data": {}}, {"data": {"name": "digits"}}, {"data": wrong}):
         with pytest.raises(CheckpointError, match="does not say what it was trained on"):
             data.of_card(card, "test")
 
