@@ -84,7 +84,12 @@ class ImageSpec(_Fields):  # a NamedTuple cannot check its own fields
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "ImageSpec":
-        """The inverse of `to_json`. Raises TypeError or KeyError if a field is missing or unknown, ValueError if one is wrong."""
+        """The inverse of `to_json`.
+
+        Raises:
+          TypeError or KeyError: a field is missing or unknown.
+          ValueError: a field has a wrong value.
+        """
         return cls(**dict(values) | {"class_names": tuple(map(str, values["class_names"]))})
 
 
