@@ -5,11 +5,13 @@ import jax.numpy as jnp
 from jax.scipy.ndimage import map_coordinates
 
 
-def moved(key: jax.Array, images: jax.Array, shift: float, degrees: float) -> jax.Array:
+def moved(key: jax.Array, images: jax.Array, shift: float, degrees: float, outside: float | None = 0.0) -> jax.Array:
     """Rotate each image about its center by up to `degrees` and shift it by up to `shift` pixels, both uniformly.
 
-    Pixels are interpolated bilinearly; pixels from outside the image are 0.
+    Pixels are interpolated bilinearly. Pixels from outside the image have the value `outside`; if it is None, that of
+    the nearest pixel of the image. `ImageSpec.background` is the value that suits the images of a data set.
     """
+    mode = {"mode": "nearest"} if outside is None else {"mode": "constant", "cval": outside}
     n, height, width, _ = images.shape
     key_turn, key_shift = jax.random.split(key)
     angles = jnp.deg2rad(jax.random.uniform(key_turn, (n,), minval=-degrees, maxval=degrees))
@@ -20,7 +22,7 @@ def moved(key: jax.Array, images: jax.Array, shift: float, degrees: float) -> ja
     def move(image, angle, by):
         cos, sin = jnp.cos(angle), jnp.sin(angle)
         where = [cos * rows - sin * columns + middle[0] + by[0], sin * rows + cos * columns + middle[1] + by[1]]
-        return jax.vmap(lambda plane: map_coordinates(plane, where, order=1), in_axes=-1, out_axes=-1)(image)
+        return jax.vmap(lambda plane: map_coordinates(plane, where, order=1, **mode), in_axes=-1, out_axes=-1)(image)
 
     return jax.vmap(move)(images, angles, shifts)
 

@@ -9,7 +9,7 @@ import optax
 import pytest
 from numpy.testing import assert_allclose
 
-from cganjax import models, recipes, rng
+from cganjax import augment, models, recipes, rng
 from cganjax.spec import ImageSpec
 from cganjax.training import algorithms
 from cganjax.training import config as cfg
@@ -69,6 +69,55 @@ def test_rotation_turns_about_the_center_by_up_to_so_many_degrees():
     tolerance = 4 * 30 / np.sqrt(12) / np.sqrt(N)
     assert_allclose(np.abs(degrees).mean(), 15.0, atol=tolerance)
     assert_allclose(degrees.mean(), 0.0, atol=2 * tolerance)
+
+
+@pytest.mark.parametrize(
+    "background, image, lowest, highest",
+    [
+        (0.0, np.zeros((8, 8, 1)), 0.0, 0.0),
+        (0.0, np.ones((8, 8, 1)), 0.0, 1.0),
+        (1.0, np.ones((8, 8, 1)), 1.0, 1.0),
+        (1.0, np.zeros((8, 8, 1)), 0.0, 1.0),
+        (None, np.full((8, 8, 3), (0.2, 0.5, 0.9)), 0.2, 0.9),
+    ],
+)
+def test_pixels_from_outside_have_the_color_of_the_background(background, image, lowest, highest):
+    images = jnp.tile(jnp.asarray(image, jnp.float32), (20, 1, 1, 1))
+    found = augment.moved(KEY, images, 2.0, 20.0, background)
+    assert_allclose((found.min(), found.max()), (lowest, highest), atol=1e-6)
+    if lowest == highest or background is None:
+        assert_allclose(found, images, atol=1e-6)
+
+
+def test_pixels_from_outside_are_0_unless_told_otherwise():
+    images = jax.random.uniform(KEY, (3, 8, 8, 1))
+    np.testing.assert_array_equal(augment.moved(KEY, images, 2.0, 20.0), augment.moved(KEY, images, 2.0, 20.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    "spec, background",
+    [
+        (ImageSpec.numbered(8, 8, 1, 3), 0.0),
+        (ImageSpec.numbered(8, 8, 1, 3, polarity="dark_on_light"), 1.0),
+        (ImageSpec.numbered(8, 8, 3, 3), None),
+    ],
+)
+def test_the_step_moves_images_on_the_background_of_their_spec(monkeypatch, spec, background):
+    assert spec.background == background
+    config = dataclasses.replace(PLAIN, shift=2.0, rotation=20.0)
+    networks, seen = models.build(config, spec), []
+    moved = augment.moved
+
+    def spied(key, images, shift, degrees, outside=0.0):
+        seen.append(outside)
+        return moved(key, images, shift, degrees, outside)
+
+    monkeypatch.setattr(augment, "moved", spied)
+    trainer = algorithms.build(config, networks)
+    batch = Batch(jnp.full((2, *spec.shape), 255, jnp.uint8), jnp.arange(2, dtype=jnp.int32))
+    with jax.numpy_dtype_promotion("standard"):  # optax mixes integers with floats
+        jax.eval_shape(lambda key: trainer.step(key, trainer.init(key), batch), KEY)
+    assert seen == [background]
 
 
 def test_noise_has_an_amplitude_per_image_and_stays_within_0_and_1():

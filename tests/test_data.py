@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -282,3 +283,14 @@ def test_a_split_is_cut_in_canonical_order():
     for wrong in ("valid[:3]", "train[3]", "train[-5:]", "train[:5", "train:5"):
         with pytest.raises(UserError, match="unknown split"):
             data.load("digits", wrong)
+
+
+def test_tfds_images_of_four_channels_are_refused(monkeypatch, tmp_path):
+    feature = SimpleNamespace(num_classes=2, names=["a", "b"])
+    builder = SimpleNamespace(info=SimpleNamespace(features={"label": feature}))
+    rows = [{"image": np.zeros((4, 4, 4), np.uint8), "label": 0}]
+    held = type("Rows", (list,), {"__getitems__": lambda self, _: list(self)})(rows)
+    fake = SimpleNamespace(data_source=lambda *_, **__: held, builder=lambda *_, **__: builder)
+    monkeypatch.setattr(tfds, "import_tfds", lambda: fake)
+    with pytest.raises(UserError, match="four has images of 4 channels: expected 1 or 3; choose"):
+        tfds.read("four", "train", tmp_path)

@@ -1,7 +1,9 @@
 """The user's own images: folders, .npz files, arrays, registered sets; and back from a card to its data set."""
 
+import copy
 import doctest
 import importlib
+import pickle
 import pkgutil
 
 import numpy as np
@@ -11,6 +13,7 @@ from test_data import write_idx
 
 from cganjax import data
 from cganjax.data import record, sources, splits
+from cganjax.spec import ImageSpec
 from cganjax.types import CheckpointError, DataError, DataTypeError, UserError
 
 NAMES = ("apple", "bird", "cat")
@@ -161,8 +164,8 @@ def test_the_same_images_give_the_same_data_set(tmp_path, source, channels):
 
 def test_class_counts_of_the_parts_agree(tmp_path):
     x, y = some()
-    path = save(tmp_path / "mine.npz", x_train=x, y_train=y, x_test=x[:3], y_test=np.array([0, 4, 1]))
-    data.register("ours", lambda part, folder: (x, y) if part == "train" else (x[:3], np.array([0, 4, 1])))
+    path = save(tmp_path / "mine.npz", x_train=x, y_train=y, x_test=x[:3], y_test=np.array([0, 4, 3]))
+    data.register("ours", lambda part, folder: (x, y) if part == "train" else (x[:3], np.array([0, 4, 3])))
     for source in (path, "ours"):
         assert [data.dataset(source, split=split).num_classes for split in ("train", "test", "all")] == [5, 5, 5]
 
@@ -397,6 +400,45 @@ def test_folders_without_classes_and_paths_to_nothing(tmp_path):
         data.dataset(tmp_path / "few", class_names=["a", "b", "c"])
 
 
+# --- specs ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"height": 0}, "height is 0: expected a whole number of pixels, at least 1"),
+        ({"width": 2.0}, "width is 2.0: expected a whole number"),
+        ({"width": True}, "width is True: expected a whole number"),
+        ({"channels": 2}, r"channels is 2: expected 1 \(grey\) or 3 \(RGB\)"),
+        ({"channels": 1.0}, "channels is 1.0"),
+        ({"class_names": ()}, "class_names is empty: expected the name of at least one class"),
+        ({"class_names": "ab"}, "class_names is 'ab': expected the names of the classes"),
+        ({"class_names": 3}, "class_names is 3"),
+        ({"class_names": ("a", 1)}, r"class_names\[1\] is 1: expected a string"),
+        ({"class_names": ("a", "b", "a")}, r"class_names\[2\] is 'a', as is an earlier name"),
+        ({"polarity": "dark"}, "polarity is 'dark': expected 'light_on_dark' or 'dark_on_light'"),
+    ],
+)
+def test_specs_that_are_none(change, said):
+    fields = {"height": 12, "width": 16, "channels": 3, "class_names": ("a", "b")}
+    spec = ImageSpec(**fields)
+    for make in (lambda: ImageSpec(**fields | change), lambda: spec._replace(**change)):
+        with pytest.raises(ValueError, match=said) as error:
+            make()
+        one_sentence(error)
+
+
+def test_a_spec_is_a_plain_value():
+    spec = ImageSpec(np.int64(12), 16, 3, ["a", "b"], "dark_on_light")
+    assert spec == ImageSpec(12, 16, 3, ("a", "b"), polarity="dark_on_light") and type(spec.height) is int
+    assert len({spec, ImageSpec.from_json(spec.to_json()), pickle.loads(pickle.dumps(spec)), copy.copy(spec)}) == 1
+    assert type(spec._replace(height=3)) is ImageSpec and spec._replace(height=3).shape == (3, 16, 3)
+    assert repr(spec).startswith("ImageSpec(height=12, width=16, channels=3, class_names=('a', 'b'), ")
+    assert [*spec._asdict()] == ["height", "width", "channels", "class_names", "polarity"] and not hasattr(
+        spec, "__dict__"
+    )
+
+
 # --- files and arrays that cannot be used -----------------------------------------------------------------------------
 
 
@@ -416,6 +458,13 @@ BAD_FILES = {
         "labels": some()[1],
         "class_names": np.array(["a", "b"]),
     },
+    r"mine.npz: labels have no image of class 0: .*np.unique\(labels, return_inverse=True\)": {
+        "images": some()[0],
+        "labels": some()[1] + 300,
+    },
+    r"mine.npz: y_train and y_test have no image of class 3: ": dict(
+        zip(("x_train", "y_train", "x_test", "y_test"), (*some(), some()[0], some()[1] * 2), strict=True)
+    ),
     r"mine.npz: class_names\[0\] is 3: expected a string": {
         "images": some()[0],
         "labels": some()[1],
@@ -479,6 +528,9 @@ BAD_ARRAYS = {
     r"labels\[0\] is -1: expected an integer from 0 to K-1": (X, Y - 1),
     r"labels\[0\] is 1000000: expected an integer from 0 to K-1": (X, Y + 10**6),
     r"labels hold one class, 0: expected at least two": (X, Y * 0),
+    r"labels have no image of class 0: expected images of each class from 0 to 302; number .*return_inverse=True\), or "
+    "give class_names if": (X, Y + 300),
+    r"labels have no image of class 1: expected images of each class from 0 to 300;": (X, (Y > 0) * 300),
 }
 
 
@@ -547,6 +599,9 @@ def test_register_adds_a_set_to_every_command():
         data.load("ours")
     with pytest.raises(UserError, match="ours has no test images"):
         data.load("ours", "test")
+    data.register("ours", lambda part, folder: (X, Y * 2), overwrite=True)
+    with pytest.raises(DataError, match="ours: labels have no image of class 1: expected"):
+        data.load("ours")
 
 
 @pytest.mark.parametrize("module", [m.name for m in pkgutil.iter_modules(data.__path__)] + ["../spec"])
@@ -613,7 +668,8 @@ def test_other_images_under_the_same_name_are_refused(tmp_path):
 def test_cards_of_given_arrays_and_damaged_cards():
     with pytest.raises(UserError, match="net was trained on arrays that were given from Python"):
         data.of_card(card_of(data.dataset(images=X, labels=Y)), "test")
-    for card in ({}, {"data": None}, {"data": {}}, {"data": {"name": "digits"}}):
+    wrong = {"name": "digits", "spec": data.load("digits").spec.to_json() | {"channels": 2}}
+    for card in ({}, {"data": None}, {"data": {}}, {"data": {"name": "digits"}}, {"data": wrong}):
         with pytest.raises(CheckpointError, match="does not say what it was trained on"):
             data.of_card(card, "test")
 

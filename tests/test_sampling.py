@@ -22,6 +22,7 @@ from cganjax.spec import ImageSpec
 from cganjax.types import Weights
 
 KEY = jax.random.key(7)
+SPEC = ImageSpec.numbered(28, 28, 1, 10).to_json()
 
 
 @pytest.fixture(scope="module")
@@ -295,6 +296,15 @@ def test_a_replaced_checkpoint_is_read_anew(tmp_path):
         (lambda f: change_card(f, data={}), r"card.json does not describe .*data.num_classes is None"),
         (lambda f: change_card(f, data={"name": "mnist", "spec": {"height": "28"}}), "data.spec.height is '28'"),
         (lambda f: change_card(f, data=None), "data is None"),
+        (
+            lambda f: change_card(f, data={"spec": SPEC | {"channels": 2}}),
+            r"card.json does not describe .*data.spec: channels is 2: expected 1",
+        ),
+        (
+            lambda f: change_card(f, data={"spec": SPEC | {"class_names": ["a", "a"]}}),
+            r"data.spec: class_names\[1\] is 'a', as is an earlier name",
+        ),
+        (lambda f: change_card(f, data={"spec": SPEC | {"class_names": []}}), "data.spec: class_names is empty"),
         (lambda f: change_card(f, config={}), "config.family is None"),
     ],
 )

@@ -27,6 +27,8 @@ _EXPECTED = (
 def given(images: Any, labels: Any, class_names: Sequence[str] | None = None, polarity: str | None = None) -> Raw:
     """Arrays given from Python, checked. See `check` for the arguments and the errors."""
     images, labels, names = check(images, labels, class_names)
+    if names is None:
+        check_classes("labels", labels)
     return Raw(images, labels, source=GIVEN, class_names=names, polarity=polarity, place=GIVEN)
 
 
@@ -67,6 +69,9 @@ def read_npz(path: Path, part: str, class_names: Sequence[str] | None = None) ->
     }
     every = list(checked.values())
     names = every[0][2]
+    if names is None:
+        called = " and ".join(name for _, name in layout.values())
+        check_classes(f"{path}: {called}", *(labels for _, labels, _ in every))
     num_classes = len(names) if names else max(int(labels.max()) for _, labels, _ in every) + 1
     if "all" in checked:
         images, labels, _ = checked["all"]
@@ -155,6 +160,24 @@ def check(
     if names is None and labels.max() == 0:
         raise DataError(f"{y} hold one class, 0: expected at least two classes; give class_names if others may come")
     return images[..., None] if images.ndim == 3 else images, labels.astype(np.int64), names
+
+
+def check_classes(called: str, *labels: np.ndarray) -> None:
+    """Raise DataError unless each class from 0 to the largest label has an image. Named classes need none.
+
+    Labels such as 300 to 302 would otherwise make 300 classes that a network learns to ignore.
+
+    Args:
+      called: what the error message calls the labels.
+      labels: int [N] of each part of the data set.
+    """
+    counts = np.bincount(np.concatenate(labels))
+    if not counts.all():
+        raise DataError(
+            f"{called} have no image of class {counts.argmin()}: expected images of each class from 0 to "
+            f"{len(counts) - 1}; number the classes with np.unique(labels, return_inverse=True), or give class_names "
+            "if classes without images are meant"
+        )
 
 
 def _array(value: Any, name: str) -> np.ndarray:

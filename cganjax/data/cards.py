@@ -37,7 +37,7 @@ def of_card(card: Mapping[str, Any], split: str, data_dir: str | os.PathLike | N
     record, who = card.get("data"), card.get("name") or card.get("recipe") or "this checkpoint"
     try:
         name, spec = record["name"], known.recorded(record)
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError):
         raise CheckpointError(f"the card of {who} does not say what it was trained on: make the card again") from None
     if record.get("place") == GIVEN:
         raise UserError(f"{who} was trained on arrays that were given from Python: give images of the same kind")

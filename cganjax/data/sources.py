@@ -106,7 +106,7 @@ def dataset(
         `split` only names it.
       data_dir: the data folder, as for `load`.
       images: uint8 [N, H, W, C] from 0 to 255 with C = 1 (grey) or 3 (RGB), or [N, H, W], instead of a source.
-      labels: int [N] from 0 to K-1.
+      labels: int [N] from 0 to K-1. Without `class_names`, each class must have an image.
       class_names: the names of the K classes of arrays or of an .npz file; "0", "1", ... if None.
       polarity: "light_on_dark" or "dark_on_light", of grey images; if None, the borders of the images decide.
       name: a name for the data set, if others than its file's or folder's, or "arrays".
@@ -200,8 +200,9 @@ def _registered(name: Any, part: str, where: Path | None) -> Raw | None:
     raw = _checked(name, raw)
     if raw.num_classes is None and raw.class_names is None:
         other = make("test" if part == "train" else "train", where)
-        classes = [int(r.labels.max()) + 1 for r in (raw, other and _checked(name, Raw(*other))) if r]
-        raw = raw._replace(num_classes=max(classes))
+        labels = [r.labels for r in (raw, other and _checked(name, Raw(*other))) if r]
+        arrays.check_classes(f"{name}: labels", *labels)
+        raw = raw._replace(num_classes=max(int(y.max()) for y in labels) + 1)
     return raw
 
 

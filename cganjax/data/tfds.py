@@ -76,6 +76,10 @@ def read(name: str, part: str, root: Path) -> Raw:
         ) from None
     if images.ndim != 4 or images.dtype != np.uint8:
         raise UserError(f"{name} is no set of uint8 images of one size: choose another")
+    if images.shape[3] not in (1, 3):
+        raise UserError(
+            f"{name} has images of {images.shape[3]} channels: expected 1 (grey) or 3 (RGB); choose another"
+        )
     names = None if name in known.KNOWN else getattr(feature, "names", None)
     return Raw(images, labels, feature.num_classes, f"TFDS below {root}", class_names=names and tuple(names))
 

@@ -13,15 +13,12 @@ class Supports(NamedTuple):
 
     shape: tuple[int, int, int] | None = None  # only this (H, W, C), as published; None: the next two fields decide
     divisible_by: int = 1  # the height and the width must be divisible by this
-    channels: tuple[int, ...] = (1, 3)  # the numbers of channels that it supports
     fewest_classes: int = 2
 
     def check(self, family: str, spec: ImageSpec) -> None:
         """Raise UserError unless the family can be built for the spec."""
         if self.shape is not None and spec.shape != self.shape:
             expected = f"{'x'.join(map(str, self.shape))} only"
-        elif spec.channels not in self.channels or min(spec.shape[:2]) < 1:
-            expected = f"{' or '.join(map(str, self.channels))} channels"
         elif spec.height % self.divisible_by or spec.width % self.divisible_by:
             expected = f"a height and a width divisible by {self.divisible_by}"
         elif not self.fewest_classes <= spec.num_classes <= MOST_CLASSES:

@@ -33,7 +33,10 @@ def spec_of(data: Any, where: Path) -> ImageSpec:
             raise _foreign(where, f"data.spec.polarity is {spec['polarity']!r}")
     elif not _is_count(data.get("num_classes")) or not isinstance(data.get("name", ""), str):
         raise _foreign(where, f"data.num_classes is {data.get('num_classes')!r}")
-    return known.recorded(data)
+    try:
+        return known.recorded(data)
+    except ValueError as error:
+        raise _foreign(where, f"data.spec: {error}") from None
 
 
 def settings_of(config: Mapping[str, Any], where: Path) -> models.Settings:

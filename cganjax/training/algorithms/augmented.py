@@ -42,6 +42,7 @@ def augmented(
     step: jax.Array,
     images: jax.Array,
     labels: jax.Array,
+    background: float | None = 0.0,
 ) -> jax.Array:
     """A training batch as the config changes it: moved, then noisy, then against the adversary.
 
@@ -52,6 +53,7 @@ def augmented(
       step: int32 [], updates done so far; the adversary grows over the first fifth of the run.
       images: float [N, H, W, C] in [0, 1].
       labels: int [N].
+      background: the value of pixels that move in from outside the image, as `ImageSpec.background` gives it.
 
     Returns:
       float [N, H, W, C] in [0, 1].
@@ -61,7 +63,7 @@ def augmented(
       inner maximum by projected gradient steps from a random start.
     """
     if config.shift or config.rotation:
-        images = augment.moved(rng.stream(key, "move"), images, config.shift, config.rotation)
+        images = augment.moved(rng.stream(key, "move"), images, config.shift, config.rotation, background)
     if config.noise:
         images = augment.noisy(rng.stream(key, "noise"), images, config.noise)
     if config.adversary_epsilon:
@@ -100,7 +102,8 @@ def trainer(config: AugmentedClassification, networks: Networks) -> Trainer:
             return optax.softmax_cross_entropy_with_integer_labels(apply(weights, images), labels)
 
         key_augment = jax.random.fold_in(rng.stream(key, "augment"), state.step)
-        images = augmented(config, loss, key_augment, state.step, pixels.rest_to_unit(batch.images), labels)
+        images = pixels.rest_to_unit(batch.images)
+        images = augmented(config, loss, key_augment, state.step, images, labels, networks.spec.background)
 
         key_dropout = jax.random.fold_in(rng.stream(key, "dropout"), state.step)
         (value, (statistics, accuracy)), gradient = jax.value_and_grad(mean_cross_entropy, has_aux=True)(
