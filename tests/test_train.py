@@ -353,7 +353,7 @@ def test_folders_of_others_are_left_alone(train_tiny, tmp_path):
         (["--split", "test"], "split train, and split test"),
     ):
         code, _, err = train_tiny("--out", "run", *arguments)
-        assert code == 2 and said in err and "--overwrite" in err
+        assert code == 2 and said in err and "choose another folder (--out), or begin anew (--overwrite)" in err
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs/config.json").write_text("{}")
     (tmp_path / "theirs/manifest.json").write_text('{"name": "a web page"}')
@@ -365,7 +365,7 @@ def test_folders_of_others_are_left_alone(train_tiny, tmp_path):
     code, _, err = train_tiny("--out", "mine")
     assert code == 2 and "holds no run" in err
     code, _, err = train_tiny("--out", "mine/letter.txt")
-    assert code == 2 and "is a file" in err
+    assert code == 2 and "is a file: give a folder (--out)" in err
     code, _, err = train_tiny("--out", "mine/letter.txt/run")
     assert code == 2 and "cannot be written" in err
     assert all(p.read_bytes() == data for p, data in before.items())
@@ -401,7 +401,7 @@ def test_other_images_under_the_same_name_are_refused(train_tiny, tmp_path):
     code, _, err = train_tiny(*run, "--data-dir", "a", "--stop-after", "3")
     assert code == 0 and "unknown MD5" in err
     code, _, err = train_tiny(*run, "--data-dir", "b")
-    assert code == 2 and "trained on other images" in err
+    assert code == 2 and "trained on other images" in err and "(--dataset, --data-dir)" in err
     assert train_tiny(*run, "--data-dir", "a")[0] == 0
 
 
@@ -457,5 +457,6 @@ def test_a_run_on_more_devices_than_there_are_says_how_to_go_on(train_tiny, tmp_
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"devices": 8}))
     code, _, err = train_tiny("--out", "run")
     assert code == 2 and "the run in run shares a batch among 8 devices, and there are" in err
+    assert ": give --devices " in err
     code, _, err = train_tiny("--out", "run", "--devices", "3")
-    assert code == 2 and "--devices is 3: give --devices, a divisor of the batch_size, 8" in err
+    assert code == 2 and "--devices is 3: expected a divisor of the batch_size, 8" in err

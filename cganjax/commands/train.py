@@ -9,8 +9,10 @@ class, always the same latents) and checkpoints/STEP. Exit codes: 0 done (also w
 Ctrl-C, 143 SIGTERM, 1 anything else.
 """
 
+import contextlib
 import dataclasses
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -72,6 +74,11 @@ def main(argv=None, prog: str = "cganjax train") -> int:
     """Resolve the run, train it, and say where everything is."""
     argv = sys.argv[1:] if argv is None else argv
     args = parser(prog).parse_args(argv)
+    with _said_with_flags():
+        return _main(args, [*prog.split(), *argv])
+
+
+def _main(args, command: list[str]) -> int:
     config = resolve(args)
     out = args.out or Path("runs") / f"{config.recipe}-s{config.seed}"
     from cganjax.training import devices, session  # Flax and optax: not for --help
@@ -95,7 +102,7 @@ def main(argv=None, prog: str = "cganjax train") -> int:
                 block=args.block,
                 progress=_Printed(),
                 should_stop=stop.wished,
-                command=[*prog.split(), *argv],
+                command=command,
             )
         except loop.Diverged as error:
             print(f"error: the run diverged: {error}", file=sys.stderr)
@@ -115,6 +122,30 @@ def resolve(args) -> cfg.Config:
             raise cli.UserError(f"--keep is {args.keep}: give best, or a number of checkpoints")
         flags["keep"] = int(args.keep)
     return cfg.check(dataclasses.replace(config, **{k: v for k, v in flags.items() if v is not None}))
+
+
+# What `cganjax.train` says of its parameters: "devices is 3: expected ...", "choose another folder (out=)".
+_PARAMETER = re.compile(r"^(stop_after|block|devices)(?= is )|\b(out|dataset|data_dir|devices|overwrite)=(True)?")
+
+
+@contextlib.contextmanager
+def _said_with_flags():
+    """Within it, the errors of `cganjax.train` name the command's flags instead of the function's parameters."""
+    try:
+        yield
+    except cli.UserError as error:
+        raise cli.UserError(_for_shell(str(error))) from None
+
+
+def _for_shell(text: str) -> str:
+    """A message of `cganjax.train` in the words of the command: "--devices is 3", "choose another folder (--out)"."""
+
+    def flag(found: re.Match) -> str:
+        name = "--" + (found[1] or found[2]).replace("_", "-")
+        followed = text[found.end() : found.end() + 1].isalnum()
+        return f"{name} " if followed else name
+
+    return _PARAMETER.sub(flag, text)
 
 
 def _until(args, config: cfg.Config) -> int:
