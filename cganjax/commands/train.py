@@ -13,11 +13,14 @@ import contextlib
 import dataclasses
 import os
 import re
+import shutil
 import sys
+import textwrap
 from pathlib import Path
 
 from cganjax import checkpoint as ckpt
 from cganjax import cli, data, recipes
+from cganjax.data import sources
 from cganjax.training import config as cfg
 from cganjax.training import loop
 from cganjax.training.progress import Begun, Shown
@@ -25,7 +28,7 @@ from cganjax.training.progress import Begun, Shown
 
 def parser(prog: str) -> cli.Parser:
     """The command's flags."""
-    p = cli.Parser(prog=prog, description=__doc__)
+    p = cli.Parser(prog=prog, description=__doc__, epilog=_keys())
     p.add_argument(
         "--recipe",
         default=recipes.DEFAULT,
@@ -62,12 +65,37 @@ def parser(prog: str) -> cli.Parser:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="change one key of the recipe, dotted if nested; --dry-run shows and describes them all",
+        help="change one key of the recipe, dotted if nested; the keys are described below",
     )
     p.add_argument("--out", type=Path, metavar="DIR", help="the run folder (default: runs/RECIPE-sSEED)")
     p.add_argument("--overwrite", action="store_true", help="begin anew if the run folder already holds a run")
-    p.add_argument("--dry-run", action="store_true", help="print the fully resolved run and exit")
+    p.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print the fully resolved run, check the data if they are a folder or a file, and exit",
+    )
     return p
+
+
+def _keys() -> str:
+    """What the keys of `--set` mean, by algorithm, wrapped for a terminal."""
+    reference = cfg.reference().splitlines()
+    key_width = max(len(line.split(maxsplit=1)[0]) for line in reference if line.startswith("  "))
+    indent = " " * (2 + key_width + 2)
+    wrap = textwrap.TextWrapper(
+        max(60, min(shutil.get_terminal_size().columns - 2, 120)),
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
+    )
+    lines = ["keys of --set (--dry-run shows those of a recipe, with the values and the settings of its networks):"]
+    for line in reference:
+        if not line.startswith("  "):
+            lines += ["", line]
+            continue
+        key, meaning = line.split(maxsplit=1)
+        lines.append(f"  {key:{key_width}}  {wrap.fill(meaning).lstrip()}")
+    return "\n".join(lines)
 
 
 def main(argv=None, prog: str = "cganjax train") -> int:
@@ -86,8 +114,10 @@ def _main(args, command: list[str]) -> int:
     before = None if args.overwrite else out
     cli.choose_backend(args.backend, cpu_devices=devices.wanted(config, args.devices, before))
     if args.dry_run:
-        session.check(config, stop_after=args.stop_after, block=args.block)
+        dataset = _read(config, args.data_dir)
+        session.check(config, dataset, stop_after=args.stop_after, block=args.block)
         _describe(args, config, out, devices.choose(config, args.devices, before))
+        print(f"data: {config.dataset} ({config.split}), not read" if dataset is None else _said(dataset))
         return cli.DONE
     with cli.Stop() as stop:
         try:
@@ -152,6 +182,19 @@ def _until(args, config: cfg.Config) -> int:
     return min(args.stop_after or config.steps, config.steps)
 
 
+def _read(config: cfg.Config, data_dir: str | None) -> data.Dataset | None:
+    """The images that a dry run reads: those of a folder or a file, but none that would have to be looked for."""
+    if not sources.is_path(config.dataset, data_dir):
+        return None
+    if hasattr(config, "classifier"):
+        data.load(config.dataset, "test", data_dir)  # which training reads too
+    return data.load(config.dataset, config.split, data_dir)
+
+
+def _said(dataset: data.Dataset) -> str:
+    return f"data: {dataset.name} ({dataset.split}), {len(dataset.images)} images, from {dataset.source}"
+
+
 def _describe(args, config: cfg.Config, out: Path, devices: int) -> None:
     """What `--dry-run` prints."""
     print(cfg.describe(config))
@@ -169,7 +212,7 @@ class _Printed(Shown):
         import jax
 
         config, dataset = begun.config, begun.dataset
-        print(f"data: {dataset.name} ({dataset.split}), {len(dataset.images)} images, from {dataset.source}")
+        print(_said(dataset))
         for note in dataset.notes:
             print(f"warning: {note}", file=sys.stderr)
         if hasattr(config, "classifier") and not config.split.startswith("train"):

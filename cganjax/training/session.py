@@ -208,7 +208,8 @@ def check(
 ) -> Config:
     """Return the config, or raise UserError if it cannot be trained; no data are read.
 
-    Without a dataset the networks are tried if the config names a data set whose images are known.
+    The networks and the batch are tried with the dataset. Without one, the networks are tried if the config names a
+    data set whose images are known.
     """
     for name, value in (("stop_after", stop_after), ("block", block)):
         if value is not None and not (isinstance(value, numbers.Integral) and value >= 1):
@@ -216,6 +217,8 @@ def check(
     spec = known.KNOWN.get(config.dataset) if dataset is None else dataset.spec
     if spec is not None:
         trainer(config, spec)
+    if dataset is not None:
+        data.check_fits(dataset, dataset.spec.shape, config.batch_size)
     return config
 
 
@@ -261,10 +264,10 @@ def _hooks(run: "runs.Run | runs.InMemory", networks: Networks, key: jax.Array, 
         # Before the checkpoint: a run that is resumed from it has the trial's row.
         hooks.insert(0, loop.Hook(config.epoch_steps, trial.Trial(config, networks, test, run.metrics.write)))
     if networks.generator is not None and run.folder is not None:
-        drawn = preview.Preview(run.folder / ckpt.SAMPLES, networks, key)
-        hooks.append(loop.Hook(config.sample_every, drawn))
+        previews = preview.Preview(run.folder / ckpt.SAMPLES, networks, key)
+        hooks.append(loop.Hook(config.sample_every, previews))
         if run.done == 0:
-            drawn(0, state)
+            previews(0, state)
     return hooks
 
 
