@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CheckpointError",
     "Classifier",
+    "DataError",
     "Dataset",
     "DecoyResult",
     "Detector",
@@ -17,6 +18,8 @@ __all__ = [
     "Diverged",
     "Generator",
     "ImageSpec",
+    "Interrupted",
+    "NotFound",
     "TrainedRun",
     "UserError",
     "calibrate",
@@ -37,21 +40,22 @@ __all__ = [
 if TYPE_CHECKING:
     from cganjax import compat
     from cganjax.checkpoint import checkpoints
-    from cganjax.data import Dataset, dataset
+    from cganjax.data import Dataset, NotFound, dataset
     from cganjax.decoys import DecoyResult, decoy
     from cganjax.decoys.detectors import Detector, calibrate
     from cganjax.evaluation import evaluate
     from cganjax.sampling import Classifier, Discriminator, Generator, load, load_classifier, load_discriminator, sample
     from cganjax.spec import ImageSpec
     from cganjax.training.loop import Diverged
-    from cganjax.training.result import TrainedRun
+    from cganjax.training.result import Interrupted, TrainedRun
     from cganjax.training.session import recipe, train, trainer
-    from cganjax.types import CheckpointError, UserError
+    from cganjax.types import CheckpointError, DataError, UserError
 
 # The module below cganjax that defines each public name.
 _MODULES = {
     "CheckpointError": "types",
     "Classifier": "sampling",
+    "DataError": "types",
     "Dataset": "data",
     "DecoyResult": "decoys",
     "Detector": "decoys.detectors",
@@ -59,6 +63,8 @@ _MODULES = {
     "Diverged": "training.loop",
     "Generator": "sampling",
     "ImageSpec": "spec",
+    "Interrupted": "training.result",
+    "NotFound": "data",
     "TrainedRun": "training.result",
     "UserError": "types",
     "calibrate": "decoys.detectors",

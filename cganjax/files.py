@@ -81,5 +81,5 @@ def writable_folder(folder: Path) -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise UserError(f"the folder {folder} cannot be written ({error.strerror}): choose another --out") from None
+        raise UserError(f"the folder {folder} cannot be written ({error.strerror}): choose another folder") from None
     return folder

@@ -3,7 +3,9 @@
 import dataclasses
 import json
 import os
+import re
 import signal
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -212,10 +214,12 @@ def test_bad_input_is_one_sentence(tiny, digits, small_classifier, tmp_path):
         ([3], {}, "recipe is 3: give the name of a recipe or a Config"),
         ([config, "digits"], {}, "dataset is of type str: give a Dataset"),
         ([config, digits], {"seed": -1}, "seed is -1"),
-        ([config, digits], {"stop_after": 0}, "--stop-after is 0"),
-        ([config, digits], {"block": 0}, "--block is 0"),
-        ([config, digits], {"devices": 3}, "--devices is 3: give --devices, a divisor of the batch_size, 8"),
-        ([config, digits], {"devices": 8}, "--devices is 8, and there are"),
+        ([config, digits], {"stop_after": 0}, "^stop_after is 0: expected a whole number"),
+        ([config, digits], {"stop_after": 2.5}, "^stop_after is 2.5: expected a whole number"),
+        ([config, digits], {"block": 0}, "^block is 0: expected a whole number of at least 1"),
+        ([config, digits], {"devices": 3}, "^devices is 3: expected a divisor of the batch_size, 8"),
+        ([config, digits], {"devices": "2"}, "^devices is 2: expected a divisor"),
+        ([config, digits], {"devices": 8}, "^devices is 8, and there are . here: give devices=., or a smaller divisor"),
         ([config, digits], {"test": test}, "test was given and recipe digits trains a generator"),
         ([small_classifier, digits], {"test": "test"}, "give test as a Dataset too"),
         ([small_classifier, digits], {"test": odd}, "test holds images of 30x28x1, 10 classes and dataset of 28x28x1"),
@@ -229,6 +233,51 @@ def test_bad_input_is_one_sentence(tiny, digits, small_classifier, tmp_path):
             cganjax.train(*arguments, out=tmp_path / "run", progress=False, **options)
         assert "\n" not in str(error.value)
     assert not (tmp_path / "run").exists() or not list((tmp_path / "run").iterdir())
+
+
+def test_python_reads_of_parameters_and_not_of_flags(tiny, digits, tmp_path):
+    (tmp_path / "file.py").touch()
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs/letter.txt").touch()
+    for out, said in (
+        ("file.py", r"is a file: give a folder \(out=\)"),
+        ("theirs", r"choose another folder \(out=\)"),
+        ("file.py/run", "cannot be written .*: choose another folder$"),
+    ):
+        with pytest.raises(cganjax.UserError, match=said) as error:
+            cganjax.train(tiny[0], digits, out=tmp_path / out, progress=False)
+        assert "--" not in str(error.value)
+
+
+def test_the_library_itself_names_no_flag_of_train():
+    """Its messages are for Python; `cganjax train` translates them."""
+    package = Path(session.__file__).parent
+    for path in (*(package / f"{name}.py" for name in ("session", "devices", "runs")), package.parent / "files.py"):
+        strings = re.findall(r"--(?:stop-after|block|devices|dataset|data-dir)", path.read_text())
+        assert not strings, path
+
+
+def test_arguments_of_a_wrong_type_get_one_sentence(tiny):
+    spec = known.KNOWN["digits"]
+    for call, said in (
+        (lambda: cganjax.recipe(None), "^name is None: expected the name of a recipe"),
+        (lambda: cganjax.trainer(tiny[0], (28, 28, 1)), r"^spec is \(28, 28, 1\): expected an ImageSpec"),
+        (lambda: cganjax.trainer(None, spec), "^config is None: give the name of a recipe or a Config"),
+        (lambda: cganjax.train(3), "^recipe is 3: give the name"),
+        (lambda: cganjax.train("digits", "digits"), "^dataset is of type str"),
+    ):
+        with pytest.raises(TypeError, match=said) as error:
+            call()
+        assert isinstance(error.value, cganjax.UserError) and "\n" not in str(error.value)
+    assert cganjax.trainer("digits", spec).step, "a recipe's name, as train takes it"
+
+
+def test_the_errors_of_training_and_data_are_public(digits):
+    assert issubclass(cganjax.Interrupted, KeyboardInterrupt) and cganjax.Interrupted is session.Interrupted
+    with pytest.raises(cganjax.DataError):
+        cganjax.dataset(images=digits.images, labels=digits.labels[:3])
+    with pytest.raises(cganjax.NotFound):
+        cganjax.dataset("nowhere/")
 
 
 def test_no_family_is_built_for_the_spec_of_another(small_classifier):

@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -353,7 +354,7 @@ def test_folders_of_others_are_left_alone(train_tiny, tmp_path):
         (["--split", "test"], "split train, and split test"),
     ):
         code, _, err = train_tiny("--out", "run", *arguments)
-        assert code == 2 and said in err and "--overwrite" in err
+        assert code == 2 and said in err and "choose another folder (--out), or begin anew (--overwrite)" in err
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs/config.json").write_text("{}")
     (tmp_path / "theirs/manifest.json").write_text('{"name": "a web page"}')
@@ -365,7 +366,7 @@ def test_folders_of_others_are_left_alone(train_tiny, tmp_path):
     code, _, err = train_tiny("--out", "mine")
     assert code == 2 and "holds no run" in err
     code, _, err = train_tiny("--out", "mine/letter.txt")
-    assert code == 2 and "is a file" in err
+    assert code == 2 and "is a file: give a folder (--out)" in err
     code, _, err = train_tiny("--out", "mine/letter.txt/run")
     assert code == 2 and "cannot be written" in err
     assert all(p.read_bytes() == data for p, data in before.items())
@@ -401,7 +402,7 @@ def test_other_images_under_the_same_name_are_refused(train_tiny, tmp_path):
     code, _, err = train_tiny(*run, "--data-dir", "a", "--stop-after", "3")
     assert code == 0 and "unknown MD5" in err
     code, _, err = train_tiny(*run, "--data-dir", "b")
-    assert code == 2 and "trained on other images" in err
+    assert code == 2 and "trained on other images" in err and "(--dataset, --data-dir)" in err
     assert train_tiny(*run, "--data-dir", "a")[0] == 0
 
 
@@ -425,6 +426,49 @@ def test_help_is_complete(capsys):
         "--overwrite",
     ):
         assert flag in text
+
+
+def test_help_describes_the_keys_of_every_algorithm(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit):
+        train.main(["--help"])
+    text = capsys.readouterr().out
+    keys = text[text.index("keys of --set") :]
+    assert max(map(len, keys.splitlines())) <= 100
+    flat = " ".join(keys.split())
+    for line in cfg.reference().splitlines():
+        assert " ".join(line.split()) in flat
+    rows = [line for line in keys.splitlines() if line.startswith("  ") and line[2] != " "]
+    starts = {line.index(line.split(maxsplit=1)[1]) for line in rows}
+    assert len(starts) == 1, "one column of descriptions"
+
+
+def test_a_dry_run_checks_a_folder_or_a_file(command, tmp_path):
+    random = np.random.default_rng(0)
+    good, odd = (random.integers(0, 256, (200, size, size), np.uint8) for size in (28, 30))
+    for name, images in (("good", good), ("odd", odd)):
+        np.savez(tmp_path / f"{name}.npz", images=images, labels=np.arange(200) % 2)
+    (tmp_path / "bad_folder").mkdir()
+    (tmp_path / "bad_folder/letter.txt").touch()
+    before = sorted(tmp_path.rglob("*"))
+
+    dry = ["--recipe", "digits", "--dry-run", "--dataset"]
+    code, out, err = command(train, *dry, "good.npz", "--set", "batch_size=8")
+    assert (code, err) == (0, "") and "data: good (train), 168 images, from " in out
+    code, out, _ = command(train, *dry, "digits")
+    assert code == 0 and "data: digits (train), not read" in out
+    for source, sets, said in (
+        ("bad_folder/", "batch_size=8", "bad_folder"),
+        ("nowhere/", "batch_size=8", "nowhere"),
+        ("odd.npz", "batch_size=8", "cannot be built for images of 30x30x1"),
+        ("good.npz", "batch_size=200", "choose a smaller batch"),
+    ):
+        code, _, err = command(train, *dry, source, "--set", sets)
+        assert code == 2 and said in err and err.count("\n") == 1
+    (tmp_path / "half/train/0").mkdir(parents=True)
+    assert command(train, "--recipe", "lenet5", "--dry-run", "--dataset", "half/")[0] == 2
+    shutil.rmtree(tmp_path / "half")
+    assert sorted(tmp_path.rglob("*")) == before, "nothing is written"
 
 
 def test_blocks_of_steps_train_the_same(train_tiny, tmp_path, monkeypatch):
@@ -457,5 +501,6 @@ def test_a_run_on_more_devices_than_there_are_says_how_to_go_on(train_tiny, tmp_
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"devices": 8}))
     code, _, err = train_tiny("--out", "run")
     assert code == 2 and "the run in run shares a batch among 8 devices, and there are" in err
+    assert ": give --devices " in err
     code, _, err = train_tiny("--out", "run", "--devices", "3")
-    assert code == 2 and "--devices is 3: give --devices, a divisor of the batch_size, 8" in err
+    assert code == 2 and "--devices is 3: expected a divisor of the batch_size, 8" in err

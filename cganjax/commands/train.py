@@ -9,13 +9,18 @@ class, always the same latents) and checkpoints/STEP. Exit codes: 0 done (also w
 Ctrl-C, 143 SIGTERM, 1 anything else.
 """
 
+import contextlib
 import dataclasses
 import os
+import re
+import shutil
 import sys
+import textwrap
 from pathlib import Path
 
 from cganjax import checkpoint as ckpt
 from cganjax import cli, data, recipes
+from cganjax.data import sources
 from cganjax.training import config as cfg
 from cganjax.training import loop
 from cganjax.training.progress import Begun, Shown
@@ -23,7 +28,7 @@ from cganjax.training.progress import Begun, Shown
 
 def parser(prog: str) -> cli.Parser:
     """The command's flags."""
-    p = cli.Parser(prog=prog, description=__doc__)
+    p = cli.Parser(prog=prog, description=__doc__, epilog=_keys())
     p.add_argument(
         "--recipe",
         default=recipes.DEFAULT,
@@ -60,18 +65,48 @@ def parser(prog: str) -> cli.Parser:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="change one key of the recipe, dotted if nested; --dry-run shows and describes them all",
+        help="change one key of the recipe, dotted if nested; the keys are described below",
     )
     p.add_argument("--out", type=Path, metavar="DIR", help="the run folder (default: runs/RECIPE-sSEED)")
     p.add_argument("--overwrite", action="store_true", help="begin anew if the run folder already holds a run")
-    p.add_argument("--dry-run", action="store_true", help="print the fully resolved run and exit")
+    p.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print the fully resolved run, check the data if they are a folder or a file, and exit",
+    )
     return p
+
+
+def _keys() -> str:
+    """What the keys of `--set` mean, by algorithm, wrapped for a terminal."""
+    reference = cfg.reference().splitlines()
+    key_width = max(len(line.split(maxsplit=1)[0]) for line in reference if line.startswith("  "))
+    indent = " " * (2 + key_width + 2)
+    wrap = textwrap.TextWrapper(
+        max(60, min(shutil.get_terminal_size().columns - 2, 120)),
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
+    )
+    lines = ["keys of --set (--dry-run shows those of a recipe, with the values and the settings of its networks):"]
+    for line in reference:
+        if not line.startswith("  "):
+            lines += ["", line]
+            continue
+        key, meaning = line.split(maxsplit=1)
+        lines.append(f"  {key:{key_width}}  {wrap.fill(meaning).lstrip()}")
+    return "\n".join(lines)
 
 
 def main(argv=None, prog: str = "cganjax train") -> int:
     """Resolve the run, train it, and say where everything is."""
     argv = sys.argv[1:] if argv is None else argv
     args = parser(prog).parse_args(argv)
+    with _said_with_flags():
+        return _main(args, [*prog.split(), *argv])
+
+
+def _main(args, command: list[str]) -> int:
     config = resolve(args)
     out = args.out or Path("runs") / f"{config.recipe}-s{config.seed}"
     from cganjax.training import devices, session  # Flax and optax: not for --help
@@ -79,8 +114,10 @@ def main(argv=None, prog: str = "cganjax train") -> int:
     before = None if args.overwrite else out
     cli.choose_backend(args.backend, cpu_devices=devices.wanted(config, args.devices, before))
     if args.dry_run:
-        session.check(config, stop_after=args.stop_after, block=args.block)
+        dataset = _read(config, args.data_dir)
+        session.check(config, dataset, stop_after=args.stop_after, block=args.block)
         _describe(args, config, out, devices.choose(config, args.devices, before))
+        print(f"data: {config.dataset} ({config.split}), not read" if dataset is None else _said(dataset))
         return cli.DONE
     with cli.Stop() as stop:
         try:
@@ -95,7 +132,7 @@ def main(argv=None, prog: str = "cganjax train") -> int:
                 block=args.block,
                 progress=_Printed(),
                 should_stop=stop.wished,
-                command=[*prog.split(), *argv],
+                command=command,
             )
         except loop.Diverged as error:
             print(f"error: the run diverged: {error}", file=sys.stderr)
@@ -117,8 +154,45 @@ def resolve(args) -> cfg.Config:
     return cfg.check(dataclasses.replace(config, **{k: v for k, v in flags.items() if v is not None}))
 
 
+# What `cganjax.train` says of its parameters: "devices is 3: expected ...", "choose another folder (out=)".
+_PARAMETER = re.compile(r"^(stop_after|block|devices)(?= is )|\b(out|dataset|data_dir|devices|overwrite)=(True)?")
+
+
+@contextlib.contextmanager
+def _said_with_flags():
+    """Within it, the errors of `cganjax.train` name the command's flags instead of the function's parameters."""
+    try:
+        yield
+    except cli.UserError as error:
+        raise cli.UserError(_for_shell(str(error))) from None
+
+
+def _for_shell(text: str) -> str:
+    """A message of `cganjax.train` in the words of the command: "--devices is 3", "choose another folder (--out)"."""
+
+    def flag(found: re.Match) -> str:
+        name = "--" + (found[1] or found[2]).replace("_", "-")
+        followed = text[found.end() : found.end() + 1].isalnum()
+        return f"{name} " if followed else name
+
+    return _PARAMETER.sub(flag, text)
+
+
 def _until(args, config: cfg.Config) -> int:
     return min(args.stop_after or config.steps, config.steps)
+
+
+def _read(config: cfg.Config, data_dir: str | None) -> data.Dataset | None:
+    """The images that a dry run reads: those of a folder or a file, but none that would have to be looked for."""
+    if not sources.is_path(config.dataset, data_dir):
+        return None
+    if hasattr(config, "classifier"):
+        data.load(config.dataset, "test", data_dir)  # which training reads too
+    return data.load(config.dataset, config.split, data_dir)
+
+
+def _said(dataset: data.Dataset) -> str:
+    return f"data: {dataset.name} ({dataset.split}), {len(dataset.images)} images, from {dataset.source}"
 
 
 def _describe(args, config: cfg.Config, out: Path, devices: int) -> None:
@@ -138,7 +212,7 @@ class _Printed(Shown):
         import jax
 
         config, dataset = begun.config, begun.dataset
-        print(f"data: {dataset.name} ({dataset.split}), {len(dataset.images)} images, from {dataset.source}")
+        print(_said(dataset))
         for note in dataset.notes:
             print(f"warning: {note}", file=sys.stderr)
         if hasattr(config, "classifier") and not config.split.startswith("train"):

@@ -159,6 +159,11 @@ def data_folder(data_dir: str | os.PathLike | None) -> Path | None:
     return Path(where).expanduser() if where else None
 
 
+def is_path(name: Any, data_dir: str | os.PathLike | None = None) -> bool:
+    """Whether `load` takes a name for the path of a folder or a file."""
+    return _is_path(name, data_folder(data_dir))
+
+
 def _find(name: Any, part: str, where: Path | None, class_names: Sequence[str] | None) -> Raw:
     path = _is_path(name, where)
     name = Path(name) if path else name

@@ -1,6 +1,8 @@
 """How many devices share a batch: as asked, as the run began, or one per CPU core if its algorithm gains by it."""
 
+import numbers
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -32,22 +34,29 @@ def choose(config: Config, asked: int | None, folder: Path | None) -> int:
     if count is None:
         return _default(config, min(parallel.cores(), there)) if jax.default_backend() == "cpu" else 1
     if count > there:
+        most = max(n for n in range(1, there + 1) if _divides(n, config))
         raise UserError(
-            f"{said}, and there are {there} here: give --devices {there}, or another divisor of the batch_size up to "
-            "that; the result will differ in its last bits"
+            f"{said}, and there are {there} here: give devices={most}, or a smaller divisor of the batch_size; "
+            "the result will differ in its last bits"
         )
     return count
 
 
 def _given(config: Config, asked: int | None, folder: Path | None) -> tuple[int | None, str]:
     """The number that the user or an earlier part of the run has fixed, and a sentence that says so."""
-    said = f"--devices is {asked}"
+    said, divisor = f"devices is {asked}", f"a divisor of the batch_size, {config.batch_size}"
+    if asked is not None and not _divides(asked, config):
+        raise UserError(f"{said}: expected {divisor}")
     if asked is None and folder is not None:
         asked = runs.devices_before(folder)
         said = f"the run in {folder} shares a batch among {asked} devices"
-    if asked is not None and (asked < 1 or config.batch_size % asked):
-        raise UserError(f"{said}: give --devices, a divisor of the batch_size, {config.batch_size}")
+        if asked is not None and not _divides(asked, config):
+            raise UserError(f"{said}: give devices=N, {divisor}")
     return asked, said
+
+
+def _divides(count: Any, config: Config) -> bool:
+    return isinstance(count, numbers.Integral) and count >= 1 and config.batch_size % count == 0
 
 
 def _default(config: Config, limit: int) -> int:

@@ -1,4 +1,4 @@
-"""The sample grids that a run draws while it trains."""
+"""The sample grids that a run writes while it trains."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from cganjax import pixels, report, rng
 from cganjax.models import Networks
 
 COLUMNS = 10
-ROWS = 100  # of more classes only the first ones are drawn
+ROWS = 100  # of more classes only the first ones are shown
 
 
 class Preview:
@@ -37,7 +37,7 @@ class Preview:
         self.last: Path | None = None  # the newest picture
 
     def __call__(self, step: int, state: Any) -> None:
-        """Draw the images of the state's generator."""
+        """Generate images from the state and write the picture."""
         images = pixels.signed_to_unit(self._generate(state.weights()["generator"], *self._inputs))
         self.last = self._folder / f"{step:06d}.png"
         report.save_png(self.last, report.grid(np.asarray(images), self._columns, self._spec))

@@ -18,7 +18,19 @@ from cganjax.types import Weights
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C stopped a training after a whole step; `run` is the `TrainedRun` up to there."""
+    """Ctrl-C stopped a training after a whole step; `run` is the `TrainedRun` up to there.
+
+    It is a KeyboardInterrupt, so that `except Exception` lets it pass.
+
+    >>> import cganjax, dataclasses
+    >>> config = dataclasses.replace(cganjax.recipe("pattern_1010"), steps=50)
+    >>> try:
+    ...     run = cganjax.train(config, progress=False)
+    ... except cganjax.Interrupted as stopped:
+    ...     run = stopped.run
+    >>> run.step
+    50
+    """
 
     def __init__(self, run: "TrainedRun"):
         where = "kept in memory" if run.folder is None else f"saved in {run.folder}; the same call resumes"

@@ -78,10 +78,10 @@ class Run:
         """
         self.folder, self.config = folder, config
         if folder.exists() and not folder.is_dir():
-            raise UserError(f"{folder} is a file: give a folder (--out)")
+            raise UserError(f"{folder} is a file: give a folder (out=)")
         if folder.is_dir() and any(folder.iterdir()):
             if not _holds_a_run(folder):
-                raise UserError(f"{folder} is not empty and holds no run: choose another folder (--out)")
+                raise UserError(f"{folder} is not empty and holds no run: choose another folder (out=)")
             if not overwrite:
                 _check_same(folder, files.read_json(folder / ckpt.CONFIG), cfg.to_json(config))
         files.writable_folder(folder)
@@ -170,7 +170,7 @@ def _check_same(folder: Path, there: Mapping[str, Any], wanted: Mapping[str, Any
         if there.get(key) != wanted[key]:
             raise UserError(
                 f"{folder} holds a run with {key} {there.get(key)}, and {key} {wanted[key]} was asked for: "
-                "choose another folder (--out), or begin anew (--overwrite)"
+                "choose another folder (out=), or begin anew (overwrite=True)"
             )
 
 
@@ -178,5 +178,5 @@ def _check_same_images(folder: Path, before: Mapping[str, Any], dataset: Dataset
     if before["data"]["fingerprint"] != dataset.fingerprint:
         raise UserError(
             f"{folder} was trained on other images than those of {dataset.source}: "
-            "train on the same ones (--dataset, --data-dir), or choose another folder (--out)"
+            "train on the same ones (dataset=, data_dir=), or choose another folder (out=)"
         )

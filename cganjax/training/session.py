@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import numbers
 import os
 import signal
 import sys
@@ -30,6 +31,10 @@ from cganjax.types import UserError
 BLOCK = 25  # steps in one call of an accelerator
 
 
+class _WrongType(UserError, TypeError):
+    """An argument of a type that cannot work."""
+
+
 def recipe(name: str) -> Config:
     """The config of a recipe; change it with `dataclasses.replace`.
 
@@ -41,6 +46,7 @@ def recipe(name: str) -> Config:
 
     Raises:
       UserError: there is no such recipe; the known ones are listed.
+      TypeError: the name is no text (also a UserError).
 
     Example:
       >>> import cganjax, dataclasses
@@ -48,16 +54,18 @@ def recipe(name: str) -> Config:
       >>> config.dataset, config.steps
       ('mnist', 2000)
     """
+    if not isinstance(name, str):
+        raise _WrongType(f"name is {name!r}: expected the name of a recipe, such as 'mnist'")
     return recipes.load(name)
 
 
-def trainer(config: Config, spec: ImageSpec) -> Trainer:
+def trainer(config: str | Config, spec: ImageSpec) -> Trainer:
     """Build the networks of a config for images of a spec, and return its algorithm as two pure functions.
 
     Both can be transformed: `jax.jit` the step for a loop of your own, or `jax.vmap` both over seeds.
 
     Args:
-      config: a config, such as `cganjax.recipe("mnist")`.
+      config: the name of a recipe, or a config, such as `cganjax.recipe("mnist")` with some fields replaced.
       spec: of the images, such as `dataset.spec`.
 
     Returns:
@@ -67,6 +75,7 @@ def trainer(config: Config, spec: ImageSpec) -> Trainer:
 
     Raises:
       UserError: the config's family does not support the spec, or its algorithm cannot train these networks.
+      TypeError: the config or the spec is of another type (also a UserError).
 
     Example:
       >>> import cganjax, jax
@@ -80,6 +89,9 @@ def trainer(config: Config, spec: ImageSpec) -> Trainer:
       >>> info.loss_generator.shape, states.step.tolist()
       ((4,), [1, 1, 1, 1])
     """
+    config = _config(config, "config")
+    if not isinstance(spec, ImageSpec):
+        raise _WrongType(f"spec is {spec!r}: expected an ImageSpec, such as dataset.spec")
     return algorithms.build(config, models.build(config, spec))
 
 
@@ -129,6 +141,7 @@ def train(
     Raises:
       UserError: the recipe is unknown, a value cannot work, the networks do not support the images, the data hold
         fewer images than a batch, or `out` holds something else, a run of another config or one of other images.
+      TypeError: the recipe or the dataset is of another type (also a UserError).
       CheckpointError: the run in `out` is damaged.
       Diverged: a loss or a parameter is no longer finite; the message names the last good checkpoint.
       Interrupted: see above.
@@ -195,24 +208,33 @@ def check(
 ) -> Config:
     """Return the config, or raise UserError if it cannot be trained; no data are read.
 
-    Without a dataset the networks are tried if the config names a data set whose images are known.
+    The networks and the batch are tried with the dataset. Without one, the networks are tried if the config names a
+    data set whose images are known.
     """
-    for name, value in (("stop-after", stop_after), ("block", block)):
-        if value is not None and value < 1:
-            raise UserError(f"--{name} is {value}: give at least 1")
+    for name, value in (("stop_after", stop_after), ("block", block)):
+        if value is not None and not (isinstance(value, numbers.Integral) and value >= 1):
+            raise UserError(f"{name} is {value!r}: expected a whole number of at least 1")
     spec = known.KNOWN.get(config.dataset) if dataset is None else dataset.spec
     if spec is not None:
         trainer(config, spec)
+    if dataset is not None:
+        data.check_fits(dataset, dataset.spec.shape, config.batch_size)
+    return config
+
+
+def _config(given: str | Config, parameter: str) -> Config:
+    """The config itself, or that of the recipe of this name."""
+    config = recipes.load(given) if isinstance(given, str) else given
+    if not isinstance(config, Config):
+        raise _WrongType(f"{parameter} is {given!r}: give the name of a recipe or a Config")
     return config
 
 
 def _resolve(recipe: str | Config, dataset: Dataset | None, seed: int | None) -> Config:
     """The config with the seed and the data set that were given."""
-    config = recipes.load(recipe) if isinstance(recipe, str) else recipe
-    if not isinstance(config, Config):
-        raise UserError(f"recipe is {config!r}: give the name of a recipe or a Config")
+    config = _config(recipe, "recipe")
     if dataset is not None and not isinstance(dataset, Dataset):
-        raise UserError(f"dataset is of type {type(dataset).__name__}: give a Dataset, as cganjax.dataset makes it")
+        raise _WrongType(f"dataset is of type {type(dataset).__name__}: give a Dataset, as cganjax.dataset makes it")
     config = cfg.check(config if seed is None else dataclasses.replace(config, seed=seed))
     if dataset is None:
         return config
@@ -242,10 +264,10 @@ def _hooks(run: "runs.Run | runs.InMemory", networks: Networks, key: jax.Array, 
         # Before the checkpoint: a run that is resumed from it has the trial's row.
         hooks.insert(0, loop.Hook(config.epoch_steps, trial.Trial(config, networks, test, run.metrics.write)))
     if networks.generator is not None and run.folder is not None:
-        drawn = preview.Preview(run.folder / ckpt.SAMPLES, networks, key)
-        hooks.append(loop.Hook(config.sample_every, drawn))
+        previews = preview.Preview(run.folder / ckpt.SAMPLES, networks, key)
+        hooks.append(loop.Hook(config.sample_every, previews))
         if run.done == 0:
-            drawn(0, state)
+            previews(0, state)
     return hooks
 
 
