@@ -223,14 +223,14 @@ def test_too_few_images_name_the_metric_and_what_it_needs(measure, drawn):
     said = (
         "64 images are too few",
         "frechet needs at least 65 images;",
-        "at least 65 images a class and class 4 has 6",
+        "at least 65 images per class, and class 4 has 6",
     )
     with pytest.raises(ValueError, match=".*".join(said)):
         measure(images[:64], labels[:64])
     with pytest.raises(ValueError, match="kid needs at least 1,000 images. Give more, or choose others by metrics="):
         measure(images[:999], labels[:999], metrics=["kid", "accuracy"])
     assert measure(images[:1], labels[:1], metrics=["accuracy"])["samples"] == 1
-    with pytest.raises(ValueError, match="frechet_by_class needs at least 65 images a class and class 9 has 0"):
+    with pytest.raises(ValueError, match="frechet_by_class needs at least 65 images per class, and class 9 has 0"):
         measure(images, labels % 9, metrics=["frechet_by_class"])
 
 
@@ -436,6 +436,54 @@ def coloured(tmp_path_factory):
     }
 
 
+def test_a_reference_of_few_images_leaves_frechet_out(command, coloured, tmp_path):
+    """And nothing is written before all is measured."""
+    whole = dict(np.load(coloured["data"]))
+    folder = tmp_path / "extractor"
+    shutil.copytree(coloured["extractor"], folder)
+    for name, test, train in (("few", 8, 400), ("none", 8, 5)):
+        parts = {"test": test, "train": train}
+        np.savez(
+            tmp_path / f"{name}.npz",
+            class_names=whole["class_names"],
+            **{f"{kind}_{part}": whole[f"{kind}_{part}"][:n] for part, n in parts.items() for kind in "xy"},
+        )
+    networks = ("--extractor", folder, "--classifier", coloured["classifier"])
+    code, _, err = command(reference_command, *networks, "--dataset", tmp_path / "none.npz")
+    assert code == 2 and "error: none: the Frechet distance needs at least 9 images and 5 were given" in err
+    assert not (folder / references.CARD).exists() and not (folder / references.ARRAYS).exists()
+    code, out, err = command(reference_command, *networks, "--dataset", tmp_path / "few.npz")
+    assert (code, err) == (0, ""), err
+    assert (
+        "frechet is left out of the rows: it needs at least 9 images of the reference, and the reference has 8" in out
+    )
+    assert "frechet_train is left out of the rows: it needs at least 9 images" in out
+    found = references.read(folder, sampling.load_classifier(folder))
+    assert "precision" in found.rows["real images"] and "frechet_train" not in found.rows["real images"]
+
+
+def test_an_interrupted_reference_writes_nothing(command, coloured, tmp_path, monkeypatch):
+    """A bug of ours keeps its traceback, too."""
+    folder = tmp_path / "extractor"
+    shutil.copytree(coloured["extractor"], folder)
+
+    def fail(*args, **kwargs):
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(rows_of, "measure_rows", fail)
+    with pytest.raises(ValueError, match="a bug"):
+        command(
+            reference_command,
+            "--extractor",
+            folder,
+            "--classifier",
+            coloured["classifier"],
+            "--dataset",
+            coloured["data"],
+        )
+    assert not (folder / references.CARD).exists() and not (folder / references.ARRAYS).exists()
+
+
 def test_coloured_images_of_named_classes_are_measured_and_drawn(command, coloured):
     networks = ("--extractor", coloured["extractor"], "--classifier", coloured["classifier"])
     code, _, err = command(evaluate_command, coloured["generator"], "--n", 200)
@@ -477,7 +525,7 @@ def test_metrics_that_train_say_which_sizes_they_take():
 def test_classes_with_too_few_images_leave_metrics_by_class_out():
     labels = np.arange(1000) % 300
     names, left_out = evaluation.check_enough(("prdc", "frechet_by_class"), False, labels, 1000, 300, 64)
-    assert names == ("prdc",) and "at least 65 images a class and class 100 has 3" in left_out["frechet_by_class"]
+    assert names == ("prdc",) and "at least 65 images per class, and class 100 has 3" in left_out["frechet_by_class"]
     with pytest.raises(ValueError, match="frechet_by_class needs at least 65"):
         evaluation.check_enough(("frechet_by_class",), True, labels, 1000, 300, 64)
     few = references.Reference({}, np.ones((300, 64)), np.arange(300), 1.0)

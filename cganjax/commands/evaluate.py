@@ -107,7 +107,7 @@ def _metrics(args) -> tuple[str, ...]:
 
     try:
         names = evaluation.check_names(args.metrics)
-    except ValueError as error:
+    except evaluation.Unmeasurable as error:
         raise cli.UserError(f"--metrics: {error}") from None
     return tuple(dict.fromkeys(names + ("cas",) * args.cas + ("two_sample",) * args.two_sample))
 
@@ -157,7 +157,7 @@ def _real_data(args, chosen, names):
         measured = reference.of_real(extractor, real)
         if args.reference == "test" and any(evaluation.METRICS[name].train for name in names):
             measured = reference.with_train(extractor, measured, train, distances)
-    except ValueError as error:  # too few images for the statistics, or features that are no numbers
+    except evaluation.Unmeasurable as error:  # too few images for the statistics, or features that are no numbers
         raise cli.UserError(f"{test.name}: {error}") from None
     return measured, train
 
@@ -175,7 +175,7 @@ def _fitting(args, names, generators, chosen, reference, n: int):
     try:
         metrics, left_out = evaluation.fitting(names, asked, labelled, reference, spec=spec, classified=classified)
         metrics, too_few = evaluation.check_enough(metrics, asked, labels, n, spec.num_classes, size)
-    except ValueError as error:
+    except evaluation.Unmeasurable as error:
         raise cli.UserError(_for_shell(str(error))) from None
     return metrics, left_out | too_few
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from cganjax import checkpoint as ckpt
 from cganjax import sampling
 from cganjax.evaluation import arguments, defaults
+from cganjax.evaluation.records import Unmeasurable
 from cganjax.types import UserError
 
 
@@ -54,7 +55,7 @@ def reference_classifier(extractor: Any, named: str | os.PathLike | None) -> Any
     classifier = sampling.load_classifier(chosen)
     try:
         arguments.check_classifier(extractor, classifier)
-    except ValueError as error:
+    except Unmeasurable as error:
         raise UserError(f"{error} (--classifier)") from None
     return classifier
 

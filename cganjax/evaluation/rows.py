@@ -88,7 +88,9 @@ def measure_rows(
         for kind in ("pixels", "features"):
             apart = getattr(reference.train, f"nearest_{kind}")
             best |= {f"{k}_{kind}": v for k, v in memorisation.memorisation(apart, apart).items()}
-    if "frechet_train" in names and reference.train is not None:
+    size = exact.features.shape[1]
+    enough = not arguments.too_few(["frechet_train"], exact.labels, len(exact.features), classes, size)
+    if "frechet_train" in names and reference.train is not None and enough:
         statistics = frechet.statistics(exact.features)
         best["frechet_train"] = frechet.distance(statistics, reference.train.statistics)
     return found
@@ -106,7 +108,7 @@ def row_parts(names: Sequence[str] | None, classifier: Any) -> list[str]:
 
 
 def _names(names: Sequence[str] | None, classifier: Any) -> list[str]:
-    names = names or arguments.check_names(None)
+    names = arguments.check_names(None) if names is None else names
     return [name for name in names if classifier is not None or not METRICS[name].classifier]
 
 
