@@ -334,6 +334,16 @@ def test_evaluate_needs_no_data_and_writes_a_page(command, shelf):
     assert code == 2 and "holds no generator" in err
 
 
+def test_a_reference_without_rows_is_said(command, shelf, tmp_path):
+    folder = tmp_path / "x"
+    shutil.copytree(shelf["folder"], folder)
+    card = json.loads((folder / references.CARD).read_text())
+    (folder / references.CARD).write_text(json.dumps(card | {"rows": {}}))
+    code, out, err = command(evaluate_command, "--extractor", folder, "--n", 20, "--metrics", "prdc")
+    assert (code, err) == (0, ""), err
+    assert "there is no column of real images: the reference of" in out and f"--extractor {folder} --overwrite" in out
+
+
 def test_evaluate_with_data_measures_its_own_rows(command, shelf):
     networks = ("--extractor", shelf["folder"], "--classifier", "lenet5", "--dataset", "digits")
     code, out, err = command(evaluate_command, *networks, "--n", 300, "--metrics", "memorisation", "prdc", "accuracy")

@@ -8,6 +8,7 @@ that the reference classifier is surest and least sure of, and bars by class.
 """
 
 import os
+import shlex
 import time
 from pathlib import Path
 
@@ -89,6 +90,7 @@ def main(argv=None, prog: str = "python -m cganjax evaluate") -> int:
     taken = {figure for column in columns.values() for figure in column}
     rows = {name: {k: v for k, v in row.items() if k in taken} for name, row in rows.items()}
     print("\n".join(text.table(columns | rows)))
+    _print_missing_rows(args, chosen, rows)
     for name, path in pages.items():
         if _draw(path, name, measured[name], reference, rows, generators[name].spec):
             print(path)
@@ -282,6 +284,18 @@ def _print_warnings(args, generators, reference, left_out) -> None:
         if args.reference == "train" and "train=" in why:
             why = "compares with training images, and they are the reference"
         print(f"{name} is left out: it {_for_shell(why)}")
+
+
+def _print_missing_rows(args, chosen, rows) -> None:
+    """Why there is no column of real images, if there is none."""
+    from cganjax.evaluation import ROWS
+
+    if ROWS[0] not in rows:
+        name = args.extractor or chosen.extractor.card["name"]
+        print(
+            f"there is no column of {ROWS[0]}: the reference of {name} stores no rows; measure them here (--data-dir "
+            f"DIR or --dataset NAME), or store them by cganjax reference --extractor {shlex.quote(name)} --overwrite"
+        )
 
 
 def has_seen(trained_on, about) -> bool:
