@@ -224,14 +224,14 @@ def test_too_few_images_name_the_metric_and_what_it_needs(measure, drawn):
     said = (
         "64 images are too few",
         "frechet needs at least 65 images;",
-        "at least 65 images a class and class 4 has 6",
+        "at least 65 images per class, and class 4 has 6",
     )
     with pytest.raises(ValueError, match=".*".join(said)):
         measure(images[:64], labels[:64])
     with pytest.raises(ValueError, match="kid needs at least 1,000 images. Give more, or choose others by metrics="):
         measure(images[:999], labels[:999], metrics=["kid", "accuracy"])
     assert measure(images[:1], labels[:1], metrics=["accuracy"])["samples"] == 1
-    with pytest.raises(ValueError, match="frechet_by_class needs at least 65 images a class and class 9 has 0"):
+    with pytest.raises(ValueError, match="frechet_by_class needs at least 65 images per class, and class 9 has 0"):
         measure(images, labels % 9, metrics=["frechet_by_class"])
 
 
@@ -333,6 +333,16 @@ def test_evaluate_needs_no_data_and_writes_a_page(command, shelf):
     assert code == 2 and "two have the same last name" in err
     code, _, err = command(evaluate_command, "lenet5", *networks)
     assert code == 2 and "holds no generator" in err
+
+
+def test_a_reference_without_rows_is_said(command, shelf, tmp_path):
+    folder = tmp_path / "x"
+    shutil.copytree(shelf["folder"], folder)
+    card = json.loads((folder / references.CARD).read_text())
+    (folder / references.CARD).write_text(json.dumps(card | {"rows": {}}))
+    code, out, err = command(evaluate_command, "--extractor", folder, "--n", 20, "--metrics", "prdc")
+    assert (code, err) == (0, ""), err
+    assert "there is no column of real images: the reference of" in out and f"--extractor {folder} --overwrite" in out
 
 
 def test_evaluate_with_data_measures_its_own_rows(command, shelf):
@@ -437,10 +447,81 @@ def coloured(tmp_path_factory):
     }
 
 
+def test_a_reference_of_few_images_leaves_frechet_out(command, coloured, tmp_path):
+    """And nothing is written before all is measured."""
+    whole = dict(np.load(coloured["data"]))
+    folder = tmp_path / "extractor"
+    shutil.copytree(coloured["extractor"], folder)
+    for name, test, train in (("few", 8, 400), ("none", 8, 5)):
+        parts = {"test": test, "train": train}
+        np.savez(
+            tmp_path / f"{name}.npz",
+            class_names=whole["class_names"],
+            **{f"{kind}_{part}": whole[f"{kind}_{part}"][:n] for part, n in parts.items() for kind in "xy"},
+        )
+    networks = ("--extractor", folder, "--classifier", coloured["classifier"])
+    code, _, err = command(reference_command, *networks, "--dataset", tmp_path / "none.npz")
+    assert code == 2 and "error: none: the Frechet distance needs at least 9 images and 5 were given" in err
+    assert not (folder / references.CARD).exists() and not (folder / references.ARRAYS).exists()
+    code, out, err = command(reference_command, *networks, "--dataset", tmp_path / "few.npz")
+    assert (code, err) == (0, ""), err
+    assert (
+        "frechet is left out of the rows: it needs at least 9 images of the reference, and the reference has 8" in out
+    )
+    assert "frechet_train is left out of the rows: it needs at least 9 images" in out
+    found = references.read(folder, sampling.load_classifier(folder))
+    assert "precision" in found.rows["real images"] and "frechet_train" not in found.rows["real images"]
+
+
+def test_evaluate_without_an_extractor_takes_the_one_of_the_shape(drawn, coloured):
+    images = np.random.default_rng(0).random((20, 12, 16, 3))
+    said = (
+        r"images have shape \(20, 12, 16, 3\), and no shipped extractor takes images of 12x16x3: train a classifier .*"
+    )
+    with pytest.raises(ValueError, match=said + r"cganjax train --recipe digits_v1 .*give extractor='runs/extractor'"):
+        cganjax.evaluate(images, np.arange(20) % 4)
+    with pytest.raises(ValueError, match=r"images have shape \(1000, 28, 28\): expected \[N, H, W, C\]"):
+        cganjax.evaluate(drawn[0][..., 0], drawn[1])
+    assert cganjax.evaluate(*drawn, metrics="prdc")["extractor"]["name"] == evaluation.EXTRACTOR
+
+
+def test_advice_names_data_that_can_be_found():
+    from cganjax.evaluation import defaults
+
+    assert "--dataset '/my data/x.npz' --out" in defaults.advice(
+        {"name": "x", "place": "/my data/x.npz", "images": 900}
+    )
+    assert "--dataset x --set batch_size=48 --out" in defaults.advice({"name": "x", "place": "", "images": 48})
+    assert "--dataset DATA --out" in defaults.advice({"name": "x", "place": "given arrays"})
+
+
+def test_an_interrupted_reference_writes_nothing(command, coloured, tmp_path, monkeypatch):
+    """A bug of ours keeps its traceback, too."""
+    folder = tmp_path / "extractor"
+    shutil.copytree(coloured["extractor"], folder)
+
+    def fail(*args, **kwargs):
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(rows_of, "measure_rows", fail)
+    with pytest.raises(ValueError, match="a bug"):
+        command(
+            reference_command,
+            "--extractor",
+            folder,
+            "--classifier",
+            coloured["classifier"],
+            "--dataset",
+            coloured["data"],
+        )
+    assert not (folder / references.CARD).exists() and not (folder / references.ARRAYS).exists()
+
+
 def test_coloured_images_of_named_classes_are_measured_and_drawn(command, coloured):
     networks = ("--extractor", coloured["extractor"], "--classifier", coloured["classifier"])
     code, _, err = command(evaluate_command, coloured["generator"], "--n", 200)
     assert code == 2 and "images of 12x12x3, 4 classes (blobs), and no shipped extractor was trained on such" in err
+    assert f"--dataset {coloured['data']} --out runs/extractor" in err and "give it by --classifier" in err
     code, _, err = command(evaluate_command, coloured["generator"], *networks, "--n", 200)
     assert code == 2 and "has no stored reference for --reference test: say where the data lie" in err
     code, out, err = command(reference_command, *networks)
@@ -478,7 +559,7 @@ def test_metrics_that_train_say_which_sizes_they_take():
 def test_classes_with_too_few_images_leave_metrics_by_class_out():
     labels = np.arange(1000) % 300
     names, left_out = evaluation.check_enough(("prdc", "frechet_by_class"), False, labels, 1000, 300, 64)
-    assert names == ("prdc",) and "at least 65 images a class and class 100 has 3" in left_out["frechet_by_class"]
+    assert names == ("prdc",) and "at least 65 images per class, and class 100 has 3" in left_out["frechet_by_class"]
     with pytest.raises(ValueError, match="frechet_by_class needs at least 65"):
         evaluation.check_enough(("frechet_by_class",), True, labels, 1000, 300, 64)
     few = references.Reference({}, np.ones((300, 64)), np.arange(300), 1.0)

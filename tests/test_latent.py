@@ -161,3 +161,12 @@ def test_interpolate_says_when_images_cannot_be_measured(monkeypatch, tmp_path):
     monkeypatch.setattr(sampling, "load", lambda name: dead)
     with pytest.raises(UserError, match="dead cannot be measured .*the same for all latents.*--samples 0 draws"):
         interpolate.main(["dead", "--backend", "cpu", "--out", str(tmp_path / "out")])
+
+
+def test_interpolate_shows_errors_of_ours_as_they_are(monkeypatch, tmp_path):
+    def fail(*args):
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(interpolate, "handwriting", fail)
+    with pytest.raises(ValueError, match="a bug"):
+        interpolate.main(["--backend", "cpu", "--out", str(tmp_path / "out")])

@@ -8,6 +8,7 @@ that the reference classifier is surest and least sure of, and bars by class.
 """
 
 import os
+import shlex
 import time
 from pathlib import Path
 
@@ -89,6 +90,7 @@ def main(argv=None, prog: str = "python -m cganjax evaluate") -> int:
     taken = {figure for column in columns.values() for figure in column}
     rows = {name: {k: v for k, v in row.items() if k in taken} for name, row in rows.items()}
     print("\n".join(text.table(columns | rows)))
+    _print_missing_rows(args, chosen, rows)
     for name, path in pages.items():
         if _draw(path, name, measured[name], reference, rows, generators[name].spec):
             print(path)
@@ -107,7 +109,7 @@ def _metrics(args) -> tuple[str, ...]:
 
     try:
         names = evaluation.check_names(args.metrics)
-    except ValueError as error:
+    except evaluation.Unmeasurable as error:
         raise cli.UserError(f"--metrics: {error}") from None
     return tuple(dict.fromkeys(names + ("cas",) * args.cas + ("two_sample",) * args.two_sample))
 
@@ -157,7 +159,7 @@ def _real_data(args, chosen, names):
         measured = reference.of_real(extractor, real)
         if args.reference == "test" and any(evaluation.METRICS[name].train for name in names):
             measured = reference.with_train(extractor, measured, train, distances)
-    except ValueError as error:  # too few images for the statistics, or features that are no numbers
+    except evaluation.Unmeasurable as error:  # too few images for the statistics, or features that are no numbers
         raise cli.UserError(f"{test.name}: {error}") from None
     return measured, train
 
@@ -175,7 +177,7 @@ def _fitting(args, names, generators, chosen, reference, n: int):
     try:
         metrics, left_out = evaluation.fitting(names, asked, labelled, reference, spec=spec, classified=classified)
         metrics, too_few = evaluation.check_enough(metrics, asked, labels, n, spec.num_classes, size)
-    except ValueError as error:
+    except evaluation.Unmeasurable as error:
         raise cli.UserError(_for_shell(str(error))) from None
     return metrics, left_out | too_few
 
@@ -282,6 +284,18 @@ def _print_warnings(args, generators, reference, left_out) -> None:
         if args.reference == "train" and "train=" in why:
             why = "compares with training images, and they are the reference"
         print(f"{name} is left out: it {_for_shell(why)}")
+
+
+def _print_missing_rows(args, chosen, rows) -> None:
+    """Why there is no column of real images, if there is none."""
+    from cganjax.evaluation import ROWS
+
+    if ROWS[0] not in rows:
+        name = args.extractor or chosen.extractor.card["name"]
+        print(
+            f"there is no column of {ROWS[0]}: the reference of {name} stores no rows; measure them here (--data-dir "
+            f"DIR or --dataset NAME), or store them by cganjax reference --extractor {shlex.quote(name)} --overwrite"
+        )
 
 
 def has_seen(trained_on, about) -> bool:

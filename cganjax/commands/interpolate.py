@@ -77,6 +77,7 @@ def main(argv=None, prog: str = "python -m cganjax interpolate") -> int:
     _check(args)
     cli.choose_backend(args.backend)
     from cganjax import rng, sampling
+    from cganjax.evaluation import Unmeasurable
 
     generator = sampling.load(args.checkpoint)
     if generator.num_classes is None or generator.num_classes < 2:
@@ -96,7 +97,7 @@ def main(argv=None, prog: str = "python -m cganjax interpolate") -> int:
             if generator.spec.channels == 1:
                 handwriting(generator, key, folder)
             truncations(generator, rng.stream(key, "figures"), sizes, args.samples, folder, chosen)
-        except ValueError as error:  # as of a generator whose images are all alike, or NaN
+        except Unmeasurable as error:  # as of a generator whose images are all alike, or NaN
             raise cli.UserError(
                 f"{args.checkpoint} cannot be measured ({error}): --samples 0 draws the sheets alone"
             ) from error
@@ -193,6 +194,8 @@ def truncations(generator, key, sizes, samples: int, folder: Path, chosen) -> No
     metrics, left_out = evaluation.fitting(METRICS, False, True, reference, spec=generator.spec, classified=classified)
     for name, why in left_out.items():
         print(f"{name} is left out: it {why.replace('classifier=', '--classifier')}")
+    if "prdc" in left_out:
+        raise evaluation.Unmeasurable(f"prdc, whose figures are drawn, {left_out['prdc']}")
     labels = np.arange(samples) % generator.num_classes
     table = []
     for size in sizes:

@@ -36,10 +36,10 @@ def parser(prog: str) -> cli.Parser:
 
 
 def main(argv=None, prog: str = "python -m cganjax reference") -> int:
-    """Measure the real data, write the files, read them back."""
+    """Measure the real data, then write the files."""
     args = parser(prog).parse_args(argv)
     cli.choose_backend(args.backend)
-    from cganjax.evaluation import networks, reference
+    from cganjax.evaluation import Unmeasurable, networks, reference
 
     folder, extractor = _extractor(args)
     classifier = networks.reference_classifier(extractor, args.classifier)
@@ -48,8 +48,11 @@ def main(argv=None, prog: str = "python -m cganjax reference") -> int:
     test, train = reference.splits(extractor, args.dataset, args.data_dir)
     real_test, real_train = (reference.real_images(d, extractor.image_shape, d.split) for d in (test, train))
     print(f"features of {len(test.images):,} test and {len(train.images):,} training images", flush=True)
-    exact = _measured(extractor, classifier, real_test, real_train, test.name)
-    shipped, size = _write(folder, exact, extractor, classifier, real_test, real_train)
+    try:
+        exact, shipped = _measured(extractor, classifier, real_test, real_train)
+        size = reference.write(folder, exact, extractor)
+    except Unmeasurable as error:  # too few images for the statistics, or features that are no numbers
+        raise cli.UserError(f"{test.name}: {error}") from None
     _print_rounding(exact, shipped)
     print(f"{folder / reference.ARRAYS}: {size / 2**20:.2f} MiB\n{folder / reference.CARD}")
     return cli.DONE
@@ -69,25 +72,15 @@ def _extractor(args):
     return folder, sampling.load_classifier(args.extractor)
 
 
-def _measured(extractor, classifier, real_test, real_train, name: str):
-    """The reference with unrounded features, without rows."""
-    from cganjax.evaluation import reference
-
-    try:
-        exact = reference.with_train(extractor, reference.of_real(extractor, real_test), real_train)
-    except ValueError as error:  # too few images for the statistics, or features that are no numbers
-        raise cli.UserError(f"{name}: {error}") from None
-    return exact._replace(classifier=classifier and reference.digest_of(classifier))
-
-
-def _write(folder, exact, extractor, classifier, real_test, real_train):
-    """Write the reference, measure the rows against what was written, write it again with them."""
+def _measured(extractor, classifier, real_test, real_train):
+    """The reference with unrounded features and its rows, and as it will be read, which the rows are measured by."""
     from cganjax import evaluation
     from cganjax.evaluation import reference, rows
     from cganjax.evaluation.progress import Progress
 
-    reference.write(folder, exact, extractor)
-    shipped, n = reference.read(folder, extractor), len(real_test.images)
+    exact = reference.with_train(extractor, reference.of_real(extractor, real_test), real_train)
+    exact = exact._replace(classifier=classifier and reference.digest_of(classifier))
+    shipped, n = reference.rounded(exact, extractor), len(real_test.images)
     names, left_out = evaluation.fitting(
         evaluation.check_names(None),
         False,
@@ -96,17 +89,20 @@ def _write(folder, exact, extractor, classifier, real_test, real_train):
         spec=extractor.spec,
         classified=classifier is not None,
     )
-    for name, why in left_out.items():
+    # The test images are compared with the training images: generated ones with both.
+    asked = [name for name in names if name == "frechet_train"]
+    few = evaluation.too_few(asked, real_test.labels, n, extractor.num_classes, exact.features.shape[1])
+    for name, why in (left_out | few).items():
         print(f"{name} is left out of the rows: it {why.replace('classifier=', '--classifier')}")
+    names = [name for name in names if name not in few]
     progress = Progress(rows.row_parts(names, classifier))
     found = rows.measure_rows(
         shipped, exact, real_train, real_test[:2], extractor, classifier, n, 0, names=names, on_part=progress.part
     )
     progress.close()
-    size = reference.write(folder, exact._replace(rows=found), extractor)
     best = found[rows.ROWS[0]]
     print(", ".join(f"{k} {best[k]:.4f}" for k in evaluation.SHORT if k in best))
-    return shipped, size
+    return exact._replace(rows=found), shipped
 
 
 def _print_rounding(exact, shipped) -> None:

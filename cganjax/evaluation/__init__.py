@@ -17,7 +17,7 @@ from cganjax.evaluation.arguments import (
 )
 from cganjax.evaluation.defaults import CLASSIFIER, EXTRACTOR, JUDGE, classifier_for, extractor_for, named
 from cganjax.evaluation.measuring import canonical_order, measure, parts
-from cganjax.evaluation.records import Given, Measured, Metric, Real, Reference, Result, Train
+from cganjax.evaluation.records import Given, Measured, Metric, Real, Reference, Result, Train, Unmeasurable
 from cganjax.evaluation.rows import ROWS, rows_for
 from cganjax.evaluation.table import LISTS, METRICS, SHORT
 
@@ -36,6 +36,7 @@ __all__ = [
     "Result",
     "SHORT",
     "Train",
+    "Unmeasurable",
     "canonical_order",
     "check_classifier",
     "check_enough",

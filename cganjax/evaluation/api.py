@@ -4,6 +4,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from cganjax import checkpoint as ckpt
 from cganjax import sampling
 from cganjax.evaluation import arguments, defaults
@@ -21,7 +23,7 @@ def evaluate(
     real: Any = None,
     train: Any = None,
     seed: int = 0,
-    extractor: str | os.PathLike = defaults.EXTRACTOR,
+    extractor: str | os.PathLike | None = None,
     classifier: str | os.PathLike | None = None,
     judge: str | os.PathLike | None = None,
 ) -> dict[str, Any]:
@@ -41,7 +43,8 @@ def evaluate(
       train: the generator's training images, in the same form: for "memorisation" and "frechet_train".
       seed: of subsets, bootstrap draws and trainings; 0 or more.
       extractor: a classifier with features: a shipped name, a run or a checkpoint folder. `cganjax reference` stores a
-        reference beside one of your own.
+        reference beside one of your own. Default: the shipped one for images of the same shape, "digits-v1" for
+        28x28x1.
       classifier: the reference classifier, in the same form, of another training than the extractor. "accuracy" is the
         fraction of images that it classifies as asked. Default: the shipped one for images of the same shape and
         classes; if there is none, "accuracy" is left out.
@@ -60,9 +63,9 @@ def evaluate(
       - `rows`: the figures of real images, of shuffled labels and of one image per class, if the reference has them.
 
     Raises:
-      ValueError: images of another shape or range, NaN, all the same, or too few for a metric (it says how many are
-        needed); labels of another length or out of range; an extractor that is also the reference classifier; an
-        unknown metric (the known ones are named); missing data.
+      ValueError: images of another shape or range, or of a shape that no shipped extractor takes; NaN, images that are
+        all the same, or too few for a metric (it says how many are needed); labels of another length or out of range;
+        an extractor that is also the reference classifier; an unknown metric (the known ones are named); missing data.
       TypeError: labels that are not integers.
       FileNotFoundError, CheckpointError: see `cganjax.load`.
 
@@ -71,6 +74,7 @@ def evaluate(
     """
     names = arguments.check_names(metrics)
     arguments.check_seed(seed)
+    extractor = extractor if extractor is not None else _shipped_for(images)
     folder, extractor = ckpt.find(extractor), sampling.load_classifier(extractor)
     images, labels = arguments.check_given(images, labels, extractor.image_shape, extractor.num_classes)
     reference = _reference(folder, extractor, real)
@@ -109,6 +113,21 @@ def evaluate(
         "seconds": found.seconds,
         "rows": rows_for(reference, classifier),
     }
+
+
+def _shipped_for(images) -> str:
+    """The shipped extractor for images of this shape."""
+    shape = np.shape(images)
+    if len(shape) != 4:
+        raise ValueError(f"images have shape {shape}: expected [N, H, W, C]")
+    found = defaults.extractor_of_shape(shape[1:])
+    if found is None:
+        size = "x".join(map(str, shape[1:]))
+        raise ValueError(
+            f"images have shape {shape}, and no shipped extractor takes images of {size}: train a "
+            f"classifier on such images ({defaults.advice()}), and give extractor='runs/extractor'"
+        )
+    return found
 
 
 def _reference(folder, extractor, real) -> references.Reference:

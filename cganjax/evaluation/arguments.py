@@ -7,20 +7,20 @@ import numpy as np
 
 from cganjax import pixels, sampling
 from cganjax.evaluation import reference as references
-from cganjax.evaluation.records import Real, Reference
+from cganjax.evaluation.records import Real, Reference, Unmeasurable
 from cganjax.evaluation.table import METRICS
 from cganjax.spec import ImageSpec
 
 
 def check_names(metrics: Sequence[str] | None) -> tuple[str, ...]:
-    """The metrics to compute; None means all that train no classifier. ValueError names the known ones."""
+    """The metrics to compute; None means all that train no classifier. Unmeasurable names the known ones."""
     if metrics is None:
         return tuple(name for name, metric in METRICS.items() if not metric.trains)
     names = (metrics,) if isinstance(metrics, str) else tuple(dict.fromkeys(metrics))
     unknown = [name for name in names if name not in METRICS]
     if unknown or not names:
         what = f"unknown metric {unknown[0]!r}" if unknown else "no metric was given"
-        raise ValueError(f"{what}: known are {', '.join(sorted(METRICS))}")
+        raise Unmeasurable(f"{what}: known are {', '.join(sorted(METRICS))}")
     return names
 
 
@@ -34,20 +34,20 @@ def check_classifier(extractor: Any, classifier: Any) -> None:
     """Check that the reference classifier fits the extractor.
 
     Raises:
-      ValueError: it takes other images or has other classes, or it is the extractor: accuracy would then depend on the
-        same features as all other figures.
+      Unmeasurable: it takes other images or has other classes, or it is the extractor: accuracy would then depend on
+        the same features as all other figures.
     """
     if classifier is None:
         return
     name, extractor_name = classifier.card["name"], extractor.card["name"]
     if references.digest_of(classifier) == references.digest_of(extractor):
-        raise ValueError(
+        raise Unmeasurable(
             f"{name} is the extractor and the reference classifier: give another reference classifier, a classifier "
             "of another training"
         )
     mine, theirs = ((c.image_shape, c.num_classes) for c in (classifier, extractor))
     if mine != theirs:
-        raise ValueError(
+        raise Unmeasurable(
             f"the reference classifier {name} takes images of {_said(*mine)}, and the extractor {extractor_name} of "
             f"{_said(*theirs)}: give a reference classifier of the same data"
         )
@@ -66,11 +66,14 @@ def check_given(
         raise ValueError(f"images have shape {images.shape}: expected [N, {', '.join(map(str, image_shape))}], N > 0")
     if images.dtype.kind not in "fiub":
         raise ValueError(f"images are {images.dtype}: expected numbers in [0, 1]")
-    images = np.asarray(pixels.check_unit(images))
+    try:
+        images = np.asarray(pixels.check_unit(images))
+    except ValueError as error:
+        raise Unmeasurable(str(error)) from None
     if len(images) > 1 and (images == images[:1]).all():
-        raise ValueError(f"all {len(images):,} images are the same one: there is nothing to measure")
+        raise Unmeasurable(f"all {len(images):,} images are the same one: there is nothing to measure")
     if (images == images[:, :1, :1]).all():
-        raise ValueError("every image is constant, all of its pixels alike: there is nothing to measure")
+        raise Unmeasurable("every image is constant, all of its pixels alike: there is nothing to measure")
     if labels is None:
         return images, None
     labels = np.asarray(sampling.check_labels(labels, num_classes))
@@ -111,7 +114,7 @@ def fitting(
       Those that can be computed, and why the others cannot.
 
     Raises:
-      ValueError: one that was asked for cannot.
+      Unmeasurable: one that was asked for cannot.
     """
     left_out = {}
     for name in names:
@@ -119,7 +122,7 @@ def fitting(
         if reason:
             left_out[name] = reason
     if asked and left_out:
-        raise ValueError("; ".join(f"{name} {why}" for name, why in left_out.items()))
+        raise Unmeasurable("; ".join(f"{name} {why}" for name, why in left_out.items()))
     return tuple(name for name in names if name not in left_out), left_out
 
 
@@ -170,13 +173,13 @@ def check_enough(
       The metrics that there are enough images for, and why the others are left out: those by class, unless `asked`.
 
     Raises:
-      ValueError: there are too few images for another metric. It says how many are needed.
+      Unmeasurable: there are too few images for another metric. It says how many are needed.
     """
     lacking = too_few(names, labels, n, num_classes, size)
     left_out = {name: why for name, why in lacking.items() if METRICS[name].in_each_class and not asked}
     said = [f"{name} {why}" for name, why in lacking.items() if name not in left_out]
     if said:
-        raise ValueError(f"{n:,} images are too few: {'; '.join(said)}. Give more, or choose others by metrics=")
+        raise Unmeasurable(f"{n:,} images are too few: {'; '.join(said)}. Give more, or choose others by metrics=")
     return tuple(name for name in names if name not in left_out), left_out
 
 
@@ -187,7 +190,7 @@ def _too_few(
         counts = np.bincount(labels, minlength=num_classes)
         k = int(counts.argmin())
         if counts[k] < needed:
-            return f"needs at least {needed:,} images{of} a class and class {k} has {counts[k]:,}"
+            return f"needs at least {needed:,} images{of} per class, and class {k} has {counts[k]:,}"
     elif n < needed:
         return f"needs at least {needed:,} images{of}" + (f", and {has} {n:,}" if has else "")
     return None

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from cganjax import checkpoint as ckpt
 from cganjax import sampling
 from cganjax.evaluation import arguments, defaults
+from cganjax.evaluation.records import Unmeasurable
 from cganjax.types import UserError
 
 
@@ -54,7 +55,7 @@ def reference_classifier(extractor: Any, named: str | os.PathLike | None) -> Any
     classifier = sampling.load_classifier(chosen)
     try:
         arguments.check_classifier(extractor, classifier)
-    except ValueError as error:
+    except Unmeasurable as error:
         raise UserError(f"{error} (--classifier)") from None
     return classifier
 
@@ -62,11 +63,12 @@ def reference_classifier(extractor: Any, named: str | os.PathLike | None) -> Any
 def _shipped(name: str, generator: Any) -> str:
     found = defaults.extractor_for(generator.spec)
     if found is None:
-        of = generator.card.get("data", {}).get("name", "its data")
+        of = generator.card.get("data", {})
         raise UserError(
-            f"{name} generates images of {generator.spec} ({of}), and no shipped extractor was trained on such images: "
-            f"train a classifier on {of} (as by cganjax train --recipe digits_v1 --dataset {of} --out runs/extractor), "
-            "store its reference (cganjax reference --extractor runs/extractor), and give --extractor runs/extractor"
+            f"{name} generates images of {generator.spec} ({of.get('name', 'its data')}), and no shipped extractor was "
+            f"trained on such images: train a classifier on that data ({defaults.advice(of)}), and give --extractor "
+            "runs/extractor. For the accuracy, which is left out otherwise, train another one with another --seed and "
+            "give it by --classifier"
         )
     return found
 

@@ -11,6 +11,13 @@ import numpy as np
 from cganjax.spec import ImageSpec
 
 
+class Unmeasurable(ValueError):
+    """What was given cannot be measured: too few images, images that are all alike, NaN; the message says what to do.
+
+    Checks of what users give raise it, so that a command can tell their mistakes from errors of our own.
+    """
+
+
 class Real(NamedTuple):
     """Real images and their labels."""
 

@@ -10,8 +10,9 @@ of the extractor, the data, the rows of real data and of known failures). With i
 
 import hashlib
 import io
+import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import numpy as np
 
 from cganjax import data, files, pixels, scores
 from cganjax.evaluation.metrics import frechet, neighbours
-from cganjax.evaluation.records import Real, Reference, Train
+from cganjax.evaluation.records import Real, Reference, Train, Unmeasurable
 from cganjax.types import CheckpointError, UserError
 
 ARRAYS, CARD, FORMAT = "reference.npz", "reference.json", 1
@@ -88,11 +89,11 @@ def splits(extractor: Any, dataset: str | None, data_dir: str | None) -> tuple[A
 
 
 def of_real(extractor: Callable, real: Real) -> Reference:
-    """A reference made from images. ValueError if their features are all 0 or not finite."""
+    """A reference made from images. Unmeasurable if their features are all 0 or not finite."""
     features = features_of(extractor, real.images).astype(np.float64)
     size = np.sqrt(np.mean(features**2))
     if not np.isfinite(size) or size == 0:
-        raise ValueError(
+        raise Unmeasurable(
             f"{extractor.card['name']} gives features whose mean square is {size**2:g}: expected a positive number"
         )
     return Reference(real.about, features / size, real.labels, float(1 / size), real.images)
@@ -105,7 +106,7 @@ def with_train(extractor: Callable, reference: Reference, train: Real, distances
     reference has images. A shipped reference keeps its own distances if it was made with the same training images.
 
     Raises:
-      ValueError: there are fewer training images than the covariance of their features needs.
+      Unmeasurable: there are fewer training images than the covariance of their features needs.
     """
     features = features_of(extractor, train.images) * np.float32(reference.scale)
     statistics = frechet.statistics(features)
@@ -145,10 +146,26 @@ def write(folder: Path, reference: Reference, extractor: Any) -> int:
     """Write a reference with its training part beside the extractor. Returns the size of its array file in bytes.
 
     Raises:
-      ValueError: features are beyond the range of float16, or labels beyond that of uint16.
+      Unmeasurable: features are beyond the range of float16, or labels beyond that of uint16.
     """
+    card, content = _packed(reference, extractor)
+    text = (
+        json.dumps(card, indent=2) + "\n"
+    )  # before anything is written: a value that JSON does not know loses nothing
+    files.write_file(folder / ARRAYS, content)
+    files.write_file(folder / CARD, text.encode())
+    return len(content)
+
+
+def rounded(reference: Reference, extractor: Any) -> Reference:
+    """A reference as `read` returns it after `write`; Unmeasurable as `write` says."""
+    return _opened(*_packed(reference, extractor))
+
+
+def _packed(reference: Reference, extractor: Any) -> tuple[dict[str, Any], bytes]:
+    """What the card of a reference holds, and the content of its array file."""
     if np.abs(reference.features).max() > np.finfo(np.float16).max:
-        raise ValueError("features are beyond float16's 65,504: scale the extractor's last layer")
+        raise Unmeasurable("features are beyond float16's 65,504: scale the extractor's last layer")
     train = reference.train
     buffer = io.BytesIO()
     np.savez(
@@ -171,17 +188,15 @@ def write(folder: Path, reference: Reference, extractor: Any) -> int:
         "arrays": {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)},
         "rows": dict(reference.rows),
     }
-    files.write_file(folder / ARRAYS, content)
-    files.write_json(folder / CARD, card)
-    return len(content)
+    return card, content
 
 
 def label_type(labels: np.ndarray) -> type:
-    """The smallest unsigned type that holds labels int [N]. ValueError if they are below 0 or above 65,535."""
+    """The smallest unsigned type that holds labels int [N]. Unmeasurable if they are below 0 or above 65,535."""
     for kind in (np.uint8, np.uint16):
         if labels.min() >= 0 and labels.max() <= np.iinfo(kind).max:
             return kind
-    raise ValueError(f"labels are in {labels.min()}..{labels.max()}: expected 0..65535")
+    raise Unmeasurable(f"labels are in {labels.min()}..{labels.max()}: expected 0..65535")
 
 
 def read(folder: Path, extractor: Any) -> Reference | None:
@@ -204,20 +219,20 @@ def read(folder: Path, extractor: Any) -> Reference | None:
     if hashlib.sha256(content).hexdigest() != card["arrays"].get("sha256"):
         raise CheckpointError(f"{path} is damaged: its SHA-256 is not the one of {CARD}; get the checkpoint again")
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in arrays.files}
-        statistics = frechet.Statistics(found["train_mean"], found["train_covariance"])
-        train = Train(
-            statistics,
-            card["train"],
-            nearest_pixels=found["nearest_pixels"],
-            nearest_features=found["nearest_features"],
-        )
-        scale, features, labels = (
-            float(card["scale"]),
-            found["features"].astype(np.float64),
-            found["labels"].astype(np.int64),
-        )
+        return _opened(card, content)
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path} holds no reference ({error})") from None
-    return Reference(card["data"], features, labels, scale, None, train, card.get("judge"), card["rows"])
+
+
+def _opened(card: Mapping[str, Any], content: bytes) -> Reference:
+    """The reference that a card and the content of its array file describe."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        found = {name: arrays[name] for name in arrays.files}
+    train = Train(
+        frechet.Statistics(found["train_mean"], found["train_covariance"]),
+        card["train"],
+        nearest_pixels=found["nearest_pixels"],
+        nearest_features=found["nearest_features"],
+    )
+    features, labels = found["features"].astype(np.float64), found["labels"].astype(np.int64)
+    return Reference(card["data"], features, labels, float(card["scale"]), None, train, card.get("judge"), card["rows"])

@@ -77,21 +77,35 @@ def measure_rows(
             on_part=lambda part, name=name: on_part(f"{name}: {part}"),
         )
         found[name] = measured.figures | {"samples": len(x), "intervals": measured.intervals}
-    best = found[ROWS[0]]
+    _add_unseen(found[ROWS[0]], names, reference, exact, unseen, classifier, classes)
+    return found
+
+
+def _add_unseen(
+    best: dict[str, Any],
+    names: Sequence[str],
+    reference: Reference,
+    exact: Reference,
+    unseen: tuple[np.ndarray, np.ndarray],
+    classifier: Any,
+    classes: int,
+) -> None:
+    """Add to the row of real images what is measured of images not trained on; arguments as of `measure_rows`."""
     if "accuracy" in names:
         images, labels = unseen
         answers = scores.confidences_of(classifier, images).argmax(axis=1)
-        best |= accuracy.accuracy(labels, answers, classes)
+        best.update(accuracy.accuracy(labels, answers, classes))
         best["intervals"]["accuracy"] = bootstrap.of_mean(answers == labels)
     if "memorisation" in names:
         # Of unseen real images 1 % are nearer than their own 1st percentile.
         for kind in ("pixels", "features"):
             apart = getattr(reference.train, f"nearest_{kind}")
-            best |= {f"{k}_{kind}": v for k, v in memorisation.memorisation(apart, apart).items()}
-    if "frechet_train" in names and reference.train is not None:
+            best.update({f"{k}_{kind}": v for k, v in memorisation.memorisation(apart, apart).items()})
+    size = exact.features.shape[1]
+    enough = not arguments.too_few(["frechet_train"], exact.labels, len(exact.features), classes, size)
+    if "frechet_train" in names and reference.train is not None and enough:
         statistics = frechet.statistics(exact.features)
         best["frechet_train"] = frechet.distance(statistics, reference.train.statistics)
-    return found
 
 
 def row_parts(names: Sequence[str] | None, classifier: Any) -> list[str]:
@@ -106,7 +120,7 @@ def row_parts(names: Sequence[str] | None, classifier: Any) -> list[str]:
 
 
 def _names(names: Sequence[str] | None, classifier: Any) -> list[str]:
-    names = names or arguments.check_names(None)
+    names = arguments.check_names(None) if names is None else names
     return [name for name in names if classifier is not None or not METRICS[name].classifier]
 
 

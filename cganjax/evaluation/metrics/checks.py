@@ -5,19 +5,22 @@ from typing import Any
 
 import numpy as np
 
+from cganjax.evaluation.records import Unmeasurable
+
 
 def features(x: Any, metric: str, at_least: int) -> np.ndarray:
     """Features as float64 [N, F].
 
     Raises:
-      ValueError: another shape, a number that is not finite, or fewer than `at_least` rows, which `metric` needs.
+      ValueError: another shape.
+      Unmeasurable: a number that is not finite, or fewer than `at_least` rows, which `metric` needs.
     """
     x = np.asarray(x, np.float64)
     if x.ndim != 2 or x.shape[1] == 0:
         raise ValueError(f"features have shape {x.shape}: expected [N, F]")
     enough(len(x), metric, at_least)
     if not np.isfinite(x).all():
-        raise ValueError(f"{metric} was given features that are NaN or infinite: check the images and the extractor")
+        raise Unmeasurable(f"{metric} was given features that are NaN or infinite: check the images and the extractor")
     return x
 
 
@@ -30,9 +33,9 @@ def same_size(a: np.ndarray, b: np.ndarray) -> None:
 
 
 def enough(given: int, metric: str, at_least: int, of: str = "images") -> None:
-    """ValueError that says how many a metric needs, if fewer are given."""
+    """Unmeasurable that says how many a metric needs, if fewer are given."""
     if given < at_least:
-        raise ValueError(
+        raise Unmeasurable(
             f"{metric} needs at least {at_least:,} {of} and {given:,} were given: give more, or choose other metrics"
         )
 

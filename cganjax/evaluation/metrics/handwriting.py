@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from cganjax.evaluation.records import Unmeasurable
+
 STYLE = ("ink", "slant", "width")
 
 
@@ -44,7 +46,7 @@ def correlations(styles: np.ndarray) -> dict[str, np.ndarray]:
     if styles.ndim != 3 or styles.shape[2] != len(STYLE) or styles.shape[0] < 3 or styles.shape[1] < 2:
         raise ValueError(f"styles have shape {styles.shape}: expected [L >= 3, K >= 2, {len(STYLE)}]")
     if not (np.ptp(styles, axis=0) > 1e-9).all():  # rounding alone varies less
-        raise ValueError("a class is written the same for all latents: there is nothing to correlate")
+        raise Unmeasurable("a class is written the same for all latents: there is nothing to correlate")
     found = {}
     for i, name in enumerate(STYLE):
         correlation = np.corrcoef(styles[:, :, i], rowvar=False)
