@@ -373,6 +373,23 @@ def test_folders_that_cannot_be_used(tmp_path, said):
     assert str(folder) in one_sentence(error)
 
 
+def test_damaged_images_are_counted_and_three_are_named(tmp_path):
+    folder = write_folder(tmp_path / "mine", *some())
+    files = sorted(folder.glob("*/*.png"))
+    files[0].write_text("no image")
+    with pytest.raises(DataError) as error:
+        data.dataset(folder)
+    said = f"{files[0]} cannot be read as an image (cannot identify image file): replace or remove it"
+    assert one_sentence(error) == said
+    for path in files[:5]:
+        path.write_text("no image")
+    with pytest.raises(DataError) as error:
+        data.dataset(folder)
+    three = ", ".join(f"{path} (cannot identify image file)" for path in files[:3])
+    said = f"5 files cannot be read as images: {three} and 2 more; replace or remove them"
+    assert one_sentence(error) == said
+
+
 def test_folders_without_classes_and_paths_to_nothing(tmp_path):
     x, _ = some()
     write_png(tmp_path / "flat/a.png", x[0])
