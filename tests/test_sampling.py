@@ -263,6 +263,8 @@ def test_the_shipped_checkpoint_and_its_card(mnist):
     assert sum((ckpt.find("mnist") / f).stat().st_size for f in ("weights.npz", "card.json")) <= 5 * 2**20
     with pytest.raises(cganjax.CheckpointError, match="holds no discriminator: .* one of label-score"):
         cganjax.load_discriminator("mnist")
+    with pytest.raises(cganjax.CheckpointError, match="holds no generator: .*; it holds a classifier: use load_class"):
+        cganjax.load("lenet5")
 
 
 def change_card(folder, **values):

@@ -119,7 +119,9 @@ def _classes(path: Path, part: str) -> list[_Image]:
     folders = _folders(path)
     if not folders:
         loose = _images(path)
-        found = f"{len(loose)} images and no sub-folder" if loose else "no sub-folder"
+        found = (
+            f"{len(loose)} {'image' if len(loose) == 1 else 'images'} and no sub-folder" if loose else "no sub-folder"
+        )
         raise DataError(f"{path} holds {found}: {_hint(path)}")
     _no_loose_images(path, "class folders")
     files = []

@@ -2,6 +2,7 @@
 
 import functools
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,7 @@ def _read(folder: Path, role: str, stamp: tuple):
         have = [name for name, other in ckpt.checkpoints().items() if role in other["roles"]]
         raise CheckpointError(
             f"{folder} holds no {role}: expected a run folder of yours that has one, or one of {', '.join(have)}"
+            f"{_other_ways(card['roles'])}"
         )
     where = folder / ckpt.CARD
     networks = _build(cards.settings_of(card["config"], where), cards.spec_of(card.get("data"), where), where)
@@ -116,6 +118,15 @@ def _read(folder: Path, role: str, stamp: tuple):
         return Classifier(*common, networks.scores, network.features)
     needs_labels = networks.num_classes is not None and networks.classifier is None
     return Discriminator(*common, "probabilities" if networks.scores == "sigmoid" else networks.scores, needs_labels)
+
+
+def _other_ways(roles: Sequence[str]) -> str:
+    """The end of a sentence about a role that a checkpoint lacks: the roles that it has, and how to load them."""
+    loaders = {"generator": "load", "discriminator": "load_discriminator", "classifier": "load_classifier"}
+    known = [role for role in loaders if role in roles]
+    if not known:
+        return ""
+    return f"; it holds a {' and a '.join(known)}: use {' or '.join(loaders[role] for role in known)}"
 
 
 def _build(config: Any, spec: ImageSpec, where: Path) -> models.Networks:
