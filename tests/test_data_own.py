@@ -462,7 +462,7 @@ def test_a_spec_is_a_plain_value():
 BAD_FILES = {
     r"holds x_train, labels: expected images and labels; or x_train": {"x_train": some()[0], "labels": some()[1]},
     "holds no array: expected images and labels": {},
-    r"mine.npz holds images and lacks labels: the labels are missing; save them too, .*savez\(path, images=, labels=\)": {
+    r"holds images and lacks labels: the labels are missing; save them too, .*savez\(path, images=, labels=\)": {
         "images": some()[0]
     },
     "mine.npz holds x_train and x_test and lacks y_test: the labels are missing": {

@@ -224,6 +224,8 @@ def test_unconditional_takes_a_count_and_no_labels(unconditional):
         (ValueError, r"truncation has shape \(2,\)", {"labels": [1, 2], "truncation": np.ones(2)}),
         (TypeError, "key is int", {"key": 0, "labels": [1]}),
         (TypeError, r"of shape \(2,\): expected a single key", {"key": jax.random.split(KEY, 2), "labels": [1]}),
+        (TypeError, "^checkpoint is int: expected a name, a path or a loaded Generator$", {"checkpoint": 3}),
+        (TypeError, "^checkpoint is NoneType: expected a name, a path or", {"checkpoint": None}),
         (FileNotFoundError, "one of .*mnist", {"labels": [1], "checkpoint": "nmist"}),
     ],
     ids=lambda value: str(value)[:40],
@@ -231,6 +233,15 @@ def test_unconditional_takes_a_count_and_no_labels(unconditional):
 def test_bad_arguments_say_what_was_given_and_expected(error, said, arguments):
     with pytest.raises(error, match=said):
         cganjax.sample(**{"key": KEY, **arguments})
+
+
+def test_a_loaded_generator_is_a_checkpoint_too(mnist, unconditional):
+    assert_array_equal(cganjax.sample(KEY, [1, 2], checkpoint=mnist), cganjax.sample(KEY, [1, 2]))
+    assert cganjax.sample(KEY, n=3, checkpoint=unconditional).shape == (3, 2, 2, 1)
+    with pytest.raises(TypeError, match="^checkpoint is Classifier: expected a name, a path or a loaded Generator$"):
+        cganjax.sample(KEY, [1], checkpoint=cganjax.load_classifier("lenet5"))
+    with pytest.raises(TypeError, match="^checkpoint is Generator: expected a name or a path$"):
+        cganjax.load(mnist)
 
 
 def test_a_traced_truncation_is_one_number_too():

@@ -119,9 +119,8 @@ def _classes(path: Path, part: str) -> list[_Image]:
     folders = _folders(path)
     if not folders:
         loose = _images(path)
-        found = (
-            f"{len(loose)} {'image' if len(loose) == 1 else 'images'} and no sub-folder" if loose else "no sub-folder"
-        )
+        count = "1 image" if len(loose) == 1 else f"{len(loose)} images"
+        found = f"{count} and no sub-folder" if loose else "no sub-folder"
         raise DataError(f"{path} holds {found}: {_hint(path)}")
     _no_loose_images(path, "class folders")
     files = []

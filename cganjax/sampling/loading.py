@@ -27,6 +27,7 @@ def load(checkpoint: str | os.PathLike = ckpt.DEFAULT) -> Generator:
       The generator. It is kept in memory, so that the next call returns the same object unless the checkpoint changed.
 
     Raises:
+      TypeError: the checkpoint is neither a name nor a path.
       FileNotFoundError: there is no such name or folder; the known names are listed.
       CheckpointError: the checkpoint is damaged, was made by something else, or holds no generator.
 
@@ -48,6 +49,7 @@ def load_discriminator(checkpoint: str | os.PathLike) -> Discriminator:
       The discriminator: images [N, H, W, C] in [0, 1] -> one output per image, or one per class.
 
     Raises:
+      TypeError: the checkpoint is neither a name nor a path.
       FileNotFoundError: there is no such name or folder; the known names are listed.
       CheckpointError: the checkpoint is damaged, was made by something else, or holds no discriminator; the shipped
         checkpoints that have one are named.
@@ -71,6 +73,7 @@ def load_classifier(checkpoint: str | os.PathLike) -> Classifier:
       The classifier: images [N, H, W, C] in [0, 1] -> outputs [N, K].
 
     Raises:
+      TypeError: the checkpoint is neither a name nor a path.
       FileNotFoundError: there is no such name or folder; the known names are listed.
       CheckpointError: the checkpoint is damaged, was made by something else, or holds no classifier; the shipped
         checkpoints that have one are named.
@@ -85,6 +88,8 @@ def load_classifier(checkpoint: str | os.PathLike) -> Classifier:
 
 
 def _role(checkpoint: str | os.PathLike, role: str):
+    if not isinstance(checkpoint, (str, os.PathLike)):
+        raise TypeError(f"checkpoint is {type(checkpoint).__name__}: expected a name or a path")
     folder = ckpt.find(checkpoint)
     # The stamp changes when a run goes on or a checkpoint is replaced, and the checkpoint is then read again.
     return _read(folder, role, ckpt.stamp(folder))
