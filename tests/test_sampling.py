@@ -183,6 +183,21 @@ def test_a_long_call_writes_every_piece_once(monkeypatch):
     assert_allclose(pieces, cganjax.sample(KEY, labels), atol=2e-5)
 
 
+@pytest.mark.parametrize(
+    "count, pad, sizes", [(1, False, [1]), (3, False, [3]), (3, True, [4]), (4, True, [4]), (10, True, [4, 4, 4])]
+)
+def test_chunks_have_sizes_that_are_compiled_for(monkeypatch, count, pad, sizes):
+    monkeypatch.setattr(chunks, "sizes", lambda: (1, 4))
+    asked = []
+
+    def rows(start, size):
+        asked.append(size)
+        return jnp.arange(start, start + size)
+
+    assert_array_equal(chunks.in_chunks(rows, count, pad=pad), np.arange(count))
+    assert asked == sizes
+
+
 def test_unconditional_takes_a_count_and_no_labels(unconditional):
     images = sampling.sample_from(unconditional, KEY, n=6)
     assert images.shape == (6, 2, 2, 1)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cganjax import checkpoint as ckpt
-from cganjax import parallel, pixels, rng
+from cganjax import pixels, rng
 from cganjax.sampling import chunks
 from cganjax.sampling.checks import check_count, check_labels, check_truncation, typed_key
 from cganjax.sampling.loading import load
@@ -94,21 +94,16 @@ def latents(key: jax.Array, n: int, latent_size: int, start: int | jax.Array = 0
 
 
 def _in_chunks(generator: Generator, key, labels, count: int, truncation) -> jax.Array:
-    sizes = chunks.sizes()
-    size = next((s for s in sizes if s >= count), sizes[-1])
     labels = None if labels is None else np.asarray(labels)
 
-    def chunk(start: int) -> jax.Array:
+    def rows(start: int, size: int) -> jax.Array:
         part = None if labels is None else np.zeros(size, np.int32)
         if part is not None:
             rest = labels[start : start + size]
             part[: len(rest)] = rest
         return _of_rows(generator, key, part, np.int32(start), size, np.float32(truncation))
 
-    if count <= size:
-        images = chunk(0)
-        return images if count == size else images[:count]  # a slice of all rows would be compiled, too
-    return parallel.joined(chunk, count, size)
+    return chunks.in_chunks(rows, count, pad=True)
 
 
 def _of_rows(generator: Generator, key, labels, start, count: int, truncation) -> jax.Array:
