@@ -217,7 +217,7 @@ def test_a_wheel_trains_samples_and_makes_decoys_in_another_folder(installed):
     said = run("-m", "cganjax", "train", "--recipe", "digits", "--steps", "60")
     assert "checkpoint: runs/digits-s0/checkpoints/60" in said
     assert (folder / "runs/digits-s0/samples/000060.png").exists()
-    assert "1 images from digits-s0" in run("-m", "cganjax", "sample", "4", "--checkpoint", "runs/digits-s0")
+    assert "1 image from digits-s0" in run("-m", "cganjax", "sample", "4", "--checkpoint", "runs/digits-s0")
     assert "images from mnist" in run("-m", "cganjax", "sample", "42")
     assert "rejected" in run("-m", "cganjax", "decoy", "31")
     if "evaluate" in commands.names():

@@ -373,6 +373,23 @@ def test_folders_that_cannot_be_used(tmp_path, said):
     assert str(folder) in one_sentence(error)
 
 
+def test_damaged_images_are_counted_and_three_are_named(tmp_path):
+    folder = write_folder(tmp_path / "mine", *some())
+    files = sorted(folder.glob("*/*.png"))
+    files[0].write_text("no image")
+    with pytest.raises(DataError) as error:
+        data.dataset(folder)
+    said = f"{files[0]} cannot be read as an image (cannot identify image file): replace or remove it"
+    assert one_sentence(error) == said
+    for path in files[:5]:
+        path.write_text("no image")
+    with pytest.raises(DataError) as error:
+        data.dataset(folder)
+    three = ", ".join(f"{path} (cannot identify image file)" for path in files[:3])
+    said = f"5 files cannot be read as images: {three} and 2 more; replace or remove them"
+    assert one_sentence(error) == said
+
+
 def test_folders_without_classes_and_paths_to_nothing(tmp_path):
     x, _ = some()
     write_png(tmp_path / "flat/a.png", x[0])
@@ -382,7 +399,7 @@ def test_folders_without_classes_and_paths_to_nothing(tmp_path):
     save(tmp_path / "file/mine.npz", images=x)
     write_folder(tmp_path / "few", x[:3], np.arange(3))
     for source, said in {
-        "flat/": "holds 1 images and no sub-folder: put PNG or JPEG files into one sub-folder per class",
+        "flat/": "holds 1 image and no sub-folder: put PNG or JPEG files into one sub-folder per class",
         "empty/": "holds no sub-folder: put PNG or JPEG",
         "idx/": "it has IDX files, so give the name of their data set",
         "file/": "give the file .*mine.npz itself",
@@ -445,6 +462,14 @@ def test_a_spec_is_a_plain_value():
 BAD_FILES = {
     r"holds x_train, labels: expected images and labels; or x_train": {"x_train": some()[0], "labels": some()[1]},
     "holds no array: expected images and labels": {},
+    r"holds images and lacks labels: the labels are missing; save them too, .*savez\(path, images=, labels=\)": {
+        "images": some()[0]
+    },
+    "mine.npz holds x_train and x_test and lacks y_test: the labels are missing": {
+        "x_train": some()[0],
+        "y_train": some()[1],
+        "x_test": some()[0],
+    },
     "holds pickled objects, which are never loaded": {"images": np.array([{}, 1], object), "labels": some()[1]},
     "mine.npz: images has dtype float64: expected uint8": {"images": some()[0] / 255, "labels": some()[1]},
     r"mine.npz: y_test has 35 entries and x_test 36": dict(
@@ -489,8 +514,9 @@ def test_damaged_files(tmp_path):
     (tmp_path / "array.npy").rename(tmp_path / "array.npz")
     (tmp_path / "bits.npz").write_bytes(whole[:200] + bytes([whole[200] ^ 255]) + whole[201:])
     (tmp_path / "empty.npz").write_bytes(b"")
+    (tmp_path / "text.npz").write_bytes(b"xx")
     path.write_bytes(whole[:-50])
-    for name in ("cut", "array", "bits", "empty"):
+    for name in ("cut", "array", "bits", "empty", "text"):
         with pytest.raises(UserError, match=rf"{name}.npz (cannot be read as an .npz file|holds one array)") as error:
             data.dataset(tmp_path / f"{name}.npz")
         one_sentence(error)
@@ -509,6 +535,9 @@ BAD_ARRAYS = {
     r"images has dtype int64: .*convert with images.astype\(np.uint8\)": (X.astype(int), Y),
     r"images has dtype int64: .*lie in \[-\d+, \d+\]": (X.astype(int) * 9 - 400, Y),
     r"images has dtype bool": (X > 9, Y),
+    r"images has dtype int64: .*convert with np.asarray\(images, np.uint8\)": (X.tolist(), Y),
+    r"images has dtype float64: .*convert with np.round\(np.asarray\(images\) \* 255\)": (U.tolist(), Y),
+    r"labels has the shape \[36, 1\]: .*use np.asarray\(labels\).ravel\(\)": (X, Y[:, None].tolist()),
     r"images has dtype <U1: .*give an array of numbers": (["a", "b"], [0, 1]),
     r"images is missing": (None, Y),
     r"labels is missing": (X, None),

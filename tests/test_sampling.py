@@ -183,6 +183,21 @@ def test_a_long_call_writes_every_piece_once(monkeypatch):
     assert_allclose(pieces, cganjax.sample(KEY, labels), atol=2e-5)
 
 
+@pytest.mark.parametrize(
+    "count, pad, sizes", [(1, False, [1]), (3, False, [3]), (3, True, [4]), (4, True, [4]), (10, True, [4, 4, 4])]
+)
+def test_chunks_have_sizes_that_are_compiled_for(monkeypatch, count, pad, sizes):
+    monkeypatch.setattr(chunks, "sizes", lambda: (1, 4))
+    asked = []
+
+    def rows(start, size):
+        asked.append(size)
+        return jnp.arange(start, start + size)
+
+    assert_array_equal(chunks.in_chunks(rows, count, pad=pad), np.arange(count))
+    assert asked == sizes
+
+
 def test_unconditional_takes_a_count_and_no_labels(unconditional):
     images = sampling.sample_from(unconditional, KEY, n=6)
     assert images.shape == (6, 2, 2, 1)
@@ -224,6 +239,8 @@ def test_unconditional_takes_a_count_and_no_labels(unconditional):
         (ValueError, r"truncation has shape \(2,\)", {"labels": [1, 2], "truncation": np.ones(2)}),
         (TypeError, "key is int", {"key": 0, "labels": [1]}),
         (TypeError, r"of shape \(2,\): expected a single key", {"key": jax.random.split(KEY, 2), "labels": [1]}),
+        (TypeError, "^checkpoint is int: expected a name, a path or a loaded Generator$", {"checkpoint": 3}),
+        (TypeError, "^checkpoint is NoneType: expected a name, a path or", {"checkpoint": None}),
         (FileNotFoundError, "one of .*mnist", {"labels": [1], "checkpoint": "nmist"}),
     ],
     ids=lambda value: str(value)[:40],
@@ -231,6 +248,15 @@ def test_unconditional_takes_a_count_and_no_labels(unconditional):
 def test_bad_arguments_say_what_was_given_and_expected(error, said, arguments):
     with pytest.raises(error, match=said):
         cganjax.sample(**{"key": KEY, **arguments})
+
+
+def test_a_loaded_generator_is_a_checkpoint_too(mnist, unconditional):
+    assert_array_equal(cganjax.sample(KEY, [1, 2], checkpoint=mnist), cganjax.sample(KEY, [1, 2]))
+    assert cganjax.sample(KEY, n=3, checkpoint=unconditional).shape == (3, 2, 2, 1)
+    with pytest.raises(TypeError, match="^checkpoint is Classifier: expected a name, a path or a loaded Generator$"):
+        cganjax.sample(KEY, [1], checkpoint=cganjax.load_classifier("lenet5"))
+    with pytest.raises(TypeError, match="^checkpoint is Generator: expected a name or a path$"):
+        cganjax.load(mnist)
 
 
 def test_a_traced_truncation_is_one_number_too():
@@ -263,6 +289,8 @@ def test_the_shipped_checkpoint_and_its_card(mnist):
     assert sum((ckpt.find("mnist") / f).stat().st_size for f in ("weights.npz", "card.json")) <= 5 * 2**20
     with pytest.raises(cganjax.CheckpointError, match="holds no discriminator: .* one of label-score"):
         cganjax.load_discriminator("mnist")
+    with pytest.raises(cganjax.CheckpointError, match="holds no generator: .*; it holds a classifier: use load_class"):
+        cganjax.load("lenet5")
 
 
 def change_card(folder, **values):

@@ -107,7 +107,7 @@ def _draw(args, generator) -> int:
     n = args.random if labels is None else None
     images = np.asarray(sampling.sample_from(generator, key, labels, n=n, truncation=args.truncation))
     _write(path, images, labels, columns, generator.spec, row_names)
-    print(f"{len(images)} images from {generator.card['name']}: {path}")
+    print(f"{len(images)} {'image' if len(images) == 1 else 'images'} from {generator.card['name']}: {path}")
     return cli.DONE
 
 

@@ -2,7 +2,7 @@
 
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ _LAYOUTS: tuple[Mapping[str, tuple[str, str]], ...] = (
     {"train": ("train_images", "train_labels"), "test": ("test_images", "test_labels")},
     {"all": ("images", "labels")},
 )
+_MAGIC = (b"PK\x03\x04", b"PK\x05\x06", b"\x93NUM")  # a zip archive, an empty one, and a file of one array
 _EXPECTED = (
     "images and labels; or x_train, y_train, x_test, y_test; or train_images, train_labels, test_images, test_labels"
 )
@@ -96,6 +97,9 @@ def _arrays_of(path: Path) -> tuple[Mapping[str, tuple[str, str]], dict[str, np.
     try:
         # Our own handle, which is closed even if NumPy fails on a damaged file.
         with path.open("rb") as opened:
+            if opened.read(4) not in _MAGIC:  # NumPy takes any other file for pickled objects
+                raise ValueError("it is no zip archive")
+            opened.seek(0)
             file = np.load(opened, allow_pickle=False)
             if isinstance(file, np.ndarray):
                 raise DataError(f"{path} holds one array: save images and labels with np.savez(path, images=, labels=)")
@@ -103,6 +107,7 @@ def _arrays_of(path: Path) -> tuple[Mapping[str, tuple[str, str]], dict[str, np.
                 (x for x in _LAYOUTS if {name for pair in x.values() for name in pair} <= {*file.files}), None
             )
             if layout is None:
+                _check_labelled(path, {*file.files})
                 held = ", ".join(file.files) or "no array"
                 raise DataError(f"{path} holds {held}: expected {_EXPECTED}")
             wanted = [name for pair in layout.values() for name in pair]
@@ -115,6 +120,18 @@ def _arrays_of(path: Path) -> tuple[Mapping[str, tuple[str, str]], dict[str, np.
             ) from None
         reason = str(error) or type(error).__name__
         raise DataError(f"{path} cannot be read as an .npz file ({reason}): save it again with np.savez") from None
+
+
+def _check_labelled(path: Path, held: Set[str]) -> None:
+    """Raise DataError if a file has all images of a layout, and only labels are missing."""
+    for layout in _LAYOUTS:
+        images, labels = zip(*layout.values(), strict=True)
+        if held >= {*images}:
+            missing = [name for name in labels if name not in held]
+            raise DataError(
+                f"{path} holds {' and '.join(images)} and lacks {' and '.join(missing)}: the labels are missing; save "
+                f"them too, integers [N], with np.savez(path, {', '.join(f'{name}=' for name in images + labels)})"
+            )
 
 
 def check(
@@ -146,9 +163,14 @@ def check(
       DataError: a wrong shape, length, range or name. Both are `UserError` and `ValueError`, the first a `TypeError`.
     """
     x, y = (f"{where}{name}" for name in called)
+    # Advice is code that runs: a list has no methods of an array.
+    call_x, call_y = (
+        name if hasattr(value, "astype") else f"np.asarray({name})"
+        for value, name in zip((images, labels), called, strict=True)
+    )
     images, labels = _array(images, x), _array(labels, y)
-    _check_images(images, x)
-    _check_labels(labels, y, len(images), called[0])
+    _check_images(images, x, call_x)
+    _check_labels(labels, y, len(images), called[0], call_y)
     names = None if class_names is None else _names(class_names, f"{where}class_names")
     most = MOST_CLASSES if names is None else len(names)
     wrong = np.flatnonzero((labels < 0) | (labels >= most))
@@ -189,9 +211,9 @@ def _array(value: Any, name: str) -> np.ndarray:
         raise DataError(f"{name} has rows of different shapes: expected one array of images of one size") from None
 
 
-def _check_images(images: np.ndarray, x: str) -> None:
+def _check_images(images: np.ndarray, x: str, call: str) -> None:
     if images.dtype != np.uint8:
-        raise DataTypeError(f"{x} has dtype {images.dtype}: expected uint8 from 0 to 255; {_to_uint8(images, x)}")
+        raise DataTypeError(f"{x} has dtype {images.dtype}: expected uint8 from 0 to 255; {_to_uint8(images, x, call)}")
     shape = list(images.shape)
     if images.ndim not in (3, 4):
         raise DataError(f"{x} has the shape {shape}: expected [N, H, W, C], or [N, H, W] for grey images")
@@ -199,7 +221,7 @@ def _check_images(images: np.ndarray, x: str) -> None:
         raise DataError(f"{x} has the shape {shape}: expected at least one image of at least one pixel")
     if images.ndim == 4 and images.shape[3] not in (1, 3):
         if images.shape[1] in (1, 3):
-            hint = "move the channels to the end with images.transpose(0, 2, 3, 1)"
+            hint = f"move the channels to the end with {call}.transpose(0, 2, 3, 1)"
         elif images.shape[3] == 4:
             hint = "blend the transparent pixels with a background, then drop the fourth channel"
         else:
@@ -207,11 +229,12 @@ def _check_images(images: np.ndarray, x: str) -> None:
         raise DataError(f"{x} has the shape {shape}: expected 1 or 3 channels at the end; {hint}")
 
 
-def _to_uint8(images: np.ndarray, x: str) -> str:
-    """What to do about images of another dtype."""
+def _to_uint8(images: np.ndarray, x: str, call: str) -> str:
+    """What to do about images of another dtype. `x` names them, and `call` is an expression for them as an array."""
     name = x.rsplit(" ", 1)[-1]
+    as_uint8 = f"{name}.astype(np.uint8)" if call == name else f"np.asarray({name}, np.uint8)"
     if images.dtype == bool:
-        return f"convert with {name}.astype(np.uint8) * 255"
+        return f"convert with {as_uint8} * 255"
     if not np.issubdtype(images.dtype, np.number) or np.iscomplexobj(images) or not images.size:
         return "give an array of numbers"
     if np.isnan(images).any():
@@ -219,28 +242,28 @@ def _to_uint8(images: np.ndarray, x: str) -> str:
     low, high = images.min(), images.max()
     if np.issubdtype(images.dtype, np.integer):
         if 0 <= low and high <= 255:
-            return f"convert with {name}.astype(np.uint8)"
+            return f"convert with {as_uint8}"
     elif 0 <= low and high <= 1:
-        return f"its values lie in [0, 1], so convert with np.round({name} * 255).astype(np.uint8)"
+        return f"its values lie in [0, 1], so convert with np.round({call} * 255).astype(np.uint8)"
     elif -1 <= low and high <= 1:
-        return f"its values lie in [-1, 1], so convert with np.round(({name} + 1) * 127.5).astype(np.uint8)"
+        return f"its values lie in [-1, 1], so convert with np.round(({call} + 1) * 127.5).astype(np.uint8)"
     return f"its values lie in [{low:g}, {high:g}], so scale them to 0 to 255 and round"
 
 
-def _check_labels(labels: np.ndarray, y: str, n: int, images: str) -> None:
+def _check_labels(labels: np.ndarray, y: str, n: int, images: str, call: str) -> None:
     name = y.rsplit(" ", 1)[-1]
     if labels.ndim != 1:
         hint = ""
         if labels.ndim == 2:
             what = "ravel()" if labels.shape[1] == 1 else "argmax(axis=1), if they are one-hot"
-            hint = f"; use {name}.{what}"
+            hint = f"; use {call}.{what}"
         raise DataError(f"{y} has the shape {list(labels.shape)}: expected [N], one integer per image{hint}")
     if len(labels) != n:
         raise DataError(f"{y} has {len(labels)} entries and {images} {n}: expected one label per image")
     if not np.issubdtype(labels.dtype, np.integer):
         numeric = np.issubdtype(labels.dtype, np.floating) and np.isfinite(labels).all()
         if numeric and (labels == np.round(labels)).all():
-            hint = f"convert with {name}.astype(int)"
+            hint = f"convert with {call}.astype(int)"
         else:
             hint = f"number the classes with np.unique({name}, return_inverse=True)"
         raise DataTypeError(f"{y} has dtype {labels.dtype}: expected integers from 0 to K-1; {hint}")

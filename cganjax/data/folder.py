@@ -1,5 +1,6 @@
 """A folder of PNG or JPEG files, one sub-folder per class: read, checked and divided into train and test."""
 
+import os
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,12 @@ from cganjax.types import DataError
 READ = (".png", ".jpg", ".jpeg")
 # Files that are images too, and would be missed in silence.
 NOT_READ = (".bmp", ".gif", ".heic", ".ppm", ".pgm", ".svg", ".tif", ".tiff", ".webp")
+_SHOWN = 3  # damaged files that a message names
 _HOW = "put PNG or JPEG files into one sub-folder per class"
+
+
+class _Damaged(Exception):
+    """A file that is no image; the message is the reason, without the path."""
 
 
 class _Image(NamedTuple):
@@ -113,7 +119,8 @@ def _classes(path: Path, part: str) -> list[_Image]:
     folders = _folders(path)
     if not folders:
         loose = _images(path)
-        found = f"{len(loose)} images and no sub-folder" if loose else "no sub-folder"
+        count = "1 image" if len(loose) == 1 else f"{len(loose)} images"
+        found = f"{count} and no sub-folder" if loose else "no sub-folder"
         raise DataError(f"{path} holds {found}: {_hint(path)}")
     _no_loose_images(path, "class folders")
     files = []
@@ -168,9 +175,15 @@ def _entries(path: Path) -> list[Path]:
 
 def _read(files: Sequence[_Image]) -> tuple[np.ndarray, tuple[str, ...]]:
     """All images as uint8 [N, H, W, C], and a note if grey images were made RGB."""
-    images = []
+    images, damaged = [], []
     for file in files:
-        image = _decode(file.path)
+        try:
+            image = _decode(file.path)
+        except _Damaged as error:
+            damaged.append((file.path, str(error)))
+            continue
+        if damaged:
+            continue
         if images and image.shape[:2] != images[0].shape[:2]:
             sizes = ["{1}x{0}".format(*x.shape) for x in (images[0], image)]
             raise DataError(
@@ -178,6 +191,8 @@ def _read(files: Sequence[_Image]) -> tuple[np.ndarray, tuple[str, ...]]:
                 "resize or crop them"
             )
         images.append(image)
+    if damaged:
+        raise DataError(_about_damaged(damaged))
     grey = sum(image.shape[2] == 1 for image in images)
     if grey in (0, len(images)):
         return np.stack(images), ()
@@ -185,8 +200,30 @@ def _read(files: Sequence[_Image]) -> tuple[np.ndarray, tuple[str, ...]]:
     return np.stack(coloured), (f"{grey} of {len(images)} images are grey: all were read as RGB",)
 
 
+def _about_damaged(damaged: Sequence[tuple[Path, str]]) -> str:
+    """One sentence about files that cannot be read, each given with the reason."""
+    if len(damaged) == 1:
+        ((path, reason),) = damaged
+        return f"{path} cannot be read as an image ({reason}): replace or remove it"
+    more = len(damaged) - _SHOWN
+    shown = ", ".join(f"{path} ({reason})" for path, reason in damaged[:_SHOWN]) + (
+        f" and {more} more" if more > 0 else ""
+    )
+    return f"{len(damaged)} files cannot be read as images: {shown}; replace or remove them"
+
+
+def _reason(error: Exception, path: Path) -> str:
+    """Why a file cannot be read, in one line without its path, which the whole sentence names already."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    said = str(error).strip().splitlines()[:1] or [type(error).__name__]
+    for spelled in {str(path), os.path.realpath(path)}:
+        said[0] = said[0].replace(f" {spelled!r}", "")
+    return said[0]
+
+
 def _decode(path: Path) -> np.ndarray:
-    """One file as uint8 [H, W, 1] or [H, W, 3]."""
+    """One file as uint8 [H, W, 1] or [H, W, 3]. Raises `_Damaged` with the reason if it cannot be read."""
     from PIL import Image, ImageOps
 
     try:
@@ -194,8 +231,7 @@ def _decode(path: Path) -> np.ndarray:
             image = ImageOps.exif_transpose(file)
             image.load()
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and others
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DataError(f"{path} cannot be read as an image ({reason}): replace or remove it") from None
+        raise _Damaged(_reason(error, path)) from None
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         # A 16-bit grey PNG. 257 x 255 = 65,535, so both ends of the range are kept.
         values = np.asarray(image, np.float64)

@@ -77,9 +77,7 @@ def read(name: str, part: str, root: Path) -> Raw:
     if images.ndim != 4 or images.dtype != np.uint8:
         raise UserError(f"{name} is no set of uint8 images of one size: choose another")
     if images.shape[3] not in (1, 3):
-        raise UserError(
-            f"{name} has images of {images.shape[3]} channels: expected 1 (grey) or 3 (RGB); choose another"
-        )
+        raise UserError(f"{name} has images of {images.shape[3]} channels: expected 1 or 3; choose another")
     names = None if name in known.KNOWN else getattr(feature, "names", None)
     return Raw(images, labels, feature.num_classes, f"TFDS below {root}", class_names=names and tuple(names))
 

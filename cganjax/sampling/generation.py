@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cganjax import checkpoint as ckpt
-from cganjax import parallel, pixels, rng
+from cganjax import pixels, rng
 from cganjax.sampling import chunks
 from cganjax.sampling.checks import check_count, check_labels, check_truncation, typed_key
 from cganjax.sampling.loading import load
@@ -21,7 +21,7 @@ def sample(
     labels: Any = None,
     *,
     n: int | None = None,
-    checkpoint: str | os.PathLike = ckpt.DEFAULT,
+    checkpoint: str | os.PathLike | Generator = ckpt.DEFAULT,
     truncation: float | jax.Array = 1.0,
 ) -> jax.Array:
     """Generate one image for each label.
@@ -35,7 +35,8 @@ def sample(
       labels: integers 0..K-1 as any array-like of shape [N], or one integer (N = 1). What they mean is in
         `load(checkpoint).spec.class_names`.
       n: the number of images, for an unconditional checkpoint, which takes no labels.
-      checkpoint: see `load`; by default "mnist".
+      checkpoint: a name or a path as for `load`, by default "mnist"; or a loaded generator, as `load(...)` or
+        `train(...).generator` gives it.
       truncation: a number in (0, 1] that latents are multiplied by. Below 1 images are more typical and less varied.
 
     Returns:
@@ -44,14 +45,21 @@ def sample(
 
     Raises:
       ValueError: a label is outside 0..K-1, labels have two dimensions, or truncation is out of range.
-      TypeError: labels or n are not integers, labels were given to an unconditional checkpoint, or n to a conditional.
+      TypeError: labels or n are not integers, labels were given to an unconditional checkpoint, or n to a conditional;
+        or the checkpoint is neither a path nor a generator.
       FileNotFoundError, CheckpointError: see `load`.
 
     >>> import jax, cganjax
     >>> cganjax.sample(jax.random.key(0), [3, 1, 4]).shape
     (3, 28, 28, 1)
     """
-    return sample_from(load(checkpoint), key, labels, n=n, truncation=truncation)
+    if isinstance(checkpoint, Generator):
+        generator = checkpoint
+    elif isinstance(checkpoint, (str, os.PathLike)):
+        generator = load(checkpoint)
+    else:
+        raise TypeError(f"checkpoint is {type(checkpoint).__name__}: expected a name, a path or a loaded Generator")
+    return sample_from(generator, key, labels, n=n, truncation=truncation)
 
 
 def sample_from(generator: Generator, key, labels=None, *, n=None, truncation=1.0) -> jax.Array:
@@ -86,21 +94,16 @@ def latents(key: jax.Array, n: int, latent_size: int, start: int | jax.Array = 0
 
 
 def _in_chunks(generator: Generator, key, labels, count: int, truncation) -> jax.Array:
-    sizes = chunks.sizes()
-    size = next((s for s in sizes if s >= count), sizes[-1])
     labels = None if labels is None else np.asarray(labels)
 
-    def chunk(start: int) -> jax.Array:
+    def rows(start: int, size: int) -> jax.Array:
         part = None if labels is None else np.zeros(size, np.int32)
         if part is not None:
             rest = labels[start : start + size]
             part[: len(rest)] = rest
         return _of_rows(generator, key, part, np.int32(start), size, np.float32(truncation))
 
-    if count <= size:
-        images = chunk(0)
-        return images if count == size else images[:count]  # a slice of all rows would be compiled, too
-    return parallel.joined(chunk, count, size)
+    return chunks.in_chunks(rows, count, pad=True)
 
 
 def _of_rows(generator: Generator, key, labels, start, count: int, truncation) -> jax.Array:

@@ -2,6 +2,7 @@
 
 import functools
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ def load(checkpoint: str | os.PathLike = ckpt.DEFAULT) -> Generator:
       The generator. It is kept in memory, so that the next call returns the same object unless the checkpoint changed.
 
     Raises:
+      TypeError: the checkpoint is neither a name nor a path.
       FileNotFoundError: there is no such name or folder; the known names are listed.
       CheckpointError: the checkpoint is damaged, was made by something else, or holds no generator.
 
@@ -47,6 +49,7 @@ def load_discriminator(checkpoint: str | os.PathLike) -> Discriminator:
       The discriminator: images [N, H, W, C] in [0, 1] -> one output per image, or one per class.
 
     Raises:
+      TypeError: the checkpoint is neither a name nor a path.
       FileNotFoundError: there is no such name or folder; the known names are listed.
       CheckpointError: the checkpoint is damaged, was made by something else, or holds no discriminator; the shipped
         checkpoints that have one are named.
@@ -70,6 +73,7 @@ def load_classifier(checkpoint: str | os.PathLike) -> Classifier:
       The classifier: images [N, H, W, C] in [0, 1] -> outputs [N, K].
 
     Raises:
+      TypeError: the checkpoint is neither a name nor a path.
       FileNotFoundError: there is no such name or folder; the known names are listed.
       CheckpointError: the checkpoint is damaged, was made by something else, or holds no classifier; the shipped
         checkpoints that have one are named.
@@ -84,6 +88,8 @@ def load_classifier(checkpoint: str | os.PathLike) -> Classifier:
 
 
 def _role(checkpoint: str | os.PathLike, role: str):
+    if not isinstance(checkpoint, (str, os.PathLike)):
+        raise TypeError(f"checkpoint is {type(checkpoint).__name__}: expected a name or a path")
     folder = ckpt.find(checkpoint)
     # The stamp changes when a run goes on or a checkpoint is replaced, and the checkpoint is then read again.
     return _read(folder, role, ckpt.stamp(folder))
@@ -97,6 +103,7 @@ def _read(folder: Path, role: str, stamp: tuple):
         have = [name for name, other in ckpt.checkpoints().items() if role in other["roles"]]
         raise CheckpointError(
             f"{folder} holds no {role}: expected a run folder of yours that has one, or one of {', '.join(have)}"
+            f"{_other_ways(card['roles'])}"
         )
     where = folder / ckpt.CARD
     networks = _build(cards.settings_of(card["config"], where), cards.spec_of(card.get("data"), where), where)
@@ -116,6 +123,15 @@ def _read(folder: Path, role: str, stamp: tuple):
         return Classifier(*common, networks.scores, network.features)
     needs_labels = networks.num_classes is not None and networks.classifier is None
     return Discriminator(*common, "probabilities" if networks.scores == "sigmoid" else networks.scores, needs_labels)
+
+
+def _other_ways(roles: Sequence[str]) -> str:
+    """The end of a sentence about a role that a checkpoint lacks: the roles that it has, and how to load them."""
+    loaders = {"generator": "load", "discriminator": "load_discriminator", "classifier": "load_classifier"}
+    known = [role for role in loaders if role in roles]
+    if not known:
+        return ""
+    return f"; it holds a {' and a '.join(known)}: use {' or '.join(loaders[role] for role in known)}"
 
 
 def _build(config: Any, spec: ImageSpec, where: Path) -> models.Networks:

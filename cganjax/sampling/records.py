@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cganjax import parallel, pixels
+from cganjax import pixels
 from cganjax.sampling import chunks
 from cganjax.sampling.checks import check_labels, check_paired
 from cganjax.spec import ImageSpec
@@ -199,14 +199,15 @@ class Classifier(_Loaded):
 
 def _generate_in_chunks(generator: Generator, *inputs) -> jax.Array:
     """All at once under a transformation or up to the largest chunk, in chunks otherwise."""
-    count, size = len(inputs[0]), chunks.sizes()[-1]
-    if count <= size or any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves((generator.weights, inputs))):
-        return _generate(generator.apply, generator.weights, *inputs)
+    count = len(inputs[0])
 
-    def chunk(start: int) -> jax.Array:
-        return _generate(generator.apply, generator.weights, *_take(size, np.int32(start), *inputs))
+    def rows(start: int, size: int) -> jax.Array:
+        part = inputs if size == count else _take(size, np.int32(start), *inputs)
+        return _generate(generator.apply, generator.weights, *part)
 
-    return parallel.joined(chunk, count, size)
+    if count == 0 or any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves((generator.weights, inputs))):
+        return rows(0, count)
+    return chunks.in_chunks(rows, count)
 
 
 @functools.partial(jax.jit, static_argnums=0)
