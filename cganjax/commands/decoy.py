@@ -7,8 +7,8 @@ decoy 0123456789 --method coordinate --epsilon 0.2 --no-keep-label   as the orig
 
 The command prints for each image the highest confidence before and after the attack, the class that has it, and whether
 the detector rejects it. It writes a sheet with the clean images, the decoys, their difference and the confidence of
-every class. The threshold accepts 95 % of real test images; it comes from the checkpoint's card, or with --data-dir
-from a new calibration on the data set that the target was trained on.
+every class. The threshold accepts 95 % of real test images. It comes from the target's card. With --data-dir, or if
+the card has none, it is calibrated on the data set that the target was trained on.
 """
 
 import argparse
@@ -181,7 +181,11 @@ def _surrogates(args) -> list[str]:
 
 
 def _detector(args, target):
-    """A detector calibrated on the target's data set, or with the threshold of the target's card."""
+    """A detector with the threshold of the target's card, or calibrated on the target's data set.
+
+    Without --data-dir, a target whose card has no thresholds is calibrated on the data that its card names, if they are
+    still there.
+    """
     from cganjax import data, pixels
     from cganjax.decoys import detectors
 
@@ -191,20 +195,34 @@ def _detector(args, target):
         raise cli.UserError(f"--accept is {accept}: give a fraction between 0 and 1, such as 0.95")
     try:
         detectors.entry(name, target.scores)
-        if not args.data_dir:
-            detectors.card_threshold(name, target)
+        test = _test_images(target, args.data_dir)
+        if test is None:
+            return detectors.from_card(name, target)
     except ValueError as error:
         raise cli.UserError(str(error)) from None
-    if not args.data_dir:
-        return detectors.from_card(name, target)
-    test = data.of_card(target.card, "test", args.data_dir)
     n, needed = min(data.CALIBRATION, len(test.images)), detectors.images_needed(name, target, target.image_shape)
     if n < needed:
         raise cli.UserError(
             f"{name} of {args.target} needs {needed} images, {test.name} has {n}: take another detector"
         )
+    if not args.data_dir:
+        print(f"the card of {args.target} has no thresholds: {name} is calibrated on {test.name}, from {test.source}")
     real = pixels.rest_to_unit(test.images[:n])
     return detectors.calibrate(name, target, real, accept, labels=test.labels[:n])
+
+
+def _test_images(target, data_dir: str | None):
+    """The test images to calibrate on, or None if the card has thresholds, or neither thresholds nor data."""
+    from cganjax import data
+
+    if data_dir:
+        return data.of_card(target.card, "test", data_dir)
+    if target.card.get("thresholds"):
+        return None
+    try:
+        return data.of_card(target.card, "test")
+    except cli.UserError:
+        return None
 
 
 def _out_file(args, labels: str) -> Path:
