@@ -10,7 +10,6 @@ took no part. The command writes --out, a CSV, after each row.
 """
 
 import sys
-from pathlib import Path
 
 import numpy as np
 
@@ -35,11 +34,7 @@ def parser() -> cli.Parser:
         metavar="CLASSIFIER",
         help=f"a shipped name or a run; the models are trained on its data set (default: {HELD_OUT})",
     )
-    p.add_argument("--seed", type=int, default=0, help="of the images and the attacks (default: 0)")
-    p.add_argument("--out", type=Path, default=Path("runs/outside.csv"), help="default: runs/outside.csv")
-    cli.add_overwrite(p)
-    cli.add_backend(p)
-    p.add_argument("--data-dir", metavar="DIR", help="where the data set lies (default: as for train)")
+    study.add_table(p, "runs/outside.csv")
     return p
 
 

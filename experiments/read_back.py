@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from cganjax import cli, files
+from cganjax.commands._same_images import check_same_images
 from experiments import study
 
 N = 10_000
@@ -65,12 +66,7 @@ def main(argv=None) -> int:
     classifiers = {name: sampling.load_classifier(name) for name in dict.fromkeys(args.by)}
     if "classifier" in generator.card["roles"]:
         classifiers["its own discriminator"] = sampling.load_classifier(args.checkpoint)
-    for name, classifier in classifiers.items():
-        if classifier.image_shape != generator.image_shape:
-            raise cli.UserError(
-                f"{name} takes images of {classifier.spec}, and {args.checkpoint} generates {generator.spec}: "
-                "give a classifier of the same images (--by)"
-            )
+    check_same_images(classifiers, generator, args.checkpoint, "give a classifier of the same images (--by)")
     if args.json:
         files.new_file(args.json, args.overwrite)
 

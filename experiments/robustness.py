@@ -56,58 +56,20 @@ def parser() -> cli.Parser:
 def main(argv=None) -> int:
     """Attack, tabulate, draw."""
     args = parser().parse_args(argv)
-    for epsilon in args.epsilons or ():
-        if not 0 <= epsilon <= 1:
-            raise cli.UserError(f"--epsilons has {epsilon}: give sizes within 0 and 1")
-    if args.images is not None and args.images < 1:
-        raise cli.UserError(f"--images is {args.images}: give at least 1")
-    if args.pgd is not None and args.pgd < 1:
-        raise cli.UserError(f"--pgd is {args.pgd}: give at least 1 step")
-    cli.check_seed(args.seed)
+    _check(args)
     cli.choose_backend(args.backend)
-    from cganjax import rng, sampling
     from cganjax.decoys import robustness
 
     epsilons = tuple(args.epsilons or robustness.EPSILONS)
-    classifiers = {name: sampling.load_classifier(name) for name in dict.fromkeys(args.checkpoints)}
-    dataset = data.load(args.dataset or "mnist", "test", args.data_dir)
-    for name, classifier in classifiers.items():
-        if classifier.scores != "logits":
-            raise cli.UserError(
-                f"{name} gives one {classifier.scores} a class, and both losses are of a softmax: "
-                "give a classifier of logits, such as lenet5"
-            )
-        data.check_fits(dataset, classifier.image_shape, 1)
-        if classifier.num_classes != dataset.num_classes:
-            raise cli.UserError(
-                f"{name} knows {classifier.num_classes} classes, {dataset.name} has "
-                f"{dataset.num_classes}: give the data that it was trained for"
-            )
+    classifiers, dataset = _load(args)
     images, labels = pixels.rest_to_unit(dataset.images[: args.images]), dataset.labels[: args.images]
     sheets = {loss: f"examples-{loss}.png" for loss in robustness.LOSSES}
     names = ("curve.csv", "curve.png", *sheets.values())
     written = {name: files.new_file(args.out / name, args.overwrite) for name in names}
 
-    rows, curves = {}, {}
-    for loss_name, loss in robustness.LOSSES.items():
-        for name, classifier in classifiers.items():
-            began = time.perf_counter()
-            curves[loss_name, name] = robustness.curve(classifier, images, labels, epsilons, loss)
-            rows[f"{name}, {loss_name}"] = 100 * curves[loss_name, name].accuracy
-            print(
-                f"{name}, {loss_name}: {len(images)} images x {len(epsilons)} epsilons in "
-                f"{time.perf_counter() - began:.1f} s",
-                flush=True,
-            )
-        if len(classifiers) > 1:
-            of_seeds = np.stack([100 * curves[loss_name, name].accuracy for name in classifiers])
-            rows[f"mean of {len(classifiers)}, {loss_name}"] = of_seeds.mean(axis=0)
-            rows[f"std of {len(classifiers)}, {loss_name}"] = of_seeds.std(axis=0, ddof=1)
-    for name, classifier in classifiers.items() if args.pgd else ():
-        began, key = time.perf_counter(), rng.stream(rng.root(args.seed), "pgd")
-        found = robustness.pgd_accuracy(key, classifier, images, labels, epsilons, steps=args.pgd)
-        rows[f"{name}, PGD-{args.pgd}"] = 100 * found
-        print(f"{name}, PGD-{args.pgd}: {time.perf_counter() - began:.1f} s", flush=True)
+    rows, curves = _by_fgsm(classifiers, images, labels, epsilons)
+    if args.pgd:
+        rows |= _by_pgd(args, classifiers, images, labels, epsilons)
     if epsilons == robustness.EPSILONS and dataset.name == "mnist":
         rows |= {name: np.array(values) for name, values in PUBLISHED.items()}
 
@@ -128,6 +90,75 @@ def main(argv=None) -> int:
         _sheet(path, classifiers[first], images, labels, epsilons, loss, curve)
     print("\n".join(map(str, written.values())))
     return cli.DONE
+
+
+def _check(args) -> None:
+    """UserError if a flag is out of its range."""
+    for epsilon in args.epsilons or ():
+        if not 0 <= epsilon <= 1:
+            raise cli.UserError(f"--epsilons has {epsilon}: give sizes within 0 and 1")
+    if args.images is not None and args.images < 1:
+        raise cli.UserError(f"--images is {args.images}: give at least 1")
+    if args.pgd is not None and args.pgd < 1:
+        raise cli.UserError(f"--pgd is {args.pgd}: give at least 1 step")
+    cli.check_seed(args.seed)
+
+
+def _load(args):
+    """The classifiers by name, and the test images that they all take."""
+    from cganjax import sampling
+
+    classifiers = {name: sampling.load_classifier(name) for name in dict.fromkeys(args.checkpoints)}
+    dataset = data.load(args.dataset or "mnist", "test", args.data_dir)
+    for name, classifier in classifiers.items():
+        if classifier.scores != "logits":
+            raise cli.UserError(
+                f"{name} gives one {classifier.scores} per class, and both losses are of a softmax: "
+                "give a classifier of logits, such as lenet5"
+            )
+        data.check_fits(dataset, classifier.image_shape, 1)
+        if classifier.num_classes != dataset.num_classes:
+            raise cli.UserError(
+                f"{name} knows {classifier.num_classes} classes, {dataset.name} has "
+                f"{dataset.num_classes}: give the data that it was trained for"
+            )
+    return classifiers, dataset
+
+
+def _by_fgsm(classifiers, images, labels, epsilons):
+    """Rows of accuracies in percent by title, with mean and deviation of several classifiers; curves by both names."""
+    from cganjax.decoys import robustness
+
+    rows, curves = {}, {}
+    for loss_name, loss in robustness.LOSSES.items():
+        for name, classifier in classifiers.items():
+            began = time.perf_counter()
+            curves[loss_name, name] = robustness.curve(classifier, images, labels, epsilons, loss)
+            rows[f"{name}, {loss_name}"] = 100 * curves[loss_name, name].accuracy
+            print(
+                f"{name}, {loss_name}: {len(images)} images x {len(epsilons)} epsilons in "
+                f"{time.perf_counter() - began:.1f} s",
+                flush=True,
+            )
+        if len(classifiers) > 1:
+            of_seeds = np.stack([100 * curves[loss_name, name].accuracy for name in classifiers])
+            rows[f"mean of {len(classifiers)}, {loss_name}"] = of_seeds.mean(axis=0)
+            rows[f"std of {len(classifiers)}, {loss_name}"] = of_seeds.std(axis=0, ddof=1)
+    return rows, curves
+
+
+def _by_pgd(args, classifiers, images, labels, epsilons):
+    """Rows of accuracies in percent by title."""
+    from cganjax import rng
+    from cganjax.decoys import robustness
+
+    rows = {}
+    for name, classifier in classifiers.items():
+        began, key = time.perf_counter(), rng.stream(rng.root(args.seed), "pgd")
+        found = robustness.pgd_accuracy(key, classifier, images, labels, epsilons, steps=args.pgd)
+        rows[f"{name}, PGD-{args.pgd}"] = 100 * found
+        print(f"{name}, PGD-{args.pgd}: {time.perf_counter() - began:.1f} s", flush=True)
+    return rows
 
 
 def _lines(rows, classifiers):

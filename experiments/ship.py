@@ -55,12 +55,23 @@ def main(argv=None) -> int:
         thresholds = {"thresholds": _thresholds(args.run, args.data_dir)}
     quality = _without_lists(files.read_json(args.quality)) if args.quality else {}
     files.writable_folder(folder)
-    card |= {"name": folder.name, "roles": roles + args.role, "quality": quality, **thresholds}
+    card = _without_place(card) | {"name": folder.name, "roles": roles + args.role, "quality": quality, **thresholds}
     ckpt.write_shipped(folder, card, parts)
     size = (folder / ckpt.WEIGHTS).stat().st_size
     grid = f", grid {_write_grid(folder)}" if "generator" in roles else ""
     print(f"{folder}: {size / 2**20:.2f} MiB of weights ({', '.join(roles)}), step {card['steps']}{grid}")
     return cli.DONE
+
+
+def _without_place(card: dict) -> dict:
+    """The card without the folders of this machine; the name of the data's file or folder is looked for in --data-dir.
+
+    The fingerprint stays, so other images under that name are refused.
+    """
+    from cganjax.data.record import GIVEN
+
+    place = card["data"].get("place", "")
+    return card | {"data": card["data"] | {"place": place if place == GIVEN else Path(place).name}}
 
 
 def _without_lists(values: dict) -> dict:

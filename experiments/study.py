@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -100,3 +101,12 @@ def add_checkpoint(parser: cli.Parser) -> None:
         metavar="GENERATOR",
         help="a conditional generator: a shipped name or a run (default: mnist)",
     )
+
+
+def add_table(parser: cli.Parser, out: str) -> None:
+    """`--seed`, `--out`, `--overwrite`, `--backend` and `--data-dir`, of a study that writes one table."""
+    parser.add_argument("--seed", type=int, default=0, help="of the images and the attacks (default: 0)")
+    parser.add_argument("--out", type=Path, default=Path(out), help=f"default: {out}")
+    cli.add_overwrite(parser)
+    cli.add_backend(parser)
+    parser.add_argument("--data-dir", metavar="DIR", help="where the data set lies (default: as for train)")

@@ -9,7 +9,6 @@ interrupted table goes on from its last row (if a classifier has changed since, 
 
 import csv
 import sys
-from pathlib import Path
 
 import numpy as np
 
@@ -40,11 +39,7 @@ def parser() -> cli.Parser:
     p.add_argument("--targets", nargs="+", choices=tuple(ROWS), default=list(ROWS), help="some of them (default: all)")
     p.add_argument("--n", type=int, default=1200, help="generated images (default: 1200)")
     study.add_checkpoint(p)
-    p.add_argument("--seed", type=int, default=0, help="of the images and the attacks (default: 0)")
-    p.add_argument("--out", type=Path, default=Path("runs/white-box.csv"), help="default: runs/white-box.csv")
-    cli.add_overwrite(p)
-    cli.add_backend(p)
-    p.add_argument("--data-dir", metavar="DIR", help="where the data set lies (default: as for train)")
+    study.add_table(p, "runs/white-box.csv")
     return p
 
 

@@ -10,7 +10,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import cganjax
-from cganjax import cli, data, decoys, sampling, scores
+from cganjax import cli, data, decoys, pixels, sampling, scores
+from cganjax.commands import decoy as decoy_command
 from cganjax.decoys import attacks, by_queries, detectors, pool, transfer, white_box
 from cganjax.spec import DARK_ON_LIGHT, ImageSpec
 from cganjax.types import UserError
@@ -117,6 +118,22 @@ def test_a_target_of_another_library_is_measured_with_attacks_by_gradients():
     assert result.confidence.max() <= 1
     with pytest.warns(decoys.DecoyWarning, match="probabilities_as_logits"):
         cganjax.decoy(KEY, some_images(), Tiny(1), **given)
+
+
+@pytest.mark.parametrize("arguments", ["classifier", "evaluated_on", "a list"])
+def test_a_generator_is_no_classifier(arguments, shipped_generator):
+    generator, given = shipped_generator("mnist"), {"epsilon": 0.1, "steps": 1}
+    classifier, name = Tiny(), "evaluated_on"
+    if arguments == "evaluated_on":
+        given["evaluated_on"] = generator
+    else:
+        classifier, name = (
+            (generator, "classifier") if arguments == "classifier" else ([Tiny(), generator], r"classifier\[1\]")
+        )
+    with pytest.raises(
+        TypeError, match=rf"^{name} is a Generator: expected a classifier, such as cganjax.load_classifier"
+    ):
+        cganjax.decoy(KEY, some_images(), classifier, **given)
 
 
 def test_bad_targets_are_refused_in_one_sentence():
@@ -285,6 +302,43 @@ def test_thresholds_and_real_rows_come_from_the_data_of_the_run(monkeypatch):
     generator.image_shape = (28, 28, 1)
     with pytest.raises(UserError, match="lenet5 takes images of 8x8x3, 4 classes, and tiny generates"):
         read_back.main(["tiny"])
+
+
+def of_files(tmp_path, n=400):
+    """A tiny classifier whose card names a file of images and has no thresholds."""
+    images = np.round(255 * some_images(n, seed=7)).astype(np.uint8)
+    np.savez(tmp_path / "own.npz", images=images, labels=np.arange(n) % 4)
+    train, tiny = data.dataset(tmp_path / "own.npz", split="train"), Tiny()
+    about = {name: getattr(train, name) for name in ("name", "split", "num_classes", "fingerprint", "place")}
+    spec = tiny.spec = train.spec
+    tiny.card = {"name": "mine", "data": about | {"spec": spec.to_json()}}
+    return tiny
+
+
+def test_a_target_without_thresholds_is_calibrated_on_the_data_of_its_card(tmp_path, capsys):
+    tiny, args = of_files(tmp_path), types.SimpleNamespace(detector="msp", accept=None, data_dir=None, target="mine")
+    test = data.of_card(tiny.card, "test")
+    found = decoy_command._detector(args, tiny)
+    assert found.threshold == cganjax.calibrate("msp", tiny, pixels.rest_to_unit(test.images)).threshold
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("the card of mine has no thresholds: msp is calibrated on own, from ")
+    tiny.card["thresholds"] = {"msp": {"threshold": -0.5}}
+    assert decoy_command._detector(args, tiny).threshold == -0.5
+    assert not capsys.readouterr().out
+    del tiny.card["thresholds"]
+    (tmp_path / "own.npz").unlink()
+    with pytest.raises(UserError, match=r"the card of mine has no thresholds, and detector msp was .* \(--data-dir\)"):
+        decoy_command._detector(args, tiny)
+
+
+def test_a_shipped_card_names_no_folder_of_the_machine_and_leads_to_its_data(tmp_path):
+    card = of_files(tmp_path).card
+    test = data.of_card(card, "test")
+    shipped = ship._without_place(card)
+    assert str(tmp_path) not in str(shipped) and str(tmp_path) in str(card)
+    assert data.of_card(shipped, "test", tmp_path).fingerprint == test.fingerprint
+    given = {"name": "mine", "data": card["data"] | {"place": data.record.GIVEN}}
+    assert ship._without_place(given) == given
 
 
 def test_quick_detectors_calibrate_on_enough_images_for_many_features(monkeypatch, command):

@@ -7,17 +7,21 @@ decoy 0123456789 --method coordinate --epsilon 0.2 --no-keep-label   as the orig
 
 The command prints for each image the highest confidence before and after the attack, the class that has it, and whether
 the detector rejects it. It writes a sheet with the clean images, the decoys, their difference and the confidence of
-every class. The threshold accepts 95 % of real test images; it comes from the checkpoint's card, or with --data-dir
-from a new calibration on the data set that the target was trained on.
+every class. The threshold accepts 95 % of real test images. It comes from the target's card. With --data-dir, or if
+the card has none, it is calibrated on the data set that the target was trained on.
 """
 
 import argparse
 import sys
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from cganjax import checkpoint as ckpt
 from cganjax import cli, files
 from cganjax.commands._class_labels import file_name_of, parse_labels
+from cganjax.commands._same_images import check_same_images
 from cganjax.commands.sample import unused
 
 SIZE = 0.1  # epsilon, if none is given
@@ -80,6 +84,25 @@ def parser(prog: str) -> cli.Parser:
     return p
 
 
+class _Loaded(NamedTuple):
+    """What the arguments name."""
+
+    generator: Any
+    target: Any
+    attacked: dict[str, Any]  # classifiers by name: the surrogates, or the target
+    labels: np.ndarray  # of the images to generate
+    several: bool  # surrogates are attacked
+
+
+class _Images(NamedTuple):
+    """What was made."""
+
+    clean: np.ndarray  # [N, H, W, C]
+    before: np.ndarray  # the target's confidences [N, K] of them
+    after: np.ndarray  # and of the decoys
+    result: Any  # the `DecoyResult`
+
+
 def main(argv=None, prog: str = "python -m cganjax decoy") -> int:
     """Generate, attack, evaluate, print."""
     args = parser(prog).parse_args(argv)
@@ -90,33 +113,57 @@ def main(argv=None, prog: str = "python -m cganjax decoy") -> int:
         raise cli.UserError("--accept needs real images, and the card's threshold accepts 95 %: give --data-dir too")
     settings = _settings(args.set)
     cli.choose_backend(args.backend)
-    import numpy as np
+    from cganjax import report
 
-    from cganjax import decoys, report, rng, sampling, scores
+    loaded = _load(args)
+    options = _options(args, loaded, settings)
+    names = [loaded.generator.spec.class_names[label] for label in loaded.labels]
+    path = _out_file(args, file_name_of(names, 20))
+    detector = _detector(args, loaded.target)
+    made = _attack(args, loaded, detector, options)
+    _print(args, loaded, detector, made)
+    rejected, spec = made.result.rejected, loaded.target.spec
+    report.save_decoys(path, made.clean, made.result.images, made.before, made.after, rejected, spec=spec)
+    print(path)
+    return cli.DONE
+
+
+def _load(args) -> _Loaded:
+    """The generator, the target and what is attacked, all of the same images."""
+    from cganjax import sampling
 
     generator, target = sampling.load(args.checkpoint), sampling.load_classifier(args.target)
     if generator.num_classes is None:
         raise cli.UserError(f"{args.checkpoint} takes no labels: give a conditional generator")
-    spec = generator.spec
-    labels = parse_labels(" ".join(args.labels), spec.class_names)
-    surrogates = _surrogates(args)
-    attacked = {name: sampling.load_classifier(name) for name in surrogates} or {args.target: target}
-    for name, classifier in {args.target: target, **attacked}.items():
-        if classifier.image_shape != spec.shape:
-            raise cli.UserError(
-                f"{name} takes images of {classifier.spec}, and {args.checkpoint} generates {spec}: give --target and "
-                "--checkpoint of the same images"
-            )
+    labels = parse_labels(" ".join(args.labels), generator.spec.class_names)
+    surrogates = {name: sampling.load_classifier(name) for name in _surrogates(args)}
+    attacked = surrogates or {args.target: target}
+    advice = "give --target and --checkpoint of the same images"
+    check_same_images({args.target: target, **attacked}, generator, args.checkpoint, advice)
+    return _Loaded(generator, target, attacked, labels, bool(surrogates))
+
+
+def _options(args, loaded: _Loaded, settings: dict) -> dict:
+    """The keyword arguments of `decoys.decoy` that the user chose, checked."""
+    from cganjax import decoys
+
     epsilon = args.epsilon if args.epsilon is not None else 0.0 if args.method == "latent" else SIZE
     options = {name: getattr(args, name) for name in ("method", "objective", "norm", "minimal", "ink_only")}
-    shape = (len(labels), *spec.shape)
+    options["epsilon"] = epsilon
+    shape = (len(loaded.labels), *loaded.generator.spec.shape)
     # Only the arguments are checked within the `try`: an error further down is a bug, and shows as one.
     try:
-        decoys.check(shape, epsilon=epsilon, several=bool(surrogates), detectors=1, settings=settings, **options)
+        decoys.check(shape, several=loaded.several, detectors=1, settings=settings, **options)
     except (ValueError, TypeError) as error:
         raise cli.UserError(str(error)) from None
-    path = _out_file(args, file_name_of([spec.class_names[label] for label in labels], 20))
-    detector = _detector(args, target)
+    return options | {"keep_label": args.keep_label} | settings
+
+
+def _attack(args, loaded: _Loaded, detector, options: dict) -> _Images:
+    """Generate the images and attack them; the confidences are the target's."""
+    from cganjax import decoys, rng, sampling, scores
+
+    generator, target, attacked, labels, several = loaded
     key = rng.root(args.seed)
     z = sampling.latents(rng.stream(key, "z"), len(labels), generator.latent_size)
     clean = np.asarray(generator(z, labels))
@@ -124,22 +171,25 @@ def main(argv=None, prog: str = "python -m cganjax decoy") -> int:
     result = decoys.decoy(
         rng.stream(key, "decoy"),
         clean,
-        [*attacked.values()] if surrogates else target,
-        epsilon=epsilon,
-        keep_label=args.keep_label,
+        [*attacked.values()] if several else target,
         detector=detector,
-        evaluated_on=target if surrogates else None,
-        **options,
+        evaluated_on=target if several else None,
         **moving,
-        **settings,
+        **options,
     )
     before, after = (np.asarray(scores.confidences_of(target, images)) for images in (clean, result.images))
-    names = target.spec.class_names
-    for i, label in enumerate(labels):
+    return _Images(clean, before, after, result)
+
+
+def _print(args, loaded: _Loaded, detector, made: _Images) -> None:
+    """One line per image, and one about all."""
+    result, before, after = made.result, made.before, made.after
+    wanted, names = loaded.generator.spec.class_names, loaded.target.spec.class_names
+    for i, label in enumerate(loaded.labels):
         enough = f"{result.epsilon[i]:.3f}" if np.isfinite(result.epsilon[i]) else "not enough"
         size = f"  epsilon {enough}" if args.minimal else ""
         print(
-            f"{spec.class_names[label]}: confidence {before[i].max():.4f} (class {names[before[i].argmax()]}) -> "
+            f"{wanted[label]}: confidence {before[i].max():.4f} (class {names[before[i].argmax()]}) -> "
             f"{after[i].max():.4f} (class {names[after[i].argmax()]})  "
             f"{'rejected' if result.rejected[i] else 'accepted'}"
             f"{', rejected before the attack too' if result.clean_rejected[i] else ''}{size}"
@@ -147,12 +197,9 @@ def main(argv=None, prog: str = "python -m cganjax decoy") -> int:
     fresh = ~np.asarray(result.clean_rejected)
     print(
         f"{(result.rejected & fresh).sum()} of {fresh.sum()} that were accepted before are rejected by {detector.name} "
-        f"of {args.target}; it classifies {result.label_kept.sum()} of {len(labels)} as before; "
-        f"{int(np.mean(result.queries))} queries per image, of {', '.join(attacked)}"
+        f"of {args.target}; it classifies {result.label_kept.sum()} of {len(loaded.labels)} as before; "
+        f"{int(np.mean(result.queries))} queries per image, of {', '.join(loaded.attacked)}"
     )
-    report.save_decoys(path, clean, result.images, before, after, result.rejected, spec=target.spec)
-    print(path)
-    return cli.DONE
 
 
 def _settings(texts) -> dict:
@@ -181,7 +228,11 @@ def _surrogates(args) -> list[str]:
 
 
 def _detector(args, target):
-    """A detector calibrated on the target's data set, or with the threshold of the target's card."""
+    """A detector with the threshold of the target's card, or calibrated on the target's data set.
+
+    Without --data-dir, a target whose card has no thresholds is calibrated on the data that its card names, if they are
+    still there.
+    """
     from cganjax import data, pixels
     from cganjax.decoys import detectors
 
@@ -191,20 +242,34 @@ def _detector(args, target):
         raise cli.UserError(f"--accept is {accept}: give a fraction between 0 and 1, such as 0.95")
     try:
         detectors.entry(name, target.scores)
-        if not args.data_dir:
-            detectors.card_threshold(name, target)
+        test = _test_images(target, args.data_dir)
+        if test is None:
+            return detectors.from_card(name, target)
     except ValueError as error:
         raise cli.UserError(str(error)) from None
-    if not args.data_dir:
-        return detectors.from_card(name, target)
-    test = data.of_card(target.card, "test", args.data_dir)
     n, needed = min(data.CALIBRATION, len(test.images)), detectors.images_needed(name, target, target.image_shape)
     if n < needed:
         raise cli.UserError(
             f"{name} of {args.target} needs {needed} images, {test.name} has {n}: take another detector"
         )
+    if not args.data_dir:
+        print(f"the card of {args.target} has no thresholds: {name} is calibrated on {test.name}, from {test.source}")
     real = pixels.rest_to_unit(test.images[:n])
     return detectors.calibrate(name, target, real, accept, labels=test.labels[:n])
+
+
+def _test_images(target, data_dir: str | None):
+    """The test images to calibrate on, or None if the card has thresholds, or neither thresholds nor data."""
+    from cganjax import data
+
+    if data_dir:
+        return data.of_card(target.card, "test", data_dir)
+    if target.card.get("thresholds"):
+        return None
+    try:
+        return data.of_card(target.card, "test")
+    except cli.UserError:
+        return None
 
 
 def _out_file(args, labels: str) -> Path:

@@ -157,68 +157,121 @@ def decoy(
         detectors=len(targets.detectors),
         settings=settings,
     )
+    size = _chunk(chunk, entry)
+    mask = _ink(clean, attacked.classifiers) if ink_only else np.ones_like(clean)
+    before = _both(attacked, targets, clean)
+    z, classes = _latents(entry, name, generator, z, labels, clean)
+    traced = _traceable(attacked.classifiers, clean.shape[1:], name, needed=entry.gradient)
+    goal = _goal(attacked, objective, keep_label)
     sizes = np.broadcast_to(np.asarray(epsilon, np.float32), (len(clean),))
+    bounds = Bounds(clean, sizes, mask.astype(np.float32))
+    keys = rng.items(key, len(clean))
+    batch = Batch(keys, bounds, before.attacked.predictions, z, classes, generator if entry.latent else None)
+
+    def attack(sizes: np.ndarray) -> attacks.Found:
+        there = batch._replace(bounds=bounds._replace(epsilon=sizes))
+        one = functools.partial(batches.attack, entry, goal, norm, settings, traced)
+        return batches.by_parts(one, there, size, threads=traced)
+
+    found = attack(sizes)
+    if minimal:
+        found, sizes = _smallest(attack, found, batch, targets, before.targets)
+    after = targets.observe(found.images)
+    within = np.where(np.isnan(sizes), bounds.epsilon, sizes)
+    batch = batch._replace(bounds=bounds._replace(epsilon=within))
+    gradient_goal = goal if entry.gradient and not entry.latent else None
+    names = _warnings(attacked, targets, batch, norm, gradient_goal, before, found.images, after)
+    for warning in names:
+        warn.warn(f"{warning}: {WARNINGS[warning]} ({PAGE})", DecoyWarning, stacklevel=2)
+    return _result(found, sizes, targets, before.targets, after, names)
+
+
+# --- the steps of `decoy` ---------------------------------------------------------------------------------------------
+
+
+class _Before(NamedTuple):
+    """What is said of the clean images."""
+
+    attacked: Observation  # by the classifiers that are attacked
+    targets: Observation  # by those that the figures are about; the same object if these are the same
+
+
+def _both(attacked: Targets, targets: Targets, clean: np.ndarray) -> _Before:
+    """Show the clean images to what is attacked and to what is evaluated, once if they are the same."""
+    before = attacked.observe(clean)
+    return _Before(before, before if targets is attacked else targets.observe(clean))
+
+
+def _chunk(chunk: int | None, entry: attacks.Method) -> int:
+    """How many images to attack at once; ValueError if the user's number cannot be used."""
     if chunk is None:
-        chunk = parts.at_once(gradient=entry.gradient)
+        return parts.at_once(gradient=entry.gradient)
     if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
         raise ValueError(f"chunk is {chunk!r}: expected a whole number of images, at least 1")
-    mask = _ink(clean, attacked.classifiers) if ink_only else np.ones_like(clean)
-    before = attacked.observe(clean)
-    clean_figures = before if targets is attacked else targets.observe(clean)
-    latents, classes = _latents(entry, name, generator, z, labels, clean)
-    traced = _traceable(attacked.classifiers, clean.shape[1:], name, needed=entry.gradient)
-    goal = objectives.Goal(
+    return chunk
+
+
+def _goal(attacked: Targets, objective: str, keep_label: bool) -> objectives.Goal:
+    """What the attack lowers."""
+    return objectives.Goal(
         tuple(map(objectives.Held, attacked.classifiers)),
         attacked.kinds,
         tuple(objectives.choose(objective, kind, several=attacked.several) for kind in attacked.kinds),
         keep=KEEP if keep_label else 0.0,
     )
-    batch = Batch(
-        keys=rng.items(key, len(clean)),
-        bounds=Bounds(clean, sizes, mask.astype(np.float32)),
-        labels=before.predictions,
-        z=latents,
-        classes=classes,
-        generator=generator if entry.latent else None,
-    )
 
-    def attack(sizes: np.ndarray) -> attacks.Found:
-        there = batch._replace(bounds=batch.bounds._replace(epsilon=sizes))
-        one = functools.partial(batches.attack, entry, goal, norm, settings, traced)
-        return batches.by_parts(one, there, chunk, threads=traced)
 
-    found = attack(sizes)
-    if minimal:
-        found, sizes = _smallest(attack, found, batch, targets, clean_figures)
-    figures = targets.observe(found.images)
-    within = np.where(np.isnan(sizes), batch.bounds.epsilon, sizes)
-    batch = batch._replace(bounds=batch.bounds._replace(epsilon=within))
+def _warnings(
+    attacked: Targets,
+    targets: Targets,
+    batch: Batch,
+    norm: str,
+    goal: objectives.Goal | None,
+    before: _Before,
+    images: np.ndarray,
+    after: Observation,
+) -> tuple[str, ...]:
+    """The names of the reasons not to trust the figures.
+
+    Args:
+      goal: what the attack lowered, if it moved pixels by gradients.
+      images: the decoys. after: what `targets` say of them.
+    """
 
     def confidence_after() -> np.ndarray:
         """Of what was attacked, on the first images."""
-        first = found.images[: diagnostics.FEW]
-        return (figures if targets is attacked else attacked.observe(first)).confidence[: diagnostics.FEW]
+        first = after if targets is attacked else attacked.observe(images[: diagnostics.FEW])
+        return first.confidence[: diagnostics.FEW]
 
-    few = diagnostics.few(batch)
-    by_gradient = entry.gradient and not entry.latent
+    few, logits = diagnostics.few(batch), diagnostics.probabilities_as_logits
     seen = {
-        "zero_gradient": by_gradient and diagnostics.zero_gradient(goal, few),
-        "random_classifier": diagnostics.random_classifier(attacked.observe(few.bounds.clean), before),
-        "probabilities_as_logits": diagnostics.probabilities_as_logits(attacked, before)
-        or (targets is not attacked and diagnostics.probabilities_as_logits(targets, clean_figures)),
-        "noise_beats_gradient": by_gradient and diagnostics.noise_beats_gradient(attacked, few, norm, confidence_after),
-        "rejected_before": diagnostics.rejected_before(targets, clean_figures),
+        "zero_gradient": goal is not None and diagnostics.zero_gradient(goal, few),
+        "random_classifier": diagnostics.random_classifier(attacked.observe(few.bounds.clean), before.attacked),
+        "probabilities_as_logits": logits(attacked, before.attacked)
+        or (targets is not attacked and logits(targets, before.targets)),
+        "noise_beats_gradient": goal is not None
+        and diagnostics.noise_beats_gradient(attacked, few, norm, confidence_after),
+        "rejected_before": diagnostics.rejected_before(targets, before.targets),
     }
-    names = tuple(name for name, there in seen.items() if there)
-    for name in names:
-        warn.warn(f"{name}: {WARNINGS[name]} ({PAGE})", DecoyWarning, stacklevel=2)
+    return tuple(name for name, there in seen.items() if there)
+
+
+def _result(
+    found: attacks.Found,
+    sizes: np.ndarray,
+    targets: Targets,
+    before: Observation,
+    after: Observation,
+    names: tuple[str, ...],
+) -> DecoyResult:
+    """The decoys with the figures of the targets, before and after."""
     return DecoyResult(
         images=found.images,
-        confidence=targets.shaped(figures.confidence),
-        clean_confidence=targets.shaped(clean_figures.confidence),
-        label_kept=targets.shaped(figures.predictions == clean_figures.predictions),
-        rejected=targets.verdict(figures.rejected),
-        clean_rejected=targets.verdict(clean_figures.rejected),
+        confidence=targets.shaped(after.confidence),
+        clean_confidence=targets.shaped(before.confidence),
+        label_kept=targets.shaped(after.predictions == before.predictions),
+        rejected=targets.verdict(after.rejected),
+        clean_rejected=targets.verdict(before.rejected),
         queries=found.queries,
         epsilon=sizes,
         z=found.z,

@@ -72,6 +72,12 @@ def targets(
     classifiers = tuple(classifier) if several else (classifier,)
     if not classifiers or not all(callable(c) for c in classifiers):
         raise TypeError(f"{name} is {classifier!r}: expected a callable of images, or a list of them")
+    for m, one in enumerate(classifiers):
+        if hasattr(one, "latent_size"):  # a generator is callable too, and would complain about the shape of z
+            which = f"{name}[{m}]" if several else name
+            raise TypeError(
+                f"{which} is a {type(one).__name__}: expected a classifier, such as cganjax.load_classifier(...)"
+            )
     said = tuple(scores) if isinstance(scores, (list, tuple)) else (scores,) * len(classifiers)
     if len(said) != len(classifiers):
         raise ValueError(f"{len(classifiers)} classifiers and {len(said)} scores were given: expected as many of each")

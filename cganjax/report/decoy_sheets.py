@@ -55,7 +55,8 @@ def decoy_sheet(
         if column == 0:
             for part, name in enumerate(parts):
                 places[4 * band + part, 0].set_ylabel(name, fontsize=9)
-    places[3, 0].legend(fontsize=6)
+    bars = places[3, 0]
+    drawn.legend(*bars.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     return to_png(drawn)
 
 
