@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -115,28 +117,16 @@ def mismatched(real: jax.Array, fake: jax.Array, labels: jax.Array, every: int, 
     return jnp.where(other[:, None, None, None], jnp.roll(real, 1, axis=0), fake)
 
 
-def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
-    """Relativistic pairing with R1 and R2 penalties, and a moving average of G.
+class _Players(NamedTuple):
+    """G and D as functions of their parameters."""
 
-    Real image i is paired with a generated image of the same label. The batch is generated once: D learns from it, then
-    G learns from the new D's scores of it, through the pullback that was kept.
+    generate: Callable[..., jax.Array]  # (params, z [N, L], labels [N]) -> images [N, H, W, C]
+    score: Callable[..., jax.Array]  # (params, images, labels) -> [N]
+    scaled_score: Callable[..., jax.Array]  # (params, images, unit, labels) -> [N], see `Network.scaled`
 
-    References:
-      R3GAN (arXiv 2501.05441), eq. 2 and 3; EMA of G: Yaz et al. (arXiv 1806.04498).
-    """
-    for network in (networks.generator, networks.discriminator):
-        if jax.eval_shape(network.init, jax.random.key(0)).statistics:
-            raise UserError(
-                f"algorithm relativistic needs networks without BatchNorm, and family {config.family} has it: choose "
-                "another family"
-            )
-    if networks.discriminator.scaled is None:
-        raise UserError(
-            f"algorithm relativistic needs a piecewise linear D, and that of family {config.family} is not: choose "
-            "another family"
-        )
 
-    # Networks compute in the precision of what enters them; losses, penalties and updates stay float32.
+def _players(config: RelativisticGAN, networks: Networks) -> _Players:
+    """The networks, which compute in the precision of what enters them; what they return is float32."""
     low = functools.partial(jax.tree.map, lambda x: x.astype(config.precision))
 
     def generate(params, z, labels):
@@ -149,6 +139,55 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
         weights = Weights(low(params), {})
         return networks.discriminator.scaled(weights, low(unit), low(images), labels).astype(jnp.float32)
 
+    return _Players(generate, score, scaled_score)
+
+
+def _pairing(scores: jax.Array) -> jax.Array:
+    return losses.relativistic_discriminator(scores[..., 0], scores[..., 1]).mean()
+
+
+def _discriminator_gradient(players: _Players, group: int, d_params, real, fake, labels, weight):
+    """D's gradient on pairs of a real and a generated image [N, H, W, C], and its loss, mean scores, R1 and R2.
+
+    The first of every `group` pairs has penalties, of that weight.
+    """
+    # The batch stays the leading axis, also if only every few pairs have penalties, so that it can be split among
+    # several devices.
+    shape = (-1, group, 2)
+    pairs = jnp.stack([real, fake], axis=1).reshape(*shape, *real.shape[1:])  # [N / group, group, 2, H, W, C]
+    pair_labels = jnp.stack([labels, labels], axis=1).reshape(shape)
+
+    def part(members):
+        return pairs[:, members].reshape(-1, *real.shape[1:]), pair_labels[:, members].reshape(-1)
+
+    head, head_labels = part(slice(0, 1))
+    scores, penalties, pullback = losses.vjp_with_gradient_penalty(
+        lambda params, images, unit: players.scaled_score(params, images, unit, head_labels), d_params, head
+    )
+    scores, (r1, r2) = scores.reshape(-1, 1, 2), penalties.reshape(-1, 2).mean(axis=0)
+    if group > 1:
+        tail, tail_labels = part(slice(1, None))
+        tail_scores, tail_pullback = jax.vjp(lambda params: players.score(params, tail, tail_labels), d_params)
+        scores = jnp.concatenate([scores, tail_scores.reshape(-1, group - 1, 2)], axis=1)  # [N / group, group, 2]
+    loss, cotangents = jax.value_and_grad(_pairing)(scores)
+    weights = jnp.full(len(head), weight * 2 / len(head))
+    gradient = pullback(cotangents[:, :1].reshape(-1), weights)
+    if group > 1:
+        gradient = jax.tree.map(jnp.add, gradient, *tail_pullback(cotangents[:, 1:].reshape(-1)))
+    return gradient, (loss, scores.mean(axis=(0, 1)), r1, r2)
+
+
+def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
+    """Relativistic pairing with R1 and R2 penalties, and a moving average of G.
+
+    Real image i is paired with a generated image of the same label. The batch is generated once: D learns from it, then
+    G learns from the new D's scores of it, through the pullback that was kept.
+
+    References:
+      R3GAN (arXiv 2501.05441), eq. 2 and 3; EMA of G: Yaz et al. (arXiv 1806.04498).
+    """
+    _check(config, networks)
+    players = _players(config, networks)
     optimizer = optax.adam(learning_rate_schedule(config), b1=config.beta1, b2=config.beta2)
     gamma = gamma_schedule(config)
     group = _every(config, "penalty_fraction")  # the first of so many pairs has penalties
@@ -157,50 +196,21 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
     def init(key: jax.Array) -> GANState:
         return first_state(networks, optimizer, key, ema=True)
 
-    def pairing(scores):
-        return losses.relativistic_discriminator(scores[..., 0], scores[..., 1]).mean()
-
-    def discriminator_gradient(d_params, real, fake, labels, weight):
-        # The batch stays the leading axis, also if only every few pairs have penalties, so that it can be split among
-        # several devices.
-        shape = (-1, group, 2)
-        pairs = jnp.stack([real, fake], axis=1).reshape(*shape, *real.shape[1:])  # [N / group, group, 2, H, W, C]
-        pair_labels = jnp.stack([labels, labels], axis=1).reshape(shape)
-
-        def part(members):
-            return pairs[:, members].reshape(-1, *real.shape[1:]), pair_labels[:, members].reshape(-1)
-
-        head, head_labels = part(slice(0, 1))
-        scores, penalties, pullback = losses.vjp_with_gradient_penalty(
-            lambda params, images, unit: scaled_score(params, images, unit, head_labels), d_params, head
-        )
-        scores, (r1, r2) = scores.reshape(-1, 1, 2), penalties.reshape(-1, 2).mean(axis=0)
-        if group > 1:
-            tail, tail_labels = part(slice(1, None))
-            tail_scores, tail_pullback = jax.vjp(lambda params: score(params, tail, tail_labels), d_params)
-            scores = jnp.concatenate([scores, tail_scores.reshape(-1, group - 1, 2)], axis=1)  # [N / group, group, 2]
-        loss, cotangents = jax.value_and_grad(pairing)(scores)
-        weights = jnp.full(len(head), weight * 2 / len(head))
-        gradient = pullback(cotangents[:, :1].reshape(-1), weights)
-        if group > 1:
-            gradient = jax.tree.map(jnp.add, gradient, *tail_pullback(cotangents[:, 1:].reshape(-1)))
-        return gradient, (loss, scores.mean(axis=(0, 1)), r1, r2)
-
     def step(key: jax.Array, state: GANState, batch: Batch) -> tuple[GANState, PenalisedGANInfo]:
         real, labels = pixels.rest_to_signed(batch.images), batch.labels
         key_z = jax.random.fold_in(rng.stream(key, "z"), state.step)
         z = config.latent_std * jax.random.normal(key_z, (len(labels), networks.latent_size), jnp.float32)
-        fake, pullback = jax.vjp(lambda p: generate(p, z, labels), state.generator.params)
+        fake, pullback = jax.vjp(lambda p: players.generate(p, z, labels), state.generator.params)
 
         negative = mismatched(real, fake, labels, mismatch, group) if mismatch else fake
-        d_gradient, (d_loss, means, r1, r2) = discriminator_gradient(
-            state.discriminator.params, real, negative, labels, gamma(state.step)
+        d_gradient, (d_loss, means, r1, r2) = _discriminator_gradient(
+            players, group, state.discriminator.params, real, negative, labels, gamma(state.step)
         )
         d_params, d_opt = update(optimizer, d_gradient, state.discriminator_optimizer, state.discriminator.params)
 
-        score_real = score(d_params, real, labels)
+        score_real = players.score(d_params, real, labels)
         g_loss, fake_gradient = jax.value_and_grad(
-            lambda images: losses.relativistic_generator(score_real, score(d_params, images, labels)).mean()
+            lambda images: losses.relativistic_generator(score_real, players.score(d_params, images, labels)).mean()
         )(fake)
         (g_gradient,) = pullback(fake_gradient)
         g_params, g_opt = update(optimizer, g_gradient, state.generator_optimizer, state.generator.params)
@@ -213,3 +223,17 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
         return GANState(state.step + 1, Weights(g_params, {}), Weights(d_params, {}), ema, g_opt, d_opt), info
 
     return Trainer(init, step)
+
+
+def _check(config: RelativisticGAN, networks: Networks) -> None:
+    for network in (networks.generator, networks.discriminator):
+        if jax.eval_shape(network.init, jax.random.key(0)).statistics:
+            raise UserError(
+                f"algorithm relativistic needs networks without BatchNorm, and family {config.family} has it: choose "
+                "another family"
+            )
+    if networks.discriminator.scaled is None:
+        raise UserError(
+            f"algorithm relativistic needs a piecewise linear D, and that of family {config.family} is not: choose "
+            "another family"
+        )

@@ -150,10 +150,7 @@ def trainer(config: TargetGAN, networks: Networks) -> Trainer:
     """
     _check(config, networks)
     conditional = networks.num_classes is not None
-    if config.optimizer == "adam":
-        optimizer = optax.adam(config.learning_rate, b1=config.beta1, b2=config.beta2)
-    else:
-        optimizer = optax.sgd(config.learning_rate)
+    optimizer = _optimizer(config)
     to_targets = _to_targets(config)
     on_real, on_fake = _loss_on(networks, to_targets, "real"), _loss_on(networks, _to_zeros(config), "fake")
     learn = _learn_in_turn if config.alternate else _learn_at_once
@@ -209,6 +206,12 @@ def trainer(config: TargetGAN, networks: Networks) -> Trainer:
         return GANState(state.step + 1, g, d, None, g_opt, d_opt), info
 
     return Trainer(init, step)
+
+
+def _optimizer(config: TargetGAN) -> optax.GradientTransformation:
+    if config.optimizer == "adam":
+        return optax.adam(config.learning_rate, b1=config.beta1, b2=config.beta2)
+    return optax.sgd(config.learning_rate)
 
 
 def _check(config: TargetGAN, networks: Networks) -> None:
