@@ -67,6 +67,7 @@ def test_every_form_is_run():
     assert tuple(titles) == FORMS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("title", FORMS)
 def test_a_form_makes_something_that_works(title, tmp_path):
     package = tmp_path / "cganjax"

@@ -112,6 +112,7 @@ def test_classifiers_without_a_hash_and_probabilities_of_one_are_attacked(lenet5
     assert result.confidence.mean() < result.clean_confidence.mean() - 0.1
 
 
+@pytest.mark.slow
 def test_minimal_raises_no_warning_of_its_own(lenet5, digits):
     result = cganjax.decoy(KEY, digits[:6], lenet5[0], epsilon=0.3, detector=lenet5[1], minimal=True, steps=5)
     assert result.warnings == ()
@@ -240,6 +241,7 @@ def test_latents_must_be_those_of_the_images(digits):
 # --- commands ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_decoy_command_prints_each_digit_and_writes_a_sheet(command, tmp_path):
     code, out, err = command(decoy_command, "314", "--seed", 1)
     assert code == 0, err
@@ -364,6 +366,7 @@ def test_transfer_makes_its_table_and_goes_on_from_kept_decoys(command, data_dir
     assert code == 2 and "lenet5: given as surrogates and as targets" in err
 
 
+@pytest.mark.slow
 def test_white_box_goes_on_with_its_table(command, data_dir, tmp_path, monkeypatch):
     monkeypatch.setattr(white_box, "ROWS", {"lenet5": [("fgsm", 0.1, {}), ("latent", 0.0, {"steps": 2})]})
     code, out, err = command(white_box, "--n", 10, "--out", "w.csv", "--data-dir", data_dir, "--targets", "lenet5")

@@ -170,6 +170,7 @@ def test_what_is_no_classifier_is_refused(name, message, command):
     assert code == 2 and message in err and err.count("\n") == 1 and not out
 
 
+@pytest.mark.slow
 def test_lenet5_on_real_digits(command, data_dir):
     if not (data_dir / "kmnist").is_dir():
         pytest.skip("no KMNIST beside MNIST")

@@ -34,6 +34,7 @@ def noise(images, epsilon):
     return np.asarray(norms.random_start(rng.items(KEY, len(images)), "linf", bounds))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_square_lowers_the_confidence_far_more_than_noise_of_its_size(name, train, held_out):
     if name == "PyTorch network":  # the others' libraries come with the tests

@@ -88,6 +88,7 @@ def test_shares_are_equal_and_not_small(batch, limit, expected):
     assert parallel.devices_for(batch, limit) == expected
 
 
+@pytest.mark.slow
 def test_two_devices_train_as_one_does_to_rounding(tmp_path):
     """By the command, as devices are counted before JAX begins; and a run goes on as it began."""
     base = [

@@ -133,6 +133,7 @@ def test_a_classifier_and_its_trials(small_classifier, digits, tmp_path, lenient
         cganjax.load(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_trainer_is_pure_and_can_be_mapped_over_seeds(tiny, digits):
     """Four seeds at once and one at a time: equal to rounding, since sums may be taken in another order."""
     config, networks = tiny

@@ -317,7 +317,16 @@ def pytorchs_answers(torch, name, part, weights):
     return answers
 
 
-@pytest.mark.parametrize("name, part", PARITY)
+# The two that take longest to compile are slow.
+@pytest.mark.parametrize(
+    "name, part",
+    [
+        pytest.param(*pair, marks=pytest.mark.slow)
+        if pair in (("label_map", "discriminator"), ("mlp_gan", "generator"))
+        else pair
+        for pair in PARITY
+    ],
+)
 def test_forward_pass_is_pytorchs(name, part):
     network = getattr(build(name), part)
     weights = numbers_for(network)

@@ -188,6 +188,7 @@ def test_noise_is_within_epsilon_and_its_own_for_each_image():
     assert_array_equal(pool.noise(KEY, images[:2], 0.1), found[:2])
 
 
+@pytest.mark.slow
 def test_a_transfer_table_in_colour_goes_on_from_its_store(pictures, tmp_path, monkeypatch):
     images, labels = pictures
     surrogates, real = {"a": Tiny(1), "b": Tiny(2)}, some_images(100, seed=5)
