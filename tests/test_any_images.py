@@ -70,6 +70,7 @@ def _promotion_as_users_have_it():
         yield
 
 
+@pytest.mark.slow
 def test_images_never_seen_before_train_sample_evaluate_ship_and_are_attacked(folder, command):
     from cganjax.commands import decoy, evaluate, reference, sample, train
     from experiments import ship

@@ -108,6 +108,7 @@ def test_lenet5_in_pytorch_has_the_same_logits():
     assert_allclose(theirs, classifier(images), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_pgd_keeps_its_bounds_whatever_the_chunk_and_compiles_once():
     classifier, labels = cganjax.load_classifier("lenet5"), np.arange(24) % 10
     images, traces = np.asarray(cganjax.sample(KEY, labels)), []

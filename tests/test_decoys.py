@@ -128,6 +128,7 @@ class Flat:
         return jnp.round(20 * jnp.asarray(images).mean(axis=(1, 2, 3)))[:, None] * jnp.array([[1.0, 0.0, -1.0]])
 
 
+@pytest.mark.slow
 def test_each_warning_is_raised_where_it_should_be_and_explained(lenet5, digits):
     classifier, detector = lenet5
     random = np.random.default_rng(0)

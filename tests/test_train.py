@@ -243,7 +243,11 @@ def test_overwrite_is_not_part_of_the_command_that_resumes(train_tiny):
     assert code == 0 and "the same command resumes, without --overwrite" in out
 
 
-@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"])
+@pytest.mark.parametrize(
+    "number, code",
+    [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)],
+    ids=["ctrl-c", "sigterm"],
+)
 def test_signals_save_and_the_same_command_resumes(tmp_path, cache_dir, number, code):
     from conftest import TINY
 
@@ -471,6 +475,7 @@ def test_a_dry_run_checks_a_folder_or_a_file(command, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before, "nothing is written"
 
 
+@pytest.mark.slow
 def test_blocks_of_steps_train_the_same(train_tiny, tmp_path, monkeypatch):
     """To rounding: a block is another program. A block that nothing fits into is never used."""
     traced, scanned = [], loop.scanned
