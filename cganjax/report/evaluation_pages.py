@@ -25,7 +25,7 @@ def evaluation_page(
     Args:
       strips: rows of pictures: a name, images [N, H, W, C] in [0, 1], and a caption of each. Of more than 20 images 20
         are drawn, the same ones in strips of the same length.
-      bars: panels below them: a title, and for each name one value per class (None where there is none).
+      bars: panels below them: a title, and for each name one value per class (None: no value).
       title: of the page.
       spec: of the images; its class names label the bars. See `grid`.
     """
