@@ -23,7 +23,7 @@ import numpy as np
 import cganjax
 from benchmarks import cold_start, timing
 from cganjax import checkpoint as ckpt
-from cganjax import cli, files, recipes
+from cganjax import cli, files, recipes, run_folder
 from cganjax.evaluation import reference
 
 ACCURACY, FLOORS = 0.98, 4.0
@@ -63,7 +63,7 @@ def train(recipe: str, args) -> list[tuple[float, Path]]:
         process.wait()
     if process.returncode not in (cli.DONE, cli.INTERRUPTED):
         raise cli.UserError(f"training {recipe} ended with exit code {process.returncode}: see above")
-    found = [(p.stat().st_mtime - began, p) for p in (out / ckpt.STATES).iterdir() if p.name.isdigit()]
+    found = [(p.stat().st_mtime - began, p) for p in (out / run_folder.STATES).iterdir() if p.name.isdigit()]
     if not found:
         raise cli.UserError(
             f"training {recipe} left no checkpoint within {args.minutes:g} minutes: give more --minutes"

@@ -1,14 +1,8 @@
-"""Weights on disk in two forms: a run's full state (Orbax), and a shipped checkpoint (one array file and a card).
-
-A run folder holds `config.json`, `manifest.json` and `checkpoints/STEP/`; a shipped checkpoint holds `card.json` and
-`weights.npz`. Only arrays and JSON are read, never code.
-"""
+"""A shipped checkpoint: `card.json` and `weights.npz`. Only arrays and JSON are read, never code."""
 
 import hashlib
 import io
-import json
 import os
-import shutil
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from cganjax.files import quiet, read_json, write_file, write_json
+from cganjax import run_folder
+from cganjax.files import read_json, write_file, write_json
 from cganjax.types import CheckpointError, UnknownCheckpoint, Weights
 
 CARD, WEIGHTS, GRID = "card.json", "weights.npz", "grid.png"  # of a shipped checkpoint
-CONFIG, MANIFEST, METRICS = "config.json", "manifest.json", "metrics.jsonl"  # of a run folder
-CURVES, SAMPLES, STATES = "curves.png", "samples", "checkpoints"
 FORMAT = 2
 DEFAULT = "mnist"  # the shipped generator that functions and commands load unless they are told otherwise
 
@@ -78,7 +71,7 @@ def find(checkpoint: str | os.PathLike) -> Path:
 
 def stamp(folder: Path) -> tuple[int | None, ...]:
     """When the folder and the files of a checkpoint were last changed, in ns; None for one that does not exist."""
-    return tuple(_changed(f"{folder}{name}") for name in ("", f"/{CARD}", f"/{WEIGHTS}", f"/{STATES}"))
+    return tuple(_changed(f"{folder}{name}") for name in ("", f"/{CARD}", f"/{WEIGHTS}", f"/{run_folder.STATES}"))
 
 
 def _changed(path: str) -> int | None:
@@ -150,112 +143,3 @@ def _nest(flat: Mapping[str, np.ndarray]) -> dict[str, Any]:
             node = node.setdefault(key, {})
         node[name] = value
     return tree
-
-
-# --- the state of a run -----------------------------------------------------------------------------------------------
-
-
-class RunStates:
-    """The Orbax checkpoints of a run folder: the newest `keep`, each a whole state. None is half-written."""
-
-    def __init__(self, run: Path, keep: int | None = None, keep_best: bool = False):
-        """Open them, to read only if `keep` is None. With `keep_best` the one with the lowest loss is kept as well."""
-        import orbax.checkpoint as ocp
-
-        self._ocp = ocp
-        self.folder = (run / STATES).resolve()
-        policy = ocp.checkpoint_managers
-        kept = [] if keep is None else [policy.LatestN(keep)]
-        if keep_best:
-            kept.append(policy.BestN(get_metric_fn=_loss, reverse=True, n=1, keep_checkpoints_without_metrics=False))
-        with quiet("absl"):  # Orbax logs each act at length
-            # Saving waits for the disk, because the next step takes over the state's memory.
-            options = ocp.CheckpointManagerOptions(
-                preservation_policy=policy.AnyPreservationPolicy(kept) if kept else None,
-                best_fn=_loss,
-                best_mode="min",
-                enable_async_checkpointing=False,
-                read_only=keep is None,
-                cleanup_tmp_directories=keep is not None,
-            )
-            self._manager = ocp.CheckpointManager(self.folder, options=options)
-
-    def steps(self) -> list[int]:
-        """The steps of the checkpoints, oldest first."""
-        return sorted(self._manager.all_steps())
-
-    def best(self) -> int | None:
-        """The step of the checkpoint with the lowest loss."""
-        return self._manager.best_step()
-
-    def save(self, step: int, state: Any, loss: float) -> None:
-        """Keep the state of `step`, ranked by `loss`; saving the same step again does nothing."""
-        if step not in self._manager.all_steps():
-            with quiet("absl"):
-                self._manager.save(step, args=self._ocp.args.StandardSave(state), metrics={"loss": loss}, force=True)
-
-    def restore(self, like: Any, step: int | None = None) -> Any:
-        """The state of `step` (None: the newest), on this process's device, with the structure of `like`.
-
-        Raises:
-          CheckpointError: there is none, or it cannot be read as such a state.
-        """
-        steps = self.steps()
-        step = steps[-1] if step is None and steps else step
-        if step not in steps:
-            raise CheckpointError(f"{self.folder} holds no checkpoint{'' if step is None else f' of step {step}'}")
-        try:
-            with quiet("absl"):
-                return self._manager.restore(step, args=self._ocp.args.StandardRestore(like))
-        except Exception as error:  # Orbax and TensorStore have no common error
-            reason = str(error).strip().split(":")[0].splitlines()[0] if str(error).strip() else type(error).__name__
-            raise CheckpointError(
-                f"{self.folder / str(step)} is damaged or foreign ({reason}): delete it to go on from an earlier one"
-            ) from error
-
-    def close(self) -> None:
-        """Close the folder."""
-        self._manager.close()
-
-
-def _loss(metrics: Mapping[str, float]) -> float:
-    return metrics["loss"]
-
-
-def newest_step(run: Path) -> int:
-    """The step of a run folder's newest complete checkpoint, or 0 if it has none."""
-    if not (run / STATES).is_dir():
-        return 0
-    states = RunStates(run)
-    steps = states.steps()
-    states.close()
-    return max(steps, default=0)
-
-
-def read_run(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The config and the manifest of a run folder, as JSON values. Raises CheckpointError naming the damaged file."""
-    config, manifest = read_json(run / CONFIG), read_json(run / MANIFEST)
-    if not all(isinstance(manifest.get(name), dict) for name in ("data", "versions", "git")):
-        raise CheckpointError(f"{run / MANIFEST} is damaged: it is no manifest of a run")
-    return config, manifest
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of a `metrics.jsonl`, oldest first; a last line cut short by a crash is left out."""
-    if not path.exists():
-        return []
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break
-    return rows
-
-
-def remove_run(run: Path) -> None:
-    """Delete what a run wrote into its folder, and nothing else."""
-    for name in (STATES, SAMPLES):
-        shutil.rmtree(run / name, ignore_errors=True)
-    for name in (CONFIG, MANIFEST, METRICS, CURVES):
-        (run / name).unlink(missing_ok=True)

@@ -26,17 +26,34 @@ def quiet(logger: str):
         log.setLevel(before)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object. Raises CheckpointError naming the file if it holds none."""
+def read_json(path: Path, kind: Any = dict[str, Any]) -> dict[str, Any]:
+    """A JSON object.
+
+    Args:
+      path: the file.
+      kind: what the object must look like: a TypedDict, see msgspec. It may hold more.
+
+    Raises:
+      CheckpointError: the file holds no such object; the message names the file and what is wrong in it.
+    """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"{path.parent} is no checkpoint: it holds no {path.name}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from None
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{path} is damaged: it holds no JSON object")
+    check_kind(values, kind, path)
     return values
+
+
+def check_kind(values: Any, kind: Any, where: Path | str) -> None:
+    """Raise CheckpointError unless values that were read from `where` are of a kind, such as a TypedDict."""
+    import msgspec
+
+    try:
+        msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        raise CheckpointError(f"{where} is damaged: {error}") from None
 
 
 def write_json(path: Path, values: Any) -> None:

@@ -3,8 +3,7 @@
 import sys
 from pathlib import Path
 
-from cganjax import checkpoint as ckpt
-from cganjax import cli, files, report
+from cganjax import cli, files, report, run_folder
 
 
 def main(argv=None) -> int:
@@ -16,9 +15,9 @@ def main(argv=None) -> int:
     p.add_argument("--out", type=Path, metavar="PNG", help="a file (default: RUN/curves-FIRST-LAST.png)")
     cli.add_overwrite(p)
     args = p.parse_args(argv)
-    if not (args.run / ckpt.METRICS).is_file():
-        raise cli.UserError(f"{args.run} holds no {ckpt.METRICS}: give a run folder")
-    rows = ckpt.read_metrics(args.run / ckpt.METRICS)
+    if not (args.run / run_folder.METRICS).is_file():
+        raise cli.UserError(f"{args.run} holds no {run_folder.METRICS}: give a run folder")
+    rows = run_folder.read_metrics(args.run / run_folder.METRICS)
     last = rows[-1]["step"] if args.last is None and rows else args.last or 0
     rows = [row for row in rows if args.first <= row["step"] <= last]
     if not rows:

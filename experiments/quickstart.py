@@ -3,8 +3,7 @@
 import sys
 from pathlib import Path
 
-from cganjax import checkpoint as ckpt
-from cganjax import cli, files
+from cganjax import cli, files, run_folder
 from cganjax.commands import sample
 from experiments import train
 
@@ -19,7 +18,9 @@ def main(argv=None) -> int:
     sample.main(["3141592653", "--out", str(drawn), "--backend", args.backend])
     code = train.main(["--recipe", "digits", "--out", str(run), "--backend", args.backend])
     if code == cli.DONE:
-        print(f"\nPictures:\n  {drawn}  digits from the shipped checkpoint\n  {run / ckpt.SAMPLES}  your training")
+        print(
+            f"\nPictures:\n  {drawn}  digits from the shipped checkpoint\n  {run / run_folder.SAMPLES}  your training"
+        )
     return code
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from cganjax import checkpoint, metrics, models, recipes, rng
+from cganjax import metrics, models, recipes, rng, run_states
 from cganjax.models import Networks, Settings
 from cganjax.spec import ImageSpec
 from cganjax.training import algorithms
@@ -124,7 +124,7 @@ def test_what_a_step_observes_is_described_and_ranks_checkpoints(trained):
 @pytest.mark.filterwarnings("ignore:Sharding info not provided:UserWarning")
 def test_a_state_comes_back_from_a_run_folder_bit_for_bit(trained, tmp_path):
     state = trained.states[0]
-    states = checkpoint.RunStates(tmp_path, keep=1)
+    states = run_states.RunStates(tmp_path, keep=1)
     states.save(STEPS, state, loss=0.5)
     restored = states.restore(jax.eval_shape(trained.trainer.init, rng.root(0)))
     states.close()

@@ -19,8 +19,9 @@ ROOT = Path(__file__).resolve().parents[1]
 # layer of their own, and these may import each other; two modules of one layer may not.
 LAYERS = (
     ("parallel", "types"),
-    ("augment", "files", "metrics", "pixels", "rng", "scores", "spec"),
-    ("checkpoint", "data", "decoys", "models"),
+    ("augment", "digests", "files", "metrics", "pixels", "rng", "scores", "spec"),
+    ("run_folder",),
+    ("checkpoint", "data", "decoys", "models", "run_states"),
     ("report",),
     ("training",),
     ("recipes", "sampling"),

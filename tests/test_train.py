@@ -16,8 +16,7 @@ import numpy as np
 import pytest
 
 import cganjax
-from cganjax import checkpoint as ckpt
-from cganjax import models, recipes, rng
+from cganjax import models, recipes, rng, run_states
 from cganjax.training import algorithms, loop, preview, runs
 from cganjax.training import config as cfg
 from cganjax.training.algorithms import relativistic
@@ -43,7 +42,7 @@ def late_reads(test):
 def state_of(folder, tiny, at=None):
     config, networks = tiny
     like = algorithms.build(config, networks).init(rng.root(0))
-    states = ckpt.RunStates(Path(folder))
+    states = run_states.RunStates(Path(folder))
     try:
         return jax.tree.map(np.asarray, states.restore(like, at))
     finally:

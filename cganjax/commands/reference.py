@@ -9,7 +9,7 @@ The command prints how much the rounding to float16 changes the Frechet distance
 no data.
 """
 
-from cganjax import cli, files
+from cganjax import cli, files, run_folder
 
 
 def parser(prog: str) -> cli.Parser:
@@ -64,7 +64,7 @@ def _extractor(args):
     from cganjax import sampling
 
     folder = ckpt.find(args.extractor)
-    if not any((folder / name).exists() for name in (ckpt.CARD, ckpt.CONFIG)):
+    if not any((folder / name).exists() for name in (ckpt.CARD, run_folder.CONFIG)):
         raise cli.UserError(
             f"{args.extractor} is no shipped checkpoint and no run folder: give the folder of a classifier that was "
             "trained by cganjax train"

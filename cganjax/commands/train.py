@@ -18,8 +18,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from cganjax import checkpoint as ckpt
-from cganjax import cli, data, recipes
+from cganjax import cli, data, recipes, run_folder
 from cganjax.data import sources
 from cganjax.training import config as cfg
 from cganjax.training import loop
@@ -236,8 +235,8 @@ def _report(args, run) -> None:
     steps = run.step - run.begun
     print(f"{steps} steps in {run.seconds:.0f} s, {steps * run.config.batch_size / run.seconds:.0f} images/s")
     if not hasattr(run.config, "classifier"):
-        print(f"samples: {run.folder / ckpt.SAMPLES / f'{run.step:06d}.png'}")
-    print(f"curves: {run.folder / ckpt.CURVES}\ncheckpoint: {run.folder / ckpt.STATES / str(run.step)}")
+        print(f"samples: {run.folder / run_folder.SAMPLES / f'{run.step:06d}.png'}")
+    print(f"curves: {run.folder / run_folder.CURVES}\ncheckpoint: {run.folder / run_folder.STATES / str(run.step)}")
     if run.step < run.config.steps:
         without = ", without --overwrite" if args.overwrite else ""
         later = ", with a later --stop-after" if run.step == args.stop_after else ""

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cganjax import checkpoint as ckpt
-from cganjax import models
+from cganjax import models, run_folder
 from cganjax.data import known
 from cganjax.spec import DARK_ON_LIGHT, LIGHT_ON_DARK, ImageSpec
 from cganjax.types import CheckpointError
@@ -83,5 +82,5 @@ def card_of_run(name, config, manifest, roles, steps, metrics) -> dict[str, Any]
 
 def metrics_at(run: Path, step: int) -> dict[str, Any]:
     """The last metrics in a run's `metrics.jsonl` up to a step, or {}."""
-    rows = [row for row in ckpt.read_metrics(run / ckpt.METRICS) if row["step"] <= step]
+    rows = [row for row in run_folder.read_metrics(run / run_folder.METRICS) if row["step"] <= step]
     return {k: v for row in rows if row["step"] == rows[-1]["step"] for k, v in row.items()}

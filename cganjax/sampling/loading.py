@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from cganjax import checkpoint as ckpt
-from cganjax import models
+from cganjax import models, run_folder, run_states
 from cganjax.sampling import cards
 from cganjax.sampling.records import Classifier, Discriminator, Generator
 from cganjax.spec import ImageSpec
@@ -164,21 +164,21 @@ def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Weights]]:
     from cganjax.training import algorithms
     from cganjax.training import config as cfg
 
-    at_step = folder.name.isdigit() and folder.parent.name == ckpt.STATES
+    at_step = folder.name.isdigit() and folder.parent.name == run_folder.STATES
     run, at = (folder.parent.parent, int(folder.name)) if at_step else (folder, None)
-    if not (run / ckpt.CONFIG).exists():
-        raise CheckpointError(f"{folder} is no checkpoint: it holds neither {ckpt.CARD} nor {ckpt.CONFIG}")
-    values, manifest = ckpt.read_run(run)
+    if not (run / run_folder.CONFIG).exists():
+        raise CheckpointError(f"{folder} is no checkpoint: it holds neither {ckpt.CARD} nor {run_folder.CONFIG}")
+    values, manifest = run_folder.read_run(run)
     try:
         config = cfg.from_json(values)
     except (TypeError, KeyError) as error:  # a field or an algorithm that is missing or unknown, as it documents
-        raise CheckpointError(f"{run / ckpt.CONFIG} is no run of this version: {error}") from error
-    cards.settings_of(values, run / ckpt.CONFIG)
-    networks = _build(config, cards.spec_of(manifest["data"], run / ckpt.MANIFEST), run / ckpt.CONFIG)
+        raise CheckpointError(f"{run / run_folder.CONFIG} is no run of this version: {error}") from error
+    cards.settings_of(values, run / run_folder.CONFIG)
+    networks = _build(config, cards.spec_of(manifest["data"], run / run_folder.MANIFEST), run / run_folder.CONFIG)
     like = jax.eval_shape(algorithms.build(config, networks).init, jax.random.key(0))
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), like)
-    states = ckpt.RunStates(run)
+    states = run_states.RunStates(run)
     try:
         state = states.restore(like, at or (states.best() if config.keep_best else None))
     finally:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cganjax.checkpoint import read_metrics
 from cganjax.files import write_file
+from cganjax.run_folder import read_metrics
 
 
 class MetricsLog:

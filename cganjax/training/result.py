@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cganjax import checkpoint as ckpt
-from cganjax import models, sampling
+from cganjax import models, run_folder, sampling
 from cganjax.data import known
 from cganjax.models import Networks
 from cganjax.spec import ImageSpec
@@ -117,6 +116,6 @@ def of(run: runs.Run | runs.InMemory, networks: Networks, state: Any, begun: int
 
 def untouched(run: runs.Run) -> TrainedRun:
     """A run that had come as far as was asked for."""
-    _, manifest = ckpt.read_run(run.folder)
-    rows = ckpt.read_metrics(run.folder / ckpt.METRICS)
+    _, manifest = run_folder.read_run(run.folder)
+    rows = run_folder.read_metrics(run.folder / run_folder.METRICS)
     return TrainedRun(run.config, known.recorded(manifest["data"]), run.folder, run.done, run.done, 0.0, rows)

@@ -13,8 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from cganjax import checkpoint as ckpt
-from cganjax import files, report
+from cganjax import files, report, run_folder, run_states
 from cganjax import metrics as recorded
 from cganjax.data import Dataset
 from cganjax.training import config as cfg
@@ -83,10 +82,10 @@ class Run:
             if not _holds_a_run(folder):
                 raise UserError(f"{folder} is not empty and holds no run: choose another folder (out=)")
             if not overwrite:
-                _check_same(folder, files.read_json(folder / ckpt.CONFIG), cfg.to_json(config))
+                _check_same(folder, files.read_json(folder / run_folder.CONFIG), cfg.to_json(config))
         files.writable_folder(folder)
         self._fresh = overwrite
-        self.done = 0 if overwrite else ckpt.newest_step(folder)  # updates that the newest checkpoint holds
+        self.done = 0 if overwrite else run_states.newest_step(folder)  # updates that the newest checkpoint holds
 
     def begin(self, state: Any, dataset: Dataset, command: Sequence[str], devices: int = 1) -> Any:
         """The newest state in the folder, or the given first one if there is none yet.
@@ -99,19 +98,19 @@ class Run:
         """
         before = None
         if self._fresh:
-            ckpt.remove_run(self.folder)
-        elif (self.folder / ckpt.MANIFEST).exists():
-            _, before = ckpt.read_run(self.folder)
+            run_folder.remove_run(self.folder)
+        elif (self.folder / run_folder.MANIFEST).exists():
+            _, before = run_folder.read_run(self.folder)
             _check_same_images(self.folder, before, dataset)
-        (self.folder / ckpt.SAMPLES).mkdir(exist_ok=True)
+        (self.folder / run_folder.SAMPLES).mkdir(exist_ok=True)
         self.manifest = manifest(self.config, dataset, command, devices, before)
         self._wall_before, self._began = self.manifest["wall_time_s"], time.perf_counter()
-        files.write_json(self.folder / ckpt.CONFIG, cfg.to_json(self.config))
-        files.write_json(self.folder / ckpt.MANIFEST, self.manifest)
-        self.states = ckpt.RunStates(self.folder, keep=self.config.keep, keep_best=self.config.keep_best)
+        files.write_json(self.folder / run_folder.CONFIG, cfg.to_json(self.config))
+        files.write_json(self.folder / run_folder.MANIFEST, self.manifest)
+        self.states = run_states.RunStates(self.folder, keep=self.config.keep, keep_best=self.config.keep_best)
         if self.done:
             state = self.states.restore(state, self.done)
-        self.metrics = MetricsLog(self.folder / ckpt.METRICS, self.done)
+        self.metrics = MetricsLog(self.folder / run_folder.METRICS, self.done)
         return state
 
     def save(self, step: int, state: Any) -> None:
@@ -119,7 +118,7 @@ class Run:
         self.states.save(step, state, mean_loss(self.metrics.rows, self.done))
         self.done = self.manifest["steps"] = step
         self._write_manifest()
-        report.save_curves(self.folder / ckpt.CURVES, self.metrics.rows, f"{self.folder.name}, to step {step}")
+        report.save_curves(self.folder / run_folder.CURVES, self.metrics.rows, f"{self.folder.name}, to step {step}")
 
     def end(self) -> None:
         """Bring the manifest up to date and let go of the folder."""
@@ -129,7 +128,7 @@ class Run:
 
     def _write_manifest(self) -> None:
         self.manifest["wall_time_s"] = round(self._wall_before + time.perf_counter() - self._began, 1)
-        files.write_json(self.folder / ckpt.MANIFEST, self.manifest)
+        files.write_json(self.folder / run_folder.MANIFEST, self.manifest)
 
 
 def mean_loss(rows: Sequence[Mapping[str, Any]], after: int) -> float:
@@ -145,7 +144,7 @@ def devices_before(folder: Path) -> int | None:
     The bits of a run depend on that number.
     """
     try:
-        return ckpt.read_run(folder)[1].get("devices", 1)
+        return run_folder.read_run(folder)[1].get("devices", 1)
     except (CheckpointError, OSError):  # opening the folder to train there says what is wrong with it
         return None
 
@@ -153,7 +152,7 @@ def devices_before(folder: Path) -> int | None:
 def _holds_a_run(folder: Path) -> bool:
     """Whether the config or the manifest there is one of ours; the other may be damaged."""
     fields = {field.name for field in dataclasses.fields(cfg.Config) if field.default is dataclasses.MISSING}
-    for name, keys in ((ckpt.CONFIG, fields), (ckpt.MANIFEST, {"recipe", "seed", "data", "versions"})):
+    for name, keys in ((run_folder.CONFIG, fields), (run_folder.MANIFEST, {"recipe", "seed", "data", "versions"})):
         try:
             if keys <= files.read_json(folder / name).keys():
                 return True

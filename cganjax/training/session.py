@@ -14,8 +14,7 @@ from typing import Any
 
 import jax
 
-from cganjax import checkpoint as ckpt
-from cganjax import data, models, parallel, recipes, rng
+from cganjax import data, models, parallel, recipes, rng, run_folder
 from cganjax.data import Dataset, known
 from cganjax.models import Networks
 from cganjax.spec import ImageSpec
@@ -264,7 +263,7 @@ def _hooks(run: "runs.Run | runs.InMemory", networks: Networks, key: jax.Array, 
         # Before the checkpoint: a run that is resumed from it has the trial's row.
         hooks.insert(0, loop.Hook(config.epoch_steps, trial.Trial(config, networks, test, run.metrics.write)))
     if networks.generator is not None and run.folder is not None:
-        previews = preview.Preview(run.folder / ckpt.SAMPLES, networks, key)
+        previews = preview.Preview(run.folder / run_folder.SAMPLES, networks, key)
         hooks.append(loop.Hook(config.sample_every, previews))
         if run.done == 0:
             previews(0, state)
@@ -325,5 +324,5 @@ def _after_divergence(run: "runs.Run | runs.InMemory") -> str:
     if run.folder is None:
         kept = "nothing was kept, as the run was in memory"
     elif run.done:
-        kept = f"the last good checkpoint is {run.folder / ckpt.STATES / str(run.done)}"
+        kept = f"the last good checkpoint is {run.folder / run_folder.STATES / str(run.done)}"
     return f"; {kept}. Try a smaller learning_rate"

@@ -1,0 +1,39 @@
+"""Digests of arrays and of JSON values: two are equal exactly if all bits of what they stand for are."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+
+def of_array(array: Any) -> str:
+    """SHA-256 of an array's dtype, shape and values, in hexadecimal.
+
+    >>> import numpy as np
+    >>> of_array(np.zeros(2, np.float32)) == of_array(np.zeros(2, np.float32)) != of_array(np.zeros(2, np.int32))
+    True
+    """
+    values = np.ascontiguousarray(array)
+    found = hashlib.sha256(f"{values.dtype.str} {np.shape(array)} ".encode())
+    found.update(values.view(np.uint8).data if values.size else b"")
+    return found.hexdigest()
+
+
+def of_tree(tree: Any) -> dict[str, str]:
+    """The digest of each array of a tree, by its path, such as "generator/params/Dense_0/kernel"."""
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): of_array(array)
+        for path, array in jax.tree_util.tree_leaves_with_path(tree)
+    }
+
+
+def of_json(values: Mapping[str, Any]) -> str:
+    """SHA-256 of JSON values, whatever the order of keys and the spaces of the file that they are in.
+
+    >>> of_json({"a": 1, "b": 2}) == of_json({"b": 2, "a": 1})
+    True
+    """
+    return hashlib.sha256(json.dumps(values, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
