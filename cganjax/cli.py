@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import difflib
+import errno
 import os
 import signal
 import sys
@@ -36,6 +37,42 @@ class Parser(argparse.ArgumentParser):
         return values
 
 
+def path(text: str) -> Path:
+    """The type of every flag that takes a path: "~" and "~name" are expanded, as a shell does only for whole words.
+
+    >>> path("runs/mine")
+    PosixPath('runs/mine')
+    """
+    return Path(_expanded(text))
+
+
+def name_or_path(text: str) -> str:
+    """The type of a flag that takes a name or a path, such as --checkpoint and --dataset: see `path`.
+
+    >>> name_or_path("mnist"), name_or_path("images/")
+    ('mnist', 'images/')
+    """
+    return _expanded(text)
+
+
+def _expanded(text: str) -> str:
+    """The text with its home folder; argparse turns the error into ours, with the flag's name."""
+    found = os.path.expanduser(text)
+    said = text if len(text) <= 60 else f"{text[:40]}..., {len(text)} characters,"
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty: give a path")
+    if found.startswith("~") and not os.path.lexists(found):
+        raise argparse.ArgumentTypeError(f"{said} names a home folder that does not exist: give another path")
+    try:
+        os.lstat(found)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} holds a zero byte: give a path without") from None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise argparse.ArgumentTypeError(f"{said} is longer than a path may be: give a shorter one") from None
+    return found
+
+
 def add_backend(parser: argparse.ArgumentParser) -> None:
     """`--backend`, which every command has."""
     parser.add_argument(
@@ -50,12 +87,14 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     """`--dataset` and `--data-dir`."""
     parser.add_argument(
         "--dataset",
+        type=name_or_path,
         metavar="SOURCE",
         help="digits (embedded), mnist, or any TFDS image set, by its name; a folder with one sub-folder of PNG or "
         "JPEG files per class; or an .npz file with images and labels",
     )
     parser.add_argument(
         "--data-dir",
+        type=path,
         metavar="DIR",
         help="where data sets are looked for by name: a folder with IDX files, or one with mnist/, kmnist/, tfds/ "
         "(default: CGANJAX_DATA_DIR, then TFDS's default folder, then a download)",

@@ -17,10 +17,12 @@ from cganjax import cli, files
 def main(argv=None) -> int:
     """Read the newest checkpoint of the run (its best, if it keeps that) and write what users need."""
     p = cli.Parser(prog="python -m experiments.ship", description=__doc__)
-    p.add_argument("run", type=Path, help="a run folder, or one of its checkpoints")
+    p.add_argument("run", type=cli.path, help="a run folder, or one of its checkpoints")
     p.add_argument("--name", required=True, help="the name to ship it under")
-    p.add_argument("--out", type=Path, default=Path("checkpoints"), help="the shelf (default: checkpoints)")
-    p.add_argument("--quality", type=Path, metavar="JSON", help="figures for the card, of experiments.evaluate --json")
+    p.add_argument("--out", type=cli.path, default=Path("checkpoints"), help="the shelf (default: checkpoints)")
+    p.add_argument(
+        "--quality", type=cli.path, metavar="JSON", help="figures for the card, of experiments.evaluate --json"
+    )
     p.add_argument(
         "--role",
         choices=("surrogate", "target", "onlooker", "extractor", "judge"),
@@ -28,7 +30,9 @@ def main(argv=None) -> int:
         default=[],
         help="what a classifier serves as, besides",
     )
-    p.add_argument("--data-dir", metavar="DIR", help="where the run's data set lies, for a classifier's thresholds")
+    p.add_argument(
+        "--data-dir", type=cli.path, metavar="DIR", help="where the run's data set lies, for a classifier's thresholds"
+    )
     p.add_argument("--overwrite", action="store_true", help="replace a checkpoint of that name")
     cli.add_backend(p)
     args = p.parse_args(argv)

@@ -66,7 +66,7 @@ def parser(prog: str) -> cli.Parser:
         metavar="KEY=VALUE",
         help="change one key of the recipe, dotted if nested; the keys are described below",
     )
-    p.add_argument("--out", type=Path, metavar="DIR", help="the run folder (default: runs/RECIPE-sSEED)")
+    p.add_argument("--out", type=cli.path, metavar="DIR", help="the run folder (default: runs/RECIPE-sSEED)")
     p.add_argument("--overwrite", action="store_true", help="begin anew if the run folder already holds a run")
     p.add_argument(
         "--dry-run",
