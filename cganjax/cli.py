@@ -6,6 +6,7 @@ import difflib
 import errno
 import os
 import signal
+import stat
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from cganjax.types import CheckpointError, UnknownCheckpoint, UserError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 BACKENDS = ("cpu", "gpu", "tpu", "auto")
+CACHE, OF_JAX = "CGANJAX_CACHE_DIR", "JAX_COMPILATION_CACHE_DIR"  # variables that name the folder of compiled programs
 
 
 class Parser(argparse.ArgumentParser):
@@ -112,17 +114,21 @@ def check_seed(seed: int) -> None:
         raise UserError(f"--seed is {seed}: give a number within 0 and 2^32 - 1")
 
 
-def choose_backend(name: str, cpu_devices: int = 1) -> None:
+def choose_backend(name: str, cpu_devices: int = 1, *, keep_programs: bool = True) -> None:
     """Fix the backend before JAX initialises, and switch on the compilation cache.
 
-    `cpu_devices` is the number of devices that JAX sees the CPU as. If JAX has already initialised, it stays as it is.
+    Args:
+      name: one of `BACKENDS`.
+      cpu_devices: the number of devices that JAX sees the CPU as. If JAX has already initialised, it stays as it is.
+      keep_programs: keep compiled programs in the cache folder.
 
     Raises:
-      UserError: the backend is not available.
+      UserError: the backend is not available, or others may write into the cache folder.
     """
     import jax
 
-    use_compilation_cache()
+    if keep_programs:
+        use_compilation_cache()
     keep_freed_memory()
     if cpu_devices > 1:
         with contextlib.suppress(RuntimeError):
@@ -150,18 +156,50 @@ def _no_backend(name: str, reason: str) -> str:
 
 
 def use_compilation_cache() -> None:
-    """Keep compiled programs in the user's cache folder; CGANJAX_CACHE_DIR names another, or none if it is empty."""
+    """Keep compiled programs in `cache_folder`, if any.
+
+    Raises:
+      UserError: others may write into it.
+    """
     import jax
 
-    if "JAX_COMPILATION_CACHE_DIR" in os.environ:  # the user has said it to JAX itself
+    folder = cache_folder()
+    if folder is None or OF_JAX in os.environ:  # of the latter JAX knows itself
         return
+    # The processor runs what is in there. JAX makes the folder later, with the usual rights.
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if others := may_be_changed_by_others(folder):
+        raise UserError(f"{others}: chmod go-w {folder}, or set {CACHE} to a folder of your own")
+    # A CPU program is compiled for a number of cores, which XLA's cache key does not contain.
+    jax.config.update("jax_compilation_cache_dir", str(folder / f"{parallel.cores()}-cores"))
+    # A command compiles some ten small programs beside a large one: reading them saves a seventh of its start.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def cache_folder() -> Path | None:
+    """Where compiled programs are kept: JAX's own setting, CGANJAX_CACHE_DIR, or the user's cache folder.
+
+    None if CGANJAX_CACHE_DIR is empty.
+    """
+    if OF_JAX in os.environ:
+        return Path(os.environ[OF_JAX])
     default = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "cganjax"
-    folder = os.environ.get("CGANJAX_CACHE_DIR", str(default))
-    if folder:
-        # A CPU program is compiled for a number of cores, which XLA's cache key does not contain.
-        jax.config.update("jax_compilation_cache_dir", str(Path(folder) / f"{parallel.cores()}-cores"))
-        # A command compiles some ten small programs beside a large one: reading them saves a seventh of its start.
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    folder = os.environ.get(CACHE, str(default))
+    return Path(folder) if folder else None
+
+
+def may_be_changed_by_others(folder: Path) -> str:
+    """Who else may write compiled programs, which the processor runs, into a folder; "" if nobody may."""
+    if os.name != "posix" or not folder.is_dir():
+        return ""
+    for place in (folder, *(path for path in folder.iterdir() if path.name.endswith("-cores"))):
+        found = place.stat()
+        if found.st_uid not in (os.getuid(), 0):
+            return f"the cache folder {place} belongs to another user, and what is compiled in it is run"
+        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            return f"the cache folder {place} can be written by others, and what is compiled in it is run"
+    return ""
 
 
 def keep_freed_memory() -> None:

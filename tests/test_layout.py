@@ -28,6 +28,7 @@ LAYERS = (
     ("compat", "evaluation", "training.result"),
     ("training.session",),
     ("cli",),
+    ("health",),
     ("commands",),
     ("__main__",),
 )
