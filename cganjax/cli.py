@@ -4,14 +4,17 @@ import argparse
 import contextlib
 import difflib
 import errno
+import logging
 import os
+import re
 import signal
 import stat
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cganjax import parallel
+from cganjax import files, parallel
 from cganjax.types import CheckpointError, UnknownCheckpoint, UserError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
@@ -225,35 +228,82 @@ def execute(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[s
     Any other exception is a bug of ours, and passes with its traceback.
     """
     try:
-        return main(argv) or DONE
+        with _without_late_calls():
+            try:
+                return main(argv) or DONE
+            finally:
+                sys.stdout.flush()  # here a closed or full output is still an error that can be said
     except BrokenPipeError:  # the reader of our output, such as `head`, has closed it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return FAILED
     except (UserError, CheckpointError, UnknownCheckpoint) as error:
-        _mute_late_reads()
         print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except OSError as error:
-        if error.filename is None:
-            raise
-        print(
-            f"error: {error.filename} cannot be used ({error.strerror}): check the path and its rights", file=sys.stderr
-        )
         return BAD_INPUT
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
+    except Exception as error:
+        of_system = error if isinstance(error, OSError) else _of_tensorstore(error)
+        if of_system is None or (code := _said(of_system)) is None:
+            raise
+        return code
 
 
-def _mute_late_reads() -> None:
-    """Keep TensorStore quiet after a failed restore: its reads still under way report to an event loop that is gone."""
-    before = sys.unraisablehook
+def _said(error: OSError) -> int | None:
+    """Say in one sentence what the system refused. Returns the exit code, or None for what may be a bug of ours."""
+    if error.errno in files.FULL or error.errno == errno.EROFS:
+        if error.filename is None:
+            _drop_output()
+        advice = "choose another disk" if error.errno == errno.EROFS else "free some space, or choose another disk"
+        where = error.filename or "the output"
+        print(f"error: {where} cannot be written ({error.strerror}): {advice}", file=sys.stderr)
+        return FAILED
+    if error.filename is None:
+        return None
+    print(f"error: {error.filename} cannot be used ({error.strerror}): check the path and its rights", file=sys.stderr)
+    return BAD_INPUT
 
-    def hook(unraisable):
-        if not (isinstance(unraisable.exc_value, RuntimeError) and "Event loop is closed" in str(unraisable.exc_value)):
-            before(unraisable)
 
-    sys.unraisablehook = hook
+def _of_tensorstore(error: Exception) -> OSError | None:
+    """The system's error in one of TensorStore, which writes the arrays of a run, if any: its text holds the number."""
+    text = str(error)
+    number, place = re.search(r"os_error_code='(\d+)'", text), re.search(r'local file "([^"]+)"', text)
+    if number is None:
+        return None
+    return OSError(int(number[1]), os.strerror(int(number[1])), place[1] if place else "the run folder")
+
+
+def _drop_output() -> None:
+    """Send what is still to be printed nowhere, so that it is not tried again when the process ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def _without_late_calls():
+    """Keep TensorStore and asyncio quiet after a call that failed, whose error was raised.
+
+    Threads still under way report to an event loop that is gone, and futures complain that nobody asked for them. As
+    they may do so until the process ends, all is put back only if nothing failed.
+    """
+    unraisable, exception, log = sys.unraisablehook, sys.excepthook, logging.getLogger("asyncio")
+    level = log.level
+
+    def late(value) -> bool:
+        return isinstance(value, RuntimeError) and "Event loop is closed" in str(value)
+
+    def on_unraisable(found):
+        if not late(found.exc_value):
+            unraisable(found)
+
+    def on_exception(kind, value, trace):
+        if threading.current_thread() is threading.main_thread() or not late(value):
+            exception(kind, value, trace)
+
+    sys.unraisablehook, sys.excepthook = on_unraisable, on_exception
+    log.setLevel(logging.CRITICAL)
+    yield
+    sys.unraisablehook, sys.excepthook = unraisable, exception
+    log.setLevel(level)
 
 
 class Stop:
