@@ -14,10 +14,10 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cganjax import files, parallel
+from cganjax import files, interrupts, parallel
 from cganjax.types import CheckpointError, UnknownCheckpoint, UserError
 
-DONE, FAILED, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+DONE, FAILED, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, interrupts.INTERRUPTED, 143
 BACKENDS = ("cpu", "gpu", "tpu", "auto")
 CACHE, OF_JAX = "CGANJAX_CACHE_DIR", "JAX_COMPILATION_CACHE_DIR"  # variables that name the folder of compiled programs
 
@@ -228,43 +228,51 @@ def execute(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[s
     Any other exception is a bug of ours, and passes with its traceback.
     """
     try:
-        with _without_late_calls():
+        with interrupts.raised(), _without_late_calls():
             try:
-                return main(argv) or DONE
+                code = main(argv) or DONE
             finally:
                 sys.stdout.flush()  # here a closed or full output is still an error that can be said
-    except BrokenPipeError:  # the reader of our output, such as `head`, has closed it
+    except BaseException as error:
+        stopped = isinstance(error, KeyboardInterrupt) or interrupts.asked()
+        if not stopped and (code := _said(error)) is None:
+            raise
+    else:
+        stopped = interrupts.asked()
+    if stopped:
+        interrupts.say()
+        return INTERRUPTED
+    return code
+
+
+def _said(error: BaseException) -> int | None:
+    """Say in one sentence what a user can mend. Returns the exit code, or None for what may be a bug of ours."""
+    if isinstance(error, BrokenPipeError):  # the reader of our output, such as `head`, has closed it
         _drop_output()
         return FAILED
-    except (UserError, CheckpointError, UnknownCheckpoint) as error:
+    if isinstance(error, (UserError, CheckpointError, UnknownCheckpoint)):
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except Exception as error:
-        of_system = error if isinstance(error, OSError) else _of_tensorstore(error)
-        if of_system is None or (code := _said(of_system)) is None:
-            raise
-        return code
-
-
-def _said(error: OSError) -> int | None:
-    """Say in one sentence what the system refused. Returns the exit code, or None for what may be a bug of ours."""
-    if error.errno in files.FULL or error.errno == errno.EROFS:
-        if error.filename is None:
-            _drop_output()
-        advice = "choose another disk" if error.errno == errno.EROFS else "free some space, or choose another disk"
-        where = error.filename or "the output"
-        print(f"error: {where} cannot be written ({error.strerror}): {advice}", file=sys.stderr)
-        return FAILED
-    if error.filename is None:
+    refused = error if isinstance(error, OSError) else _of_tensorstore(error)
+    if refused is None:
         return None
-    print(f"error: {error.filename} cannot be used ({error.strerror}): check the path and its rights", file=sys.stderr)
+    if refused.errno in files.FULL or refused.errno == errno.EROFS:
+        if refused.filename is None:
+            _drop_output()
+        advice = "choose another disk" if refused.errno == errno.EROFS else "free some space, or choose another disk"
+        where = refused.filename or "the output"
+        print(f"error: {where} cannot be written ({refused.strerror}): {advice}", file=sys.stderr)
+        return FAILED
+    if refused.filename is None:
+        return None
+    print(
+        f"error: {refused.filename} cannot be used ({refused.strerror}): check the path and its rights",
+        file=sys.stderr,
+    )
     return BAD_INPUT
 
 
-def _of_tensorstore(error: Exception) -> OSError | None:
+def _of_tensorstore(error: BaseException) -> OSError | None:
     """The system's error in one of TensorStore, which writes the arrays of a run, if any: its text holds the number."""
     text = str(error)
     number, place = re.search(r"os_error_code='(\d+)'", text), re.search(r'local file "([^"]+)"', text)
