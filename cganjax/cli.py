@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from cganjax import files, interrupts, parallel
 from cganjax.types import CheckpointError, UnknownCheckpoint, UserError
@@ -315,14 +316,23 @@ def _without_late_calls():
 
 
 class Stop:
-    """Within it the first Ctrl-C or SIGTERM is a wish to stop, which `wished` reports; the second ends the process."""
+    """Within it the first Ctrl-C or SIGTERM is a wish to stop, which `wished` reports; the second ends the process.
+
+    Ctrl-C becomes one by `begin`, which is called when there is something to save. Before that it ends the command.
+    """
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Stop":
-        self._before = {s: signal.signal(s, self._catch) for s in (signal.SIGINT, signal.SIGTERM)}
+        self._before[signal.SIGTERM] = signal.signal(signal.SIGTERM, self._catch)
         return self
+
+    def begin(self) -> None:
+        """The work has begun; further calls do nothing."""
+        if signal.SIGINT not in self._before:
+            self._before[signal.SIGINT] = signal.signal(signal.SIGINT, self._catch)
 
     def __exit__(self, *exc) -> None:
         for number, handler in self._before.items():

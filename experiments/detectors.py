@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from cganjax import cli, files
+from cganjax.waiting import Waiting
 from experiments import study
 
 KMNIST, NOISE = "KMNIST", "uniform noise"
@@ -116,7 +117,8 @@ def _strange(n: int, real: study.Real, args) -> dict[str, np.ndarray]:
         found[KMNIST] = kmnist[:n]
     found[NOISE] = np.asarray(jax.random.uniform(rng.stream(key, "noise"), (n, *real.spec.shape)))
     labels = np.arange(n) % real.spec.num_classes
-    generated = sampling.sample(rng.stream(key, "digits"), labels, checkpoint=args.checkpoint)
+    with Waiting(f"generating {n:,} images"):
+        generated = sampling.sample(rng.stream(key, "digits"), labels, checkpoint=args.checkpoint)
     found[f"generated {real.noun}"] = np.asarray(generated)
     return found
 

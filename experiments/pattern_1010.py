@@ -21,6 +21,7 @@ from cganjax.pixels import signed_to_unit, unit_to_signed
 from cganjax.training import algorithms, losses
 from cganjax.training.config import TargetGAN, override
 from cganjax.types import Batch, Weights
+from cganjax.waiting import Waiting
 
 ROWS = 10  # G's output is looked at so often in a run
 
@@ -119,11 +120,14 @@ def main(argv=None) -> int:
     names = ("strip.png", "seeds.png", "curves.png", "result.json")
     strip, seeds, curves, summary = (files.new_file(args.out / name, args.overwrite) for name in names)
 
-    real, noise = jax.jit(lambda key: discriminator_alone(key, config))(rng.root(args.seed))
+    with Waiting("D alone: compiling, then training"):
+        real, noise = jax.jit(lambda key: discriminator_alone(key, config))(rng.root(args.seed))
+        real, noise = float(real), float(noise)
     print(f"D alone, after {config.steps} rounds: answers {real:.3f} to real rows, {noise:.3f} to noise")
 
     began = time.perf_counter()
-    one = jax.block_until_ready(jax.jit(lambda key: play(key, config))(rng.root(args.seed)))
+    with Waiting("GAN, one seed: compiling, then training"):
+        one = jax.block_until_ready(jax.jit(lambda key: play(key, config))(rng.root(args.seed)))
     seconds = time.perf_counter() - began
     last, settled = np.asarray(one.outputs[-1]), float(one.loss_discriminator[-config.steps // 10 :].mean())
     made = [round(float(v), 3) for v in last]
@@ -134,8 +138,9 @@ def main(argv=None) -> int:
 
     began = time.perf_counter()
     keys = jnp.stack([rng.root(args.seed + i) for i in range(args.seeds)])
-    many = jax.jit(jax.vmap(lambda key: play(key, config).outputs))(keys)
-    fraction = float(succeeds(many[:, -1]).mean())
+    with Waiting(f"GAN, {args.seeds} seeds: compiling, then training"):
+        many = jax.jit(jax.vmap(lambda key: play(key, config).outputs))(keys)
+        fraction = float(succeeds(many[:, -1]).mean())
     seconds_many = time.perf_counter() - began
     print(f"GAN, {args.seeds} seeds in one call, {seconds_many:.1f} s: {100 * fraction:.1f} % end 1010-like")
 
@@ -146,12 +151,30 @@ def main(argv=None) -> int:
         "share_1010": fraction,
         "outputs": np.asarray(one.outputs).tolist(),
         "loss_discriminator_last_tenth": settled,
-        "discriminator_alone": {"real": float(real), "noise": float(noise)},
+        "discriminator_alone": {"real": real, "noise": noise},
         "seconds": {"one": round(seconds, 2), "many": round(seconds_many, 2)},
     }
     files.write_json(summary, result)
-    report.save_png(strip, report.grid(np.asarray(one.outputs).reshape(-1, 1, 4, 1), 1, gap=1), scale=24)
-    report.save_png(seeds, report.grid(np.asarray(many[:100, -1]).reshape(-1, 1, 4, 1), 10, gap=1), scale=12)
+    report.save_grid(
+        strip,
+        np.asarray(one.outputs).reshape(-1, 1, 4, 1),
+        1,
+        row_names=[f"round {i * config.steps // ROWS:,}" for i in range(ROWS + 1)],
+        title=f"What G makes, seed {args.seed}; ink is 1",
+        gap=1,
+        scale=40,
+    )
+    shown = np.asarray(many[:100, -1]).reshape(-1, 1, 4, 1)
+    report.save_grid(
+        seeds,
+        shown,
+        10,
+        row_names=[f"seed {args.seed + i}" for i in range(0, len(shown), 10)],
+        column_names=[f"+{i}" for i in range(10)],
+        title=f"What G makes after {config.steps:,} rounds, one image per seed; ink is 1",
+        gap=1,
+        scale=12,
+    )
     rows = [
         {"step": int(i), "loss_discriminator": float(d), "loss_generator": float(g)}
         for i, d, g in zip(range(1, config.steps + 1), one.loss_discriminator, one.loss_generator, strict=True)

@@ -12,6 +12,7 @@ import numpy as np
 
 from cganjax import cli, files
 from cganjax.commands._same_images import check_same_images
+from cganjax.waiting import Waiting
 from experiments import study
 
 N = 10_000
@@ -54,7 +55,8 @@ def figures(images, labels, classifiers) -> dict:
     classes, places = np.unique(labels, return_inverse=True)
     row = {"std": float(np.mean(diversity.pixel_std(images, places, len(classes))))}
     for name, classifier in classifiers.items():
-        predictions = scores.predictions_of(classifier, images)
+        with Waiting(f"classifying {len(images):,} images by {name}"):
+            predictions = scores.predictions_of(classifier, images)
         found = accuracy.accuracy(labels, predictions, max(labels.max(), predictions.max()) + 1)
         row[name] = {"accuracy": found["accuracy"], "by_class": [found["accuracy_by_class"][k] for k in classes]}
     return row
@@ -78,7 +80,8 @@ def main(argv=None) -> int:
         files.new_file(args.json, args.overwrite)
 
     labels = np.arange(N) % generator.num_classes
-    images = np.asarray(sampling.sample_from(generator, rng.root(args.seed), labels))
+    with Waiting(f"generating {N:,} images"):
+        images = np.asarray(sampling.sample_from(generator, rng.root(args.seed), labels))
     name = f"{generator.card['name']}, step {generator.card['steps']}"
     rows = {name: figures(images, labels, classifiers)}
     if args.data_dir:

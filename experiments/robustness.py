@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from cganjax import cli, data, files, pixels, report
+from cganjax.waiting import Waiting
 
 # Accuracy at epsilon 0, .05 ... .3, in percent, of other people's classifiers.
 PUBLISHED = {
@@ -134,7 +135,8 @@ def _by_fgsm(classifiers, images, labels, epsilons):
     for loss_name, loss in robustness.LOSSES.items():
         for name, classifier in classifiers.items():
             began = time.perf_counter()
-            curves[loss_name, name] = robustness.curve(classifier, images, labels, epsilons, loss)
+            with Waiting(f"{name}, {loss_name}: compiling, then attacking"):
+                curves[loss_name, name] = robustness.curve(classifier, images, labels, epsilons, loss)
             rows[f"{name}, {loss_name}"] = 100 * curves[loss_name, name].accuracy
             print(
                 f"{name}, {loss_name}: {len(images)} images x {len(epsilons)} epsilons in "
@@ -156,7 +158,8 @@ def _by_pgd(args, classifiers, images, labels, epsilons):
     rows = {}
     for name, classifier in classifiers.items():
         began, key = time.perf_counter(), rng.stream(rng.root(args.seed), "pgd")
-        found = robustness.pgd_accuracy(key, classifier, images, labels, epsilons, steps=args.pgd)
+        with Waiting(f"{name}, PGD-{args.pgd}: compiling, then attacking"):
+            found = robustness.pgd_accuracy(key, classifier, images, labels, epsilons, steps=args.pgd)
         rows[f"{name}, PGD-{args.pgd}"] = 100 * found
         print(f"{name}, PGD-{args.pgd}: {time.perf_counter() - began:.1f} s", flush=True)
     return rows

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from cganjax import cli, data, files, pixels, report
+from cganjax.waiting import Waiting
 from experiments import study
 
 EPSILONS = (0.05, 0.1, 0.15, 0.2)
@@ -66,7 +67,8 @@ def main(argv=None) -> int:
     real = study.real_images(loaded, args.data_dir)
     spec = study.generator(args.checkpoint, real.spec).spec
     labels, key = np.arange(args.n) % spec.num_classes, rng.root(args.seed)
-    clean = np.asarray(sampling.sample(rng.stream(key, "digits"), labels, checkpoint=args.checkpoint))
+    with Waiting(f"generating {args.n:,} images"):
+        clean = np.asarray(sampling.sample(rng.stream(key, "digits"), labels, checkpoint=args.checkpoint))
     pictures = ("table.csv", "heat-map.png", "curve.png", "sheet.png")
     written = {name: files.new_file(args.out / name, args.overwrite) for name in pictures}
     store = transfer.Store(files.writable_folder(args.out / "decoys"), key, clean, args.seed)
@@ -75,7 +77,8 @@ def main(argv=None) -> int:
 
     def made(name, classifier, confidence_only):
         seen = (real.images[: real.calibration], real.labels[: real.calibration], clean, labels)
-        return transfer.target(name, classifier, *seen, confidence_only=confidence_only)
+        with Waiting(f"calibrating the detectors of {name}"):
+            return transfer.target(name, classifier, *seen, confidence_only=confidence_only)
 
     targets = [made(name, c, args.quick) for name, c in classifiers.items()]
     held_out = [made(name, c, True) for name, c in of_role["onlooker"].items()]
@@ -87,8 +90,10 @@ def main(argv=None) -> int:
     shown, began = {}, time.perf_counter()
     for i, attack in enumerate(plan):
         for epsilon in args.epsilons:
-            images = shown[attack.name, epsilon] = store.decoys(attack, epsilon)
-            rows += transfer.rows_of_attack(attack, epsilon, images, labels, targets, held_out)
+            with Waiting(f"{attack.name}, epsilon {epsilon:g}: compiling, then attacking") as waiting:
+                images = shown[attack.name, epsilon] = store.decoys(attack, epsilon)
+                waiting.now(f"{attack.name}, epsilon {epsilon:g}: showing the decoys to the classifiers")
+                rows += transfer.rows_of_attack(attack, epsilon, images, labels, targets, held_out)
         left = (time.perf_counter() - began) / (i + 1) * (len(plan) - i - 1)
         print(f"{attack.name}: {len(args.epsilons)} sizes, {left / 60:.1f} min left", flush=True)
 
@@ -97,8 +102,18 @@ def main(argv=None) -> int:
     _heat_map(written["heat-map.png"], rows, max(args.epsilons), plan, targets)
     _curve(written["curve.png"], rows, args.epsilons, targets, held_out)
     attacked = [shown[transfer.ALL, e] for e in args.epsilons]
-    sheet = np.concatenate([x[:20] for x in (clean, *attacked, shown[transfer.NOISE, max(args.epsilons)])])
-    report.save_png(written["sheet.png"], report.grid(sheet, 20, spec))
+    columns = min(20, args.n)
+    sheet = np.concatenate([x[:columns] for x in (clean, *attacked, shown[transfer.NOISE, max(args.epsilons)])])
+    decoys = [f"decoys, epsilon {e:g}" for e in args.epsilons]
+    report.save_grid(
+        written["sheet.png"],
+        sheet,
+        columns,
+        spec,
+        row_names=["generated", *decoys, f"random noise, {max(args.epsilons):g}"],
+        column_names=[report.short(spec.class_names[k]) for k in labels[:columns]],
+        title="Generated images by class, their decoys made through all surrogates, and noise of the same size",
+    )
     print("\n".join(map(str, written.values())))
     return cli.DONE
 
@@ -176,9 +191,11 @@ def _curve(path: Path, rows, epsilons, targets, held_out) -> None:
 
     lines = []
     for i, t in enumerate(targets):
-        lines.append((t.name, values(transfer.ALL, t.name, "rejected"), {"color": f"C{i}"}))
+        lines.append((f"{t.name}: rejected", values(transfer.ALL, t.name, "rejected"), {"color": f"C{i}"}))
         noise = values(transfer.NOISE, t.name, "rejected")
-        lines.append((f"_{t.name}", noise, {"color": f"C{i}", "linestyle": ":"}))
+        # One entry of the legend stands for all dotted lines.
+        label = "dotted: random noise, rejected" if i == len(targets) - 1 else f"_{t.name}"
+        lines.append((label, noise, {"color": f"C{i}", "linestyle": ":"}))
     for h in held_out:
         kept = values(transfer.ALL, h.name, "classified")
         lines.append((f"{h.name}: still classified", kept, {"color": "k", "linestyle": "--"}))
@@ -187,7 +204,7 @@ def _curve(path: Path, rows, epsilons, targets, held_out) -> None:
         epsilons,
         lines,
         x="epsilon (pixels in [0, 1])",
-        y="rejected by the confidence (dotted: random noise), %",
+        y="images, %: rejected by the confidence, or still classified as the label",
         title="decoys made through all surrogates, shown to targets that took no part",
     )
 

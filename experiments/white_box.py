@@ -13,6 +13,7 @@ import sys
 import numpy as np
 
 from cganjax import cli, files
+from cganjax.waiting import Waiting
 from experiments import study
 
 # target -> rows of (method, epsilon, settings)
@@ -74,9 +75,10 @@ def main(argv=None) -> int:
         for setting in (white_box.Setting(*row) for row in ROWS[target]):
             row = _finished(done, target, setting, args)
             if row is None:
-                found = white_box.row(
-                    key, target, classifier, detector, classifiers[HELD_OUT], images, counted, setting, args.seed
-                )
+                with Waiting(f"{target}, {setting.method}, epsilon {setting.epsilon:g}: compiling, then attacking"):
+                    found = white_box.row(
+                        key, target, classifier, detector, classifiers[HELD_OUT], images, counted, setting, args.seed
+                    )
                 row = dict(zip(columns, map(str, found), strict=True))
                 done.append(row)
                 files.write_csv(args.out, columns, [row.values() for row in done])

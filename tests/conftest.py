@@ -167,6 +167,14 @@ def _no_data_dir(monkeypatch):
     monkeypatch.delenv("CGANJAX_DATA_DIR", raising=False)
 
 
+@pytest.fixture(autouse=True)
+def _no_reminders(monkeypatch):
+    """Commands do not say what takes long, so that their output is the same on a busy machine."""
+    from cganjax import waiting
+
+    monkeypatch.setattr(waiting, "FIRST", 3600)
+
+
 @pytest.fixture(scope="session")
 def digits():
     """The embedded digits' training split."""

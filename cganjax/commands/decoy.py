@@ -23,6 +23,7 @@ from cganjax import cli, files
 from cganjax.commands._class_labels import file_name_of, parse_labels
 from cganjax.commands._same_images import check_same_images
 from cganjax.commands.sample import unused
+from cganjax.waiting import Waiting
 
 SIZE = 0.1  # epsilon, if none is given
 
@@ -129,11 +130,23 @@ def main(argv=None, prog: str = "python -m cganjax decoy") -> int:
     options = _options(args, loaded, settings)
     names = [loaded.generator.spec.class_names[label] for label in loaded.labels]
     path = _out_file(args, file_name_of(names, 20))
-    detector = _detector(args, loaded.target)
-    made = _attack(args, loaded, detector, options)
+    with Waiting("reading the detector's threshold, or calibrating it") as waiting:
+        detector = _detector(args, loaded.target)
+        waiting.now("compiling, then attacking")
+        made = _attack(args, loaded, detector, options)
     _print(args, loaded, detector, made)
     rejected, spec = made.result.rejected, loaded.target.spec
-    report.save_decoys(path, made.clean, made.result.images, made.before, made.after, rejected, spec=spec)
+    report.save_decoys(
+        path,
+        made.clean,
+        made.result.images,
+        made.before,
+        made.after,
+        rejected,
+        rule=_rule(args, detector),
+        least=_least(detector),
+        spec=spec,
+    )
     print(path)
     return cli.DONE
 
@@ -193,6 +206,7 @@ def _attack(args, loaded: _Loaded, detector, options: dict) -> _Images:
 
 def _print(args, loaded: _Loaded, detector, made: _Images) -> None:
     """One line per image, and one about all."""
+    print(_rule(args, detector))
     result, before, after = made.result, made.before, made.after
     wanted, names = loaded.generator.spec.class_names, loaded.target.spec.class_names
     for i, label in enumerate(loaded.labels):
@@ -210,6 +224,26 @@ def _print(args, loaded: _Loaded, detector, made: _Images) -> None:
         f"of {args.target}; it classifies {result.label_kept.sum()} of {len(loaded.labels)} as before; "
         f"{int(np.mean(result.queries))} queries per image, of {', '.join(loaded.attacked)}"
     )
+
+
+def _rule(args, detector) -> str:
+    """What "rejected" means: the detector's threshold, as a confidence if it goes by the confidence."""
+    who, accepted = (
+        f"{detector.name} of {args.target}",
+        f"it accepts {100 * (args.accept or 0.95):g} % of real test images",
+    )
+    least = _least(detector)
+    if least is None:
+        return f"{who} rejects an image whose score is above {detector.threshold:.4g}; {accepted}"
+    shown = f"{least:.4f}" if least <= 0.9999 else f"1 - {1 - least:.1e}"
+    return f"{who} rejects an image whose highest confidence is below {shown}; {accepted}"
+
+
+def _least(detector) -> float | None:
+    """The lowest highest-confidence that a detector accepts; None if it does not go by the confidence."""
+    from cganjax.decoys import detectors
+
+    return 1 - detector.threshold if detector.name in detectors.CONFIDENCE.values() else None
 
 
 def _settings(texts) -> dict:

@@ -150,16 +150,38 @@ def _draw_sheets(generator, key, sizes, folder: Path) -> None:
     every = np.asarray(latent.one_latent_each_row(generator, _latents(generator, key, "handwriting", ROWS)))
     every = every.reshape(ROWS, classes, *generator.image_shape)[:, :MOST].reshape(-1, *generator.image_shape)
     ends = _latents(generator, key, "ends", 2 * classes)[: 2 * rows]
-    sheets = {
-        "latents.png": (latent.between_latents(generator, ends), latent.STEPS),
-        "classes.png": (ways, latent.STEPS),
-        "handwriting.png": (every, rows),
-    }
-    for name, (images, columns) in sheets.items():
-        report.save_png(folder / name, report.grid(np.asarray(images), columns, generator.spec))
+    spec, called = generator.spec, generator.card["name"]
+    names = [report.short(name) for name in spec.class_names]
+    ends_of_rows = [f"{names[k]} to {names[(k + 1) % classes]}" for k in range(rows)]
+    from_to = f"{called}: from one latent (left) to another (right), one row per class"
+    report.save_grid(
+        folder / "latents.png",
+        np.asarray(latent.between_latents(generator, ends)),
+        latent.STEPS,
+        spec,
+        row_names=names[:rows],
+        title=from_to,
+    )
+    title = f"{called}: from one class to the next, with the same latent in all rows"
+    report.save_grid(folder / "classes.png", np.asarray(ways), latent.STEPS, spec, row_names=ends_of_rows, title=title)
+    report.save_grid(
+        folder / "handwriting.png",
+        every,
+        rows,
+        spec,
+        row_names=[f"latent {i + 1}" for i in range(ROWS)],
+        column_names=names[:rows],
+        title=f"{called}: one latent per row, in every class",
+    )
     sheet = latent.truncated(generator, _latents(generator, key, "truncation", latent.STEPS), sizes)
-    titles, names = [[""] * latent.STEPS] * len(sizes), [f"{t:g}" for t in sizes]
-    report.save_sheet(folder / "truncation.png", sheet, titles, names, spec=generator.spec)
+    report.save_sheet(
+        folder / "truncation.png",
+        sheet,
+        [[""] * latent.STEPS] * len(sizes),
+        [f"truncation {t:g}" for t in sizes],
+        title=f"{called}: latents multiplied by the truncation at the left, one latent per column",
+        spec=spec,
+    )
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from cganjax.data import sources
 from cganjax.training import config as cfg
 from cganjax.training import loop
 from cganjax.training.progress import Begun, Shown
+from cganjax.waiting import Waiting
 
 
 def parser(prog: str) -> cli.Parser:
@@ -118,7 +119,7 @@ def _main(args, command: list[str]) -> int:
         _describe(args, config, out, devices.choose(config, args.devices, before))
         print(f"data: {config.dataset} ({config.split}), not read" if dataset is None else _said(dataset))
         return cli.DONE
-    with cli.Stop() as stop:
+    with cli.Stop() as stop, Waiting("reading the data, and compiling the networks") as preparing:
         try:
             run = session.train(
                 config,
@@ -129,7 +130,7 @@ def _main(args, command: list[str]) -> int:
                 overwrite=args.overwrite,
                 devices=args.devices,
                 block=args.block,
-                progress=_Printed(),
+                progress=_Printed(preparing, stop),
                 should_stop=stop.wished,
                 command=command,
             )
@@ -207,9 +208,14 @@ def _describe(args, config: cfg.Config, out: Path, devices: int) -> None:
 class _Printed(Shown):
     """The progress of a run, after what it trains on and where."""
 
+    def __init__(self, preparing: Waiting, stop: cli.Stop):
+        super().__init__()
+        self._preparing, self._stop = preparing, stop
+
     def begin(self, begun: Begun) -> None:
         import jax
 
+        self._preparing.end()
         config, dataset = begun.config, begun.dataset
         print(_said(dataset))
         for note in dataset.notes:
@@ -225,6 +231,10 @@ class _Printed(Shown):
             f"{jax.devices()[0].device_kind}" + f" as {begun.devices} devices" * (begun.devices > 1)
         )
         super().begin(begun)
+
+    def step(self, done: int) -> None:
+        self._stop.begin()  # after the first step, which was compiled
+        super().step(done)
 
 
 def _report(args, run) -> None:

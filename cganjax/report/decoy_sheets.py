@@ -4,7 +4,7 @@ import numpy as np
 
 from cganjax.report.class_labels import is_numbered, short
 from cganjax.report.drawing import draw, draw_change
-from cganjax.report.figures import figure, to_png
+from cganjax.report.figures import add_title, figure, to_png
 from cganjax.spec import ImageSpec
 
 PER_ROW = 10  # images
@@ -19,9 +19,13 @@ def decoy_sheet(
     after: np.ndarray,
     rejected: np.ndarray,
     *,
+    rule: str = "",
+    least: float | None = None,
     spec: ImageSpec | None = None,
 ) -> bytes:
     """Images, their decoys, the difference, and the confidence of every class, as a PNG; ten images per row.
+
+    Above each image stands its highest confidence.
 
     Args:
       clean: images float [N, H, W, C] in [0, 1].
@@ -29,6 +33,8 @@ def decoy_sheet(
       before: confidences [N, K] of the images.
       after: confidences [N, K] of the decoys.
       rejected: bool [N], whether the detector rejects the decoy.
+      rule: what the detector rejects, in words; it stands above the sheet.
+      least: the lowest highest-confidence that the detector accepts, if it goes by that: a line in the bars.
       spec: of the images; its class names label the bars. See `grid`.
     """
     columns, parts = min(len(clean), PER_ROW), ("clean", "decoy", "difference", "confidence")
@@ -51,16 +57,22 @@ def decoy_sheet(
         decoy.set_title(
             f"{after[i].max():.3f}{' rejected' if rejected[i] else ''}", fontsize=8, color="C3" if rejected[i] else "k"
         )
-        _bars(bars, before[i], after[i], spec, first=column == 0)
+        _bars(bars, before[i], after[i], least, spec, first=column == 0)
         if column == 0:
             for part, name in enumerate(parts):
                 places[4 * band + part, 0].set_ylabel(name, fontsize=9)
+    scale = f"The difference has its full colours at a change of {largest:.2g} of a pixel in [0, 1]"
+    colours = "red: darker, blue: lighter" if clean.shape[-1] == 1 else "grey: no change"
+    above = "Above each image: its highest confidence."
+    add_title(drawn, "\n".join([*([rule] if rule else []), f"{above} {scale} ({colours})."]))
     bars = places[3, 0]
-    drawn.legend(*bars.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8, frameon=False)
+    drawn.legend(*bars.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     return to_png(drawn)
 
 
-def _bars(axes, before: np.ndarray, after: np.ndarray, spec: ImageSpec | None, first: bool) -> None:
+def _bars(
+    axes, before: np.ndarray, after: np.ndarray, least: float | None, spec: ImageSpec | None, first: bool
+) -> None:
     """The confidences [K] of an image and of its decoy."""
     shown = np.arange(len(before))
     if len(before) > MOST_BARS:
@@ -69,7 +81,9 @@ def _bars(axes, before: np.ndarray, after: np.ndarray, spec: ImageSpec | None, f
     axes.set_axis_on()
     axes.bar(places - 0.2, before[shown], 0.4, color="0.6", label="clean")
     axes.bar(places + 0.2, after[shown], 0.4, color="C3", label="decoy")
-    axes.set(ylim=(0, 1), xticks=places, yticks=[0, 1] if first else [])
+    if least is not None:
+        axes.axhline(least, color="k", linewidth=0.8, linestyle=":", label=f"rejected if all are below {least:.4f}")
+    axes.set(ylim=(0, 1.05), xticks=places, yticks=[0, 1] if first else [])
     axes.tick_params(labelsize=6)
     if spec is not None and not is_numbered(spec):
         axes.set_xticklabels([short(spec.class_names[k]) for k in shown], rotation=90)

@@ -1,6 +1,7 @@
 """What every Matplotlib figure of this package shares: no window system, and bytes at the end."""
 
 import io
+import textwrap
 import warnings
 
 DPI = 110
@@ -11,6 +12,14 @@ def figure(width: float, height: float):
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def add_title(drawn, title: str, fontsize: float = 9) -> None:
+    """Write a title above a figure, wrapped to its width; the figure grows by what the title takes."""
+    width, height = drawn.get_size_inches()
+    lines = [line for text in title.splitlines() for line in textwrap.wrap(text, int(width * 72 / (0.6 * fontsize)))]
+    drawn.set_size_inches(width, height + len(lines) * 1.25 * fontsize / 72)
+    drawn.suptitle("\n".join(lines), fontsize=fontsize)
 
 
 def to_png(drawn) -> bytes:

@@ -61,39 +61,78 @@ def grid_png(
     spec: ImageSpec | None = None,
     *,
     row_names: Sequence[str] = (),
+    column_names: Sequence[str] = (),
+    title: str = "",
     gap: int = 2,
     scale: int = 2,
 ) -> bytes:
-    """`grid` as a PNG, with a name to the left of each row if names are given.
+    """`grid` as a PNG, with a title, a name above each column and a name to the left of each row, if they are given.
 
     Args:
       row_names: one per row, or none (see `report.row_names`).
+      column_names: one per column, or none.
+      title: what the picture shows; it is wrapped to the picture's width.
       scale: see `png`.
       images, columns, spec, gap: see `grid`.
 
     Raises:
-      ValueError: the number of names is not that of the rows.
+      ValueError: the number of names is not that of the rows or columns.
     """
     sheet = grid(images, columns, spec, gap)
     rows = -(-len(images) // columns)
-    if not row_names:
+    for names, what, count in ((row_names, "row", rows), (column_names, "column", columns)):
+        if len(names) not in (0, count):
+            raise ValueError(f"{len(names)} {what} names were given: expected {count}, one per {what}")
+    if not (row_names or column_names or title):
         return png(sheet, scale)
-    if len(row_names) != rows:
-        raise ValueError(f"{len(row_names)} row names were given: expected {rows}, one per row")
     sheet = _enlarged(sheet, scale)
-    height = sheet.shape[0] / rows
-    return png(np.concatenate([_margin(row_names, sheet.shape, height), sheet], axis=1), 1)
+    height, width = sheet.shape[0] / rows, sheet.shape[1] / columns
+    left = _margin(row_names, sheet.shape[0], height) if row_names else np.zeros((sheet.shape[0], 0), np.uint8)
+    above = [_header(title, left.shape[1] + sheet.shape[1])] if title else []
+    if column_names:
+        names = _margin(column_names, sheet.shape[1], width, upright=True)
+        above.append(np.pad(names, ((0, 0), (left.shape[1], 0)), constant_values=255))
+    parts = [np.concatenate([_like(left, sheet), sheet], axis=1)]
+    return png(np.concatenate([*(_like(part, sheet) for part in above), *parts]), 1)
 
 
-def _margin(names: Sequence[str], shape: tuple[int, ...], height: float) -> np.ndarray:
-    """Names in black on white, one per row of this height: uint8 [shape[0], width] or [shape[0], width, 3]."""
+def _like(text: np.ndarray, sheet: np.ndarray) -> np.ndarray:
+    """Grey text [H, W] in the colours of a sheet."""
+    return text if sheet.ndim == 2 else np.repeat(text[..., None], 3, axis=2)
+
+
+def _margin(names: Sequence[str], length: int, cell: float, upright: bool = False) -> np.ndarray:
+    """Names in black on white, one per cell along a side: uint8 [length, width] at the left, or [height, length] above.
+
+    Names above that are wider than their columns are turned.
+    """
     from PIL import Image, ImageDraw, ImageFont
 
-    font = ImageFont.load_default(min(_TEXT, max(6, int(0.8 * height))))
     names = [name.replace(r"\$", "$") for name in names]
-    width = 8 + int(max(font.getlength(name) for name in names))
-    picture = Image.new("L" if len(shape) == 2 else "RGB", (width, shape[0]), "white")
+    font = ImageFont.load_default(min(_TEXT, max(6, int(0.8 * cell))))
+    longest = max(font.getlength(name) for name in names)
+    flat = upright and longest <= cell
+    across = _TEXT + 6 if flat else 8 + int(longest)
+    picture = Image.new("L", (length, across) if flat else (across, length), "white")
     pen = ImageDraw.Draw(picture)
     for i, name in enumerate(names):
-        pen.text((width - 4, (i + 0.5) * height), name, fill="black", font=font, anchor="rm")
+        middle = (i + 0.5) * cell
+        place = (middle, across - 4) if flat else (4, middle) if upright else (across - 4, middle)
+        pen.text(place, name, fill="black", font=font, anchor="mb" if flat else "lm" if upright else "rm")
+    return np.asarray(picture.transpose(Image.Transpose.ROTATE_90) if upright and not flat else picture)
+
+
+def _header(title: str, width: int) -> np.ndarray:
+    """A title in black on white, wrapped: uint8 [height, width]."""
+    import textwrap
+
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default(_TEXT)
+    letters = max(1, int((width - 8) / (font.getlength(title) / len(title))))
+    lines = textwrap.wrap(title, letters, break_long_words=False) or [title]
+    picture = Image.new("L", (width, (_TEXT + 4) * len(lines) + 6), "white")
+    pen = ImageDraw.Draw(picture)
+    for i, line in enumerate(lines):
+        pen.text((4, 4 + i * (_TEXT + 4)), line, fill="black", font=font)
     return np.asarray(picture)

@@ -31,7 +31,8 @@ def curves(rows: Sequence[Mapping[str, Any]], title: str) -> bytes:
     for axes, (unit, names) in zip(drawn.subplots(1, max(len(panels), 1), squeeze=False)[0], panels, strict=False):
         for name in names:
             points = [(row["step"], row[name]) for row in rows if name in row]
-            axes.plot(*zip(*points, strict=True), label=name, linewidth=1)
+            # A line of one point would be nothing.
+            axes.plot(*zip(*points, strict=True), label=name, linewidth=1, marker="o" if len(points) == 1 else "")
         axes.set_xlabel("step")
         axes.set_ylabel(unit)
         axes.grid(alpha=0.3)

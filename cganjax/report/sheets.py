@@ -5,12 +5,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from cganjax.report.drawing import draw
-from cganjax.report.figures import figure, to_png
+from cganjax.report.figures import add_title, figure, to_png
 from cganjax.spec import ImageSpec
 
 
 def sheet(
-    images: np.ndarray, titles: Sequence[Sequence[str]], names: Sequence[str], *, spec: ImageSpec | None = None
+    images: np.ndarray,
+    titles: Sequence[Sequence[str]],
+    names: Sequence[str],
+    *,
+    title: str = "",
+    spec: ImageSpec | None = None,
 ) -> bytes:
     """Rows of images with titles, as a PNG.
 
@@ -18,6 +23,7 @@ def sheet(
       images: float [R, C, H, W, channels] in [0, 1]; an image that holds NaN is left out.
       titles: [R][C].
       names: of the rows [R].
+      title: what the sheet shows.
       spec: of the images; see `grid`.
     """
     rows, columns = images.shape[:2]
@@ -34,4 +40,6 @@ def sheet(
             else:
                 draw(axes, images[r, c], spec)
         places[r, 0].set_ylabel(names[r], fontsize=9)
+    if title:
+        add_title(drawn, title)
     return to_png(drawn)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from cganjax import metrics as recorded
 from cganjax.data import Dataset
 from cganjax.training.config import Config
+from cganjax.waiting import Waiting
 
 
 class Begun(NamedTuple):
@@ -53,12 +54,26 @@ class Shown(Progress):
 
         self._start, self._total, self._images = begun.start, begun.until, begun.config.batch_size
         self._tty = sys.stderr.isatty()
-        self._bar = tqdm(total=self._total, initial=self._start, unit="step", disable=not self._tty, dynamic_ncols=True)
+        self._bar = tqdm(
+            desc="compiling",
+            total=self._total,
+            initial=self._start,
+            unit="step",
+            disable=not self._tty,
+            dynamic_ncols=True,
+        )
+        self._compiling = None if self._tty else Waiting("compiling the training step")
         self._began = self._said = time.perf_counter()
 
     def step(self, done: int) -> None:
-        """Move the bar."""
-        self._bar.update(done - self._bar.n)
+        """Move the bar; elsewhere print a line, if none was printed for long."""
+        if self._compiling:
+            self._compiling.end()
+        if self._tty:
+            self._bar.set_description(refresh=False)
+            self._bar.update(done - self._bar.n)
+        elif time.perf_counter() - self._said >= 2 * self._seconds:
+            self._print(done, "")
 
     def log(self, done: int, metrics: Mapping[str, float]) -> None:
         """Show the newest metrics, the rate and, in a line, the time left."""
@@ -66,14 +81,14 @@ class Shown(Progress):
         if self._tty:
             self._bar.set_postfix(shown | {"img/s": f"{self._rate(done):.0f}"})
             return
-        now = time.perf_counter()
-        if now - self._said < self._seconds and done != self._total:
-            return
-        self._said, rate = now, self._rate(done)
+        if time.perf_counter() - self._said >= self._seconds or done == self._total:
+            self._print(done, "".join(f"  {name} {value}" for name, value in shown.items()))
+
+    def _print(self, done: int, losses: str) -> None:
+        self._said, rate = time.perf_counter(), self._rate(done)
         minutes = (self._total - done) * self._images / max(rate, 1e-9) / 60
-        losses = "  ".join(f"{name} {value}" for name, value in shown.items())
         print(
-            f"step {done}/{self._total} ({done * self._images:,} images)  {losses}"
+            f"step {done}/{self._total} ({done * self._images:,} images){losses}"
             f"  {rate:.0f} images/s  {minutes:.1f} min left",
             flush=True,
         )
@@ -83,4 +98,6 @@ class Shown(Progress):
 
     def end(self) -> None:
         """End the bar's line."""
+        if self._compiling:
+            self._compiling.end()
         self._bar.close()
