@@ -28,7 +28,7 @@ def main(argv=None) -> int:
         return cli.DONE
     known = commands.names()
     if verb not in known:
-        near = difflib.get_close_matches(verb, known, n=1)
+        near = difflib.get_close_matches(verb, [*known, "--help", "--version"], n=1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise cli.UserError(f"unknown verb {verb!r}; {hint}known are {', '.join(known)}")
     return importlib.import_module(f"cganjax.commands.{verb}").main(rest, prog=f"{PROG} {verb}")

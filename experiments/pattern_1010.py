@@ -1,8 +1,8 @@
-"""The smallest GAN there is, whole: `python -m experiments.pattern_1010`.
+"""Train the smallest GAN, on rows of four pixels: `python -m experiments.pattern_1010`.
 
-First D alone, which learns to tell 1010-like rows from uniform noise; then the GAN, 10,000 rounds; then the same GAN
-from 1,000 seeds in one call. Writes into --out: strip.png (G's output every 1,000 rounds), curves.png, seeds.png (the
-outputs of the first 100 seeds) and result.json.
+First the discriminator D alone is trained to distinguish rows like 1010 from uniform noise. Then the GAN is trained for
+10,000 rounds, and then from 1,000 seeds in one call. The command writes into --out: strip.png (the output of the
+generator G every 1,000 rounds), curves.png, seeds.png (G's outputs for the first 100 seeds) and result.json.
 """
 
 import sys
@@ -23,11 +23,11 @@ from cganjax.training.config import TargetGAN, override
 from cganjax.types import Batch, Weights
 from cganjax.waiting import Waiting
 
-ROWS = 10  # G's output is looked at so often in a run
+ROWS = 10  # times that G's output is recorded in a run
 
 
 class Outcome(NamedTuple):
-    """What one seed came to."""
+    """The result of one seed."""
 
     outputs: jax.Array  # float32 [ROWS + 1, 4] in [0, 1]: G's, before the first round and every tenth of the run
     loss_discriminator: jax.Array  # float32 [rounds], mean of its loss on a real row and on a generated one
@@ -95,7 +95,7 @@ def parser() -> cli.Parser:
     p = cli.Parser(prog="python -m experiments.pattern_1010", description=__doc__)
     p.add_argument("--seed", type=int, default=0, help="of the single run, and the first of the many (default: 0)")
     p.add_argument("--seeds", type=int, default=1000, metavar="N", help="runs in one call (default: 1000)")
-    p.add_argument("--steps", type=int, help="rounds, a multiple of 10 (default: the recipe's, 10000)")
+    p.add_argument("--steps", type=int, help="rounds of training, a multiple of 10 (default: the recipe's, 10000)")
     p.add_argument(
         "--out",
         type=cli.path,

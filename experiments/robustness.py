@@ -1,9 +1,10 @@
 """The FGSM robustness curve of classifiers: `python -m experiments.robustness lenet5 --data-dir DIR`.
 
-Every test image at every epsilon, by both losses: cross-entropy, and logits handed to a negative log-likelihood (as
-the tutorial lists it). With --pgd also after projected gradient steps, which no FGSM-trained classifier escapes by
-flattening its loss. Writes into --out: curve.csv, curve.png, and a sheet of five examples an epsilon for each loss,
-of the first classifier, titled "original -> adversarial". Give several checkpoints (seeds) for their mean.
+Every test image is attacked at every epsilon, with two losses: cross-entropy, and a negative log-likelihood of the
+logits, as in PyTorch's tutorial. With --pgd the images are also attacked by projected gradient descent, which a
+classifier that was trained on FGSM does not resist by flattening its loss. The command writes into --out: curve.csv,
+curve.png, and for each loss a sheet with five examples per epsilon of the first classifier, titled
+"original -> adversarial". Several checkpoints (such as seeds) also give their mean.
 """
 
 import sys
@@ -38,11 +39,11 @@ def parser() -> cli.Parser:
         type=float,
         nargs="+",
         metavar="E",
-        help="sizes of the attack in pixels of [0, 1] (default: 0 .05 .1 .15 .2 .25 .3)",
+        help="largest changes of a pixel in [0, 1] (default: 0 .05 .1 .15 .2 .25 .3)",
     )
-    p.add_argument("--pgd", type=int, metavar="STEPS", help="also PGD of so many steps, from a random start by --seed")
+    p.add_argument("--pgd", type=int, metavar="STEPS", help="also attack by PGD with this many steps")
     p.add_argument("--seed", type=int, default=0, help="of PGD's starts (default: 0)")
-    p.add_argument("--images", type=int, metavar="N", help="the first N test images alone (default: all)")
+    p.add_argument("--images", type=int, metavar="N", help="only the first N test images (default: all)")
     p.add_argument(
         "--out",
         type=cli.path,

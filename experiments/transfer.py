@@ -204,7 +204,7 @@ def _curve(path: Path, rows, epsilons, targets, held_out) -> None:
         epsilons,
         lines,
         x="epsilon (pixels in [0, 1])",
-        y="images, %: rejected by the confidence, or still classified as the label",
+        y="rejected by the confidence, or still classified, %",
         title="decoys made through all surrogates, shown to targets that took no part",
     )
 

@@ -206,7 +206,6 @@ def _attack(args, loaded: _Loaded, detector, options: dict) -> _Images:
 
 def _print(args, loaded: _Loaded, detector, made: _Images) -> None:
     """One line per image, and one about all."""
-    print(_rule(args, detector))
     result, before, after = made.result, made.before, made.after
     wanted, names = loaded.generator.spec.class_names, loaded.target.spec.class_names
     for i, label in enumerate(loaded.labels):
@@ -218,6 +217,7 @@ def _print(args, loaded: _Loaded, detector, made: _Images) -> None:
             f"{'rejected' if result.rejected[i] else 'accepted'}"
             f"{', rejected before the attack too' if result.clean_rejected[i] else ''}{size}"
         )
+    print(_rule(args, detector))
     fresh = ~np.asarray(result.clean_rejected)
     print(
         f"{(result.rejected & fresh).sum()} of {fresh.sum()} that were accepted before are rejected by {detector.name} "

@@ -185,6 +185,7 @@ def _until(args, config: cfg.Config) -> int:
 def _read(config: cfg.Config, data_dir: str | None) -> data.Dataset | None:
     """The images that a dry run reads: those of a folder or a file, but none that would have to be looked for."""
     if not sources.is_path(config.dataset, data_dir):
+        sources.check_name(config.dataset, data_dir)
         return None
     if hasattr(config, "classifier"):
         data.load(config.dataset, "test", data_dir)  # which training reads too

@@ -1,5 +1,6 @@
 """Where data sets come from: the ordered table of sources, `load`, `dataset`, and `register` for a new one."""
 
+import difflib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -162,6 +163,25 @@ def data_folder(data_dir: str | os.PathLike | None) -> Path | None:
 def is_path(name: Any, data_dir: str | os.PathLike | None = None) -> bool:
     """Whether `load` takes a name for the path of a folder or a file."""
     return _is_path(name, data_folder(data_dir))
+
+
+def check_name(name: str, data_dir: str | os.PathLike | None = None) -> None:
+    """Check that a data set of this name can exist, without looking for its images: TFDS knows its own names.
+
+    Raises:
+      NotFound: no source has such a set; the nearest name is given.
+    """
+    where = data_folder(data_dir)
+    roots = tfds.roots(where) + ([] if where is None else [where])
+    # TFDS also takes names of sets that others keep, "huggingface:...".
+    if name in known.KNOWN or name in LOADERS or ":" in name or any((root / name).exists() for root in roots):
+        return
+    if where is not None and (where / f"{name}.npz").exists():
+        return
+    names = tfds.import_tfds().list_builders(with_community_datasets=False)
+    if name.split("/")[0] not in names:
+        near = difflib.get_close_matches(name, [*known.KNOWN, *LOADERS, *names], n=1)
+        raise NotFound(tfds.unknown(name, near[0] if near else None))
 
 
 def _find(name: Any, part: str, where: Path | None, class_names: Sequence[str] | None) -> Raw:

@@ -17,12 +17,15 @@ from cganjax.types import UserError
 
 def prepared(name: str, part: str, folder: Path | None) -> Raw | None:
     """A set prepared by TFDS below the data folder, or below TFDS's default folder if no data folder is given."""
-    if folder is None:
-        roots = [Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()]
-    else:
-        roots = [folder / "tfds", folder]
-    root = next((r for r in roots if any((r / name).glob("*.*.*/dataset_info.json"))), None)
+    root = next((r for r in roots(folder) if any((r / name).glob("*.*.*/dataset_info.json"))), None)
     return None if root is None else read(name, part, root)
+
+
+def roots(folder: Path | None) -> list[Path]:
+    """Where prepared sets are looked for: below the data folder, or in TFDS's default folder."""
+    if folder is None:
+        return [Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()]
+    return [folder / "tfds", folder]
 
 
 def download(name: str, part: str, folder: Path | None) -> Raw:
@@ -36,11 +39,7 @@ def download(name: str, part: str, folder: Path | None) -> Raw:
     try:
         builder = library.builder(name)
     except (library.core.DatasetNotFoundError, ValueError):
-        raise NotFound(
-            f"unknown data set {name!r}: known are digits, mnist, fashion_mnist, kmnist, emnist/letters "
-            "and every other TFDS set of small labelled images; or give a folder with one sub-folder per class, or an "
-            ".npz file"
-        ) from None
+        raise NotFound(unknown(name)) from None
     features = builder.info.features
     if not {"image", "label"} <= set(features or ()):
         raise UserError(f"{name} is no set of labelled images: it has {', '.join(features or ['nothing known'])}")
@@ -100,6 +99,15 @@ def network(seconds: float = 3.0) -> bool:
     except OSError:
         return False
     return True
+
+
+def unknown(name: str, near: str | None = None) -> str:
+    """What to say of a name that no source knows, and of the known one that is nearest to it."""
+    known_are = f"did you mean {near}? Known are" if near else "known are"
+    return (
+        f"unknown data set {name!r}: {known_are} digits, mnist, fashion_mnist, kmnist, emnist/letters and every other "
+        "TFDS set of small labelled images; or give a folder with one sub-folder per class, or an .npz file"
+    )
 
 
 def three_ways(name: str) -> str:

@@ -85,12 +85,15 @@ def grid_png(
             raise ValueError(f"{len(names)} {what} names were given: expected {count}, one per {what}")
     if not (row_names or column_names or title):
         return png(sheet, scale)
-    sheet = _enlarged(sheet, scale)
-    height, width = sheet.shape[0] / rows, sheet.shape[1] / columns
-    left = _margin(row_names, sheet.shape[0], height) if row_names else np.zeros((sheet.shape[0], 0), np.uint8)
+    before, sheet = len(sheet), _enlarged(sheet, scale)
+    drawn = len(sheet) // before  # pixels of the picture per pixel of an image
+    height, width = (drawn * (side + gap) for side in images.shape[1:3])
+    left = np.zeros((sheet.shape[0], 0), np.uint8)
+    if row_names:
+        left = _margin(row_names, sheet.shape[0], height, drawn * gap / 2)
     above = [_header(title, left.shape[1] + sheet.shape[1])] if title else []
     if column_names:
-        names = _margin(column_names, sheet.shape[1], width, upright=True)
+        names = _margin(column_names, sheet.shape[1], width, drawn * gap / 2, above=True)
         above.append(np.pad(names, ((0, 0), (left.shape[1], 0)), constant_values=255))
     parts = [np.concatenate([_like(left, sheet), sheet], axis=1)]
     return png(np.concatenate([*(_like(part, sheet) for part in above), *parts]), 1)
@@ -101,25 +104,25 @@ def _like(text: np.ndarray, sheet: np.ndarray) -> np.ndarray:
     return text if sheet.ndim == 2 else np.repeat(text[..., None], 3, axis=2)
 
 
-def _margin(names: Sequence[str], length: int, cell: float, upright: bool = False) -> np.ndarray:
+def _margin(names: Sequence[str], length: int, cell: int, begin: float, above: bool = False) -> np.ndarray:
     """Names in black on white, one per cell along a side: uint8 [length, width] at the left, or [height, length] above.
 
-    Names above that are wider than their columns are turned.
+    The first cell begins at `begin`. Names above that are wider than their columns are turned.
     """
     from PIL import Image, ImageDraw, ImageFont
 
     names = [name.replace(r"\$", "$") for name in names]
     font = ImageFont.load_default(min(_TEXT, max(6, int(0.8 * cell))))
     longest = max(font.getlength(name) for name in names)
-    flat = upright and longest <= cell
+    flat = above and longest <= cell
     across = _TEXT + 6 if flat else 8 + int(longest)
     picture = Image.new("L", (length, across) if flat else (across, length), "white")
     pen = ImageDraw.Draw(picture)
     for i, name in enumerate(names):
-        middle = (i + 0.5) * cell
-        place = (middle, across - 4) if flat else (4, middle) if upright else (across - 4, middle)
-        pen.text(place, name, fill="black", font=font, anchor="mb" if flat else "lm" if upright else "rm")
-    return np.asarray(picture.transpose(Image.Transpose.ROTATE_90) if upright and not flat else picture)
+        middle = begin + (i + 0.5) * cell
+        place = (middle, across - 4) if flat else (4, middle) if above else (across - 4, middle)
+        pen.text(place, name, fill="black", font=font, anchor="mb" if flat else "lm" if above else "rm")
+    return np.asarray(picture.transpose(Image.Transpose.ROTATE_90) if above and not flat else picture)
 
 
 def _header(title: str, width: int) -> np.ndarray:
