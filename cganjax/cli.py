@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import difflib
 import errno
+import functools
 import logging
 import os
 import re
@@ -229,7 +230,8 @@ def execute(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[s
     Any other exception is a bug of ours, and passes with its traceback.
     """
     try:
-        with interrupts.raised(), _without_late_calls():
+        _mute_late_calls()
+        with interrupts.raised():
             try:
                 code = main(argv) or DONE
             finally:
@@ -287,17 +289,16 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-@contextlib.contextmanager
-def _without_late_calls():
+@functools.cache
+def _mute_late_calls() -> None:
     """Keep TensorStore and asyncio quiet after a call that failed, whose error was raised.
 
-    Threads still under way report to an event loop that is gone, and futures complain that nobody asked for them. As
-    they may do so until the process ends, all is put back only if nothing failed.
+    Threads still under way report to an event loop that is gone, and futures complain that nobody asked for them, until
+    the process ends.
     """
-    unraisable, exception, log = sys.unraisablehook, sys.excepthook, logging.getLogger("asyncio")
-    level = log.level
+    unraisable, exception = sys.unraisablehook, sys.excepthook
 
-    def late(value) -> bool:
+    def late(value: BaseException | None) -> bool:
         return isinstance(value, RuntimeError) and "Event loop is closed" in str(value)
 
     def on_unraisable(found):
@@ -309,10 +310,7 @@ def _without_late_calls():
             exception(kind, value, trace)
 
     sys.unraisablehook, sys.excepthook = on_unraisable, on_exception
-    log.setLevel(logging.CRITICAL)
-    yield
-    sys.unraisablehook, sys.excepthook = unraisable, exception
-    log.setLevel(level)
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 
 class Stop:

@@ -14,6 +14,7 @@ import sys
 import numpy as np
 
 from cganjax import cli, data, files, pixels
+from cganjax.waiting import Waiting
 from experiments import other_libraries, study
 
 HELD_OUT, TRAINING_IMAGES = "onlooker", 10_000
@@ -60,13 +61,16 @@ def main(argv=None) -> int:
     train = data.of_card(held_out.card, "train", args.data_dir)
     study.generator(args.checkpoint, real.spec)
     labels, key = np.arange(args.n) % real.spec.num_classes, rng.root(args.seed)
-    images = np.asarray(sampling.sample(rng.stream(key, "digits"), labels, checkpoint=args.checkpoint))
+    with Waiting(f"generating {args.n:,} images"):
+        images = np.asarray(sampling.sample(rng.stream(key, "digits"), labels, checkpoint=args.checkpoint))
     seen, others = slice(None, real.calibration), slice(real.calibration, None)
     models, rows = other_libraries.installed(), []
     print(_printed(by_queries.Row._fields), flush=True)
     for name, train_model in models.items():
-        model = train_model(pixels.rest_to_unit(train.images[:TRAINING_IMAGES]), train.labels[:TRAINING_IMAGES])
-        detector = detectors.calibrate("msp", model, real.images[seen])
+        with Waiting(f"training {name}") as waiting:
+            model = train_model(pixels.rest_to_unit(train.images[:TRAINING_IMAGES]), train.labels[:TRAINING_IMAGES])
+            waiting.now(f"calibrating the detector of {name}")
+            detector = detectors.calibrate("msp", model, real.images[seen])
         if not pool.usable(model, images, labels, detector).any():
             raise cli.UserError(f"{name} rejects or misclassifies all {args.n} images: give a larger --n")
         for row in by_queries.rows(

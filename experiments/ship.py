@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cganjax import checkpoint as ckpt
 from cganjax import cli, files
+from cganjax.waiting import Waiting
 
 
 def main(argv=None) -> int:
@@ -56,7 +57,8 @@ def main(argv=None) -> int:
         raise cli.UserError(f"{args.run} is no classifier, and --role {args.role[0]} was given: leave it out")
     thresholds = {}
     if args.data_dir and "classifier" in roles:
-        thresholds = {"thresholds": _thresholds(args.run, args.data_dir)}
+        with Waiting("calibrating the detectors"):
+            thresholds = {"thresholds": _thresholds(args.run, args.data_dir)}
     quality = _without_lists(files.read_json(args.quality)) if args.quality else {}
     files.writable_folder(folder)
     card = _without_place(card) | {"name": folder.name, "roles": roles + args.role, "quality": quality, **thresholds}

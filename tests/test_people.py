@@ -188,7 +188,7 @@ def test_read_back_says_what_is_under_way(impatient, command, monkeypatch):
     assert code == 0 and "generating 20 images ..." in err and "classifying 20 images by lenet5 ..." in err
 
 
-LONG = ("transfer", "detectors", "robustness", "white_box", "pattern_1010", "read_back")
+LONG = ("outside", "ship", "transfer", "detectors", "robustness", "white_box", "pattern_1010", "read_back")
 
 
 @pytest.mark.parametrize("study", LONG)

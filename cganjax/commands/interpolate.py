@@ -19,6 +19,7 @@ from pathlib import Path
 
 from cganjax import checkpoint as ckpt
 from cganjax import cli, files
+from cganjax.waiting import Waiting
 
 TRUNCATIONS = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 FIGURES = ("accuracy", "precision", "recall", "density", "coverage", "frechet", "pixel_std")
@@ -94,7 +95,8 @@ def main(argv=None, prog: str = "python -m cganjax interpolate") -> int:
         names += ["handwriting.csv"] * (generator.spec.channels == 1) + ["truncation.csv", "truncation-curve.png"]
     paths = [files.new_file(folder / name, args.overwrite) for name in names]
     key, sizes = rng.root(args.seed), sorted(args.truncations)
-    _draw_sheets(generator, key, sizes, folder)
+    with Waiting("compiling, and generating the sheets"):
+        _draw_sheets(generator, key, sizes, folder)
     if args.samples:
         try:
             if generator.spec.channels == 1:
@@ -224,9 +226,11 @@ def truncations(generator, key, sizes, samples: int, folder: Path, chosen) -> No
     labels = np.arange(samples) % generator.num_classes
     table = []
     for size in sizes:
-        images = np.asarray(sampling.sample_from(generator, key, labels, truncation=size))
-        images, _ = evaluation.check_given(images, labels, generator.image_shape, generator.num_classes)
-        found = evaluation.measure(images, labels, reference, chosen.extractor, chosen.classifier, metrics).figures
+        with Waiting(f"truncation {size:g}: generating {samples:,} images") as waiting:
+            images = np.asarray(sampling.sample_from(generator, key, labels, truncation=size))
+            waiting.now(f"truncation {size:g}: measuring them")
+            images, _ = evaluation.check_given(images, labels, generator.image_shape, generator.num_classes)
+            found = evaluation.measure(images, labels, reference, chosen.extractor, chosen.classifier, metrics).figures
         columns = [name for name in FIGURES if name in found]
         table.append((size, *(found[name] for name in columns)))
         print(f"truncation {size:g}: " + ", ".join(f"{name} {found[name]:.3f}" for name in columns), flush=True)
