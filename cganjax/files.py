@@ -74,10 +74,29 @@ def write_csv(path: Path, header: Sequence[Any], rows: Iterable[Sequence[Any]], 
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a whole file or nothing: an interrupted write leaves what was there."""
+    """Write a whole file or nothing: an interrupted write, or a power cut, leaves what was there."""
     part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    os.replace(part, path)
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise type(error)(error.errno, error.strerror, str(path)) from None  # a full disk names no file itself
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names in a folder last through a power cut, if the system can."""
+    with contextlib.suppress(OSError):  # not on Windows, nor on every network file system
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 def new_file(path: Path, overwrite: bool) -> Path:

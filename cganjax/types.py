@@ -28,6 +28,10 @@ class CheckpointError(ValueError):
     """A checkpoint is damaged, foreign, or lacks what was asked of it; the message names the file."""
 
 
+class DamageWarning(UserWarning):
+    """A part of a run folder is damaged, or cannot be protected; the message says what is done without it."""
+
+
 class UnknownCheckpoint(FileNotFoundError):
     """There is no checkpoint of that name or at that place; the message lists the known names."""
 

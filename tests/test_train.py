@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import cganjax
-from cganjax import models, recipes, rng, run_states
+from cganjax import models, recipes, rng, run_folder, run_states
 from cganjax.training import algorithms, loop, preview, runs
 from cganjax.training import config as cfg
 from cganjax.training.algorithms import relativistic
@@ -502,7 +502,9 @@ def test_blocks_of_steps_train_the_same(train_tiny, tmp_path, monkeypatch):
 def test_a_run_on_more_devices_than_there_are_says_how_to_go_on(train_tiny, tmp_path):
     train_tiny("--out", "run", "--stop-after", "2")
     manifest = tmp_path / "run/manifest.json"
-    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"devices": 8}))
+    changed = json.loads(manifest.read_text()) | {"devices": 8}
+    changed.pop("digest")
+    manifest.write_text(json.dumps(run_folder.sealed(changed)))
     code, _, err = train_tiny("--out", "run")
     assert code == 2 and "the run in run shares a batch among 8 devices, and there are" in err
     assert ": give --devices " in err

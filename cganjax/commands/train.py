@@ -66,6 +66,13 @@ def parser(prog: str) -> cli.Parser:
         metavar="KEY=VALUE",
         help="change one key of the recipe, dotted if nested; the keys are described below",
     )
+    p.add_argument(
+        "--on-nonfinite",
+        choices=("stop", "restore"),
+        default="stop",
+        help="if a loss or a parameter is not finite: stop (exit code 1), or restore: go back to the last checkpoint "
+        "and go on with the next data, at most three times in a run (default: stop)",
+    )
     p.add_argument("--out", type=cli.path, metavar="DIR", help="the run folder (default: runs/RECIPE-sSEED)")
     p.add_argument("--overwrite", action="store_true", help="begin anew if the run folder already holds a run")
     p.add_argument(
@@ -129,6 +136,7 @@ def _main(args, command: list[str]) -> int:
                 overwrite=args.overwrite,
                 devices=args.devices,
                 block=args.block,
+                on_nonfinite=args.on_nonfinite,
                 progress=_Printed(),
                 should_stop=stop.wished,
                 command=command,
@@ -164,6 +172,8 @@ def _said_with_flags():
         yield
     except cli.UserError as error:
         raise cli.UserError(_for_shell(str(error))) from None
+    except cli.CheckpointError as error:
+        raise cli.CheckpointError(_for_shell(str(error))) from None
 
 
 def _for_shell(text: str) -> str:
