@@ -35,14 +35,14 @@ def place(out: str | os.PathLike) -> Path:
     """The folder that `out` names, with "~" expanded. Raises UserError if no folder can have that name."""
     try:
         folder = Path(os.path.expanduser(os.fspath(out)))
-        os.path.lexists(folder)
-        folder.exists()
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.lstat(folder)
     except TypeError:
         raise UserError(f"out is {out!r}: give a path") from None
-    except (OSError, ValueError) as error:
-        name = str(out)
+    except (OSError, ValueError) as error:  # too long, or with a zero byte
+        name, reason = str(out), getattr(error, "strerror", error)
         shown = name if len(name) <= 60 else f"{name[:40]}..., {len(name)} characters"
-        raise UserError(f"out is {shown!r}: give a path that can exist ({error})") from None
+        raise UserError(f"out is {shown!r}: give a path that can exist ({reason})") from None
     if str(folder).startswith("~"):
         raise UserError(f"out is {str(out)!r}: there is no such home folder")
     return folder
@@ -131,7 +131,7 @@ class Run(_Restorable):
     """One run folder, opened for one config and locked for one process until `end`.
 
     No order of interruptions makes a folder unusable: the file of the lock, which a killed process leaves behind, says
-    that the folder is a run folder, and the config is the first other file. With no more than that it is a run at step 0.
+    that the folder is a run folder, and the config is the first other file. With no more it is a run at step 0.
     """
 
     metrics = states = None
