@@ -28,6 +28,13 @@ class CheckpointError(ValueError):
     """A checkpoint is damaged, foreign, or lacks what was asked of it; the message names the file."""
 
 
+class DamagedCheckpoint(UserWarning):
+    """A run's newest checkpoint is damaged, and an older one is used; the message names both.
+
+    To make it an error: `warnings.simplefilter("error", DamagedCheckpoint)`.
+    """
+
+
 class UnknownCheckpoint(FileNotFoundError):
     """There is no checkpoint of that name or at that place; the message lists the known names."""
 

@@ -6,6 +6,7 @@ Both have the same methods: `begin` returns the state to start from, `save` keep
 import contextlib
 import dataclasses
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from cganjax.data import Dataset
 from cganjax.training import config as cfg
 from cganjax.training.manifest import manifest
 from cganjax.training.metrics_log import MetricsLog
-from cganjax.types import CheckpointError, UserError, Weights
+from cganjax.types import CheckpointError, DamagedCheckpoint, UserError, Weights
 
 
 def open_run(folder: Path | None, config: cfg.Config, *, overwrite: bool = False) -> "Run | InMemory":
@@ -35,7 +36,7 @@ class InMemory:
     def __init__(self, config: cfg.Config):
         self.config, self.metrics = config, _Rows()
         self.best: dict[str, Weights] | None = None  # the weights of the lowest loss, if the config keeps them
-        self._saved, self._lowest = 0, None
+        self._lowest = None
 
     def begin(self, state: Any, dataset: Dataset, command: Sequence[str], devices: int = 1) -> Any:
         """The given first state. `command` and `devices`, the number that share a batch, are for the record."""
@@ -44,8 +45,8 @@ class InMemory:
 
     def save(self, step: int, state: Any) -> None:
         """Note the step; keep a copy of the weights if their loss is the lowest and the config asks for the best."""
-        loss, self._saved = mean_loss(self.metrics.rows, self._saved), step
-        if self.config.keep_best and (self._lowest is None or loss < self._lowest):
+        loss = ranking_loss(self.config, self.metrics.rows, step)
+        if self.config.keep_best and loss is not None and (self._lowest is None or loss < self._lowest):
             self._lowest, self.best = loss, jax.tree.map(jnp.copy, state.weights())
         self.manifest["steps"] = step
 
@@ -73,7 +74,10 @@ class Run:
 
         Raises:
           UserError: the folder cannot be written, holds something else, or holds a run of another config.
-          CheckpointError: the folder's config is damaged.
+          CheckpointError: the folder's config or all of its checkpoints are damaged.
+
+        Warns:
+          DamagedCheckpoint: the newest checkpoint is damaged, and the run goes on from an older one.
         """
         self.folder, self.config = folder, config
         if folder.exists() and not folder.is_dir():
@@ -85,7 +89,7 @@ class Run:
                 _check_same(folder, files.read_json(folder / run_folder.CONFIG), cfg.to_json(config))
         files.writable_folder(folder)
         self._fresh = overwrite
-        self.done = 0 if overwrite else run_states.newest_step(folder)  # updates that the newest checkpoint holds
+        self.done = 0 if overwrite else _newest_sound(folder)  # updates that the newest checkpoint holds
 
     def begin(self, state: Any, dataset: Dataset, command: Sequence[str], devices: int = 1) -> Any:
         """The newest state in the folder, or the given first one if there is none yet.
@@ -107,7 +111,7 @@ class Run:
         self._wall_before, self._began = self.manifest["wall_time_s"], time.perf_counter()
         files.write_json(self.folder / run_folder.CONFIG, cfg.to_json(self.config))
         files.write_json(self.folder / run_folder.MANIFEST, self.manifest)
-        self.states = run_states.RunStates(self.folder, keep=self.config.keep, keep_best=self.config.keep_best)
+        self.states = run_states.RunStates(self.folder, self.config.keep, self.config.keep_best, after=self.done)
         if self.done:
             state = self.states.restore(state, self.done)
         self.metrics = MetricsLog(self.folder / run_folder.METRICS, self.done)
@@ -115,7 +119,7 @@ class Run:
 
     def save(self, step: int, state: Any) -> None:
         """Keep a state, and bring the curves up to date: a hook of the loop."""
-        self.states.save(step, state, mean_loss(self.metrics.rows, self.done))
+        self.states.save(step, state, ranking_loss(self.config, self.metrics.rows, step))
         self.done = self.manifest["steps"] = step
         self._write_manifest()
         report.save_curves(self.folder / run_folder.CURVES, self.metrics.rows, f"{self.folder.name}, to step {step}")
@@ -129,6 +133,16 @@ class Run:
     def _write_manifest(self) -> None:
         self.manifest["wall_time_s"] = round(self._wall_before + time.perf_counter() - self._began, 1)
         files.write_json(self.folder / run_folder.MANIFEST, self.manifest)
+
+
+def ranking_loss(config: cfg.Config, rows: Sequence[Mapping[str, Any]], step: int) -> float | None:
+    """The mean loss over the last `checkpoint_every` steps, or None for a stop between two checkpoints.
+
+    All candidates for the best are thus measured over as many steps, wherever the run was interrupted.
+    """
+    if step % config.checkpoint_every and step != config.steps:
+        return None
+    return mean_loss(rows, step - config.checkpoint_every)
 
 
 def mean_loss(rows: Sequence[Mapping[str, Any]], after: int) -> float:
@@ -147,6 +161,15 @@ def devices_before(folder: Path) -> int | None:
         return run_folder.read_run(folder)[1].get("devices", 1)
     except (CheckpointError, OSError):  # opening the folder to train there says what is wrong with it
         return None
+
+
+def _newest_sound(folder: Path) -> int:
+    """The step of the checkpoint to go on from, or 0 if there is none yet; a warning names damaged later ones."""
+    step, damaged = run_states.newest_sound(folder)
+    if damaged:
+        used = f"{folder / run_folder.STATES / str(step)} is used instead"
+        warnings.warn(f"{'; '.join(damaged)}; {used}", DamagedCheckpoint, stacklevel=2)
+    return step
 
 
 def _holds_a_run(folder: Path) -> bool:
