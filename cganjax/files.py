@@ -15,11 +15,11 @@ from cganjax.types import CheckpointError, UserError
 
 
 @contextlib.contextmanager
-def quiet(logger: str):
-    """Within it, a library's logger says errors only; its level is put back at the end."""
+def quiet(logger: str, level: int = logging.ERROR):
+    """Within it, a library's logger says what is of that level or above; its own level is put back at the end."""
     log = logging.getLogger(logger)
     before = log.level
-    log.setLevel(logging.ERROR)
+    log.setLevel(level)
     try:
         yield
     finally:

@@ -7,9 +7,12 @@ digests. Only these names distinguish the two, so that no damage to a file makes
 
 import contextlib
 import functools
+import gc
+import logging
 import os
 import shutil
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
@@ -107,8 +110,22 @@ class RunStates:
 
     def best(self) -> int | None:
         """The step of the checkpoint with the lowest loss, or None if none has one."""
-        losses = {step: loss for step in self.steps() if (loss := self._loss(step)) is not None}
-        return min(losses, key=losses.get, default=None)
+        losses = {}
+        for step in self.steps():
+            with contextlib.suppress(CheckpointError):
+                losses[step] = self.loss(step)
+        ranked = {step: loss for step, loss in losses.items() if loss is not None}
+        return min(ranked, key=ranked.get, default=None)
+
+    def loss(self, step: int) -> float | None:
+        """The loss that ranks a checkpoint, or None if it is no candidate for the best.
+
+        Raises:
+          CheckpointError: the record is damaged.
+        """
+        if self._is_old(step):
+            return read_json(self.folder / str(step) / "metrics" / "metrics", dict[str, float]).get("loss")
+        return self._record(step)["loss"]
 
     def digests(self, step: int) -> dict[str, str] | None:
         """The digest of each array of a checkpoint by its path, or None if an older version made it.
@@ -144,6 +161,7 @@ class RunStates:
 
         Args:
           like: a tree of arrays or of `jax.ShapeDtypeStruct`; the state has its structure and is on its devices.
+            None: the state is a flat dictionary of NumPy arrays by their paths.
           step: of the checkpoint.
 
         Raises:
@@ -159,7 +177,7 @@ class RunStates:
         """The newest sound state, or the best one.
 
         Args:
-          like: as for `restore`. None: the state is a flat dictionary of NumPy arrays by their paths.
+          like: as for `restore`.
           best: prefer the one with the lowest loss. One whose loss is damaged comes first: it may be the best.
 
         Raises:
@@ -172,7 +190,7 @@ class RunStates:
             except CheckpointError as error:
                 damaged.append(str(error))
                 continue
-            return Found(step, arrays if like is None else self._fit(like, step, arrays), damaged)
+            return Found(step, self._fit(like, step, arrays), damaged)
         if not damaged:
             raise CheckpointError(f"{self.folder} holds no checkpoint")
         raise CheckpointError(f"{'; '.join(damaged)}; none is left: train anew with overwrite=True (--overwrite)")
@@ -194,21 +212,12 @@ class RunStates:
 
         def rank(step: int) -> float:
             try:
-                loss = self._loss_or_raise(step)
+                loss = self.loss(step)
             except CheckpointError:
                 return -np.inf
             return np.inf if loss is None else loss
 
         return sorted(newest, key=rank)
-
-    def _loss(self, step: int) -> float | None:
-        with contextlib.suppress(CheckpointError):
-            return self._loss_or_raise(step)
-
-    def _loss_or_raise(self, step: int) -> float | None:
-        if self._is_old(step):
-            return read_json(self.folder / str(step) / "metrics" / "metrics", dict[str, float]).get("loss")
-        return self._record(step)["loss"]
 
     def _record(self, step: int) -> Record:
         folder = self.folder / str(step)
@@ -239,6 +248,8 @@ class RunStates:
         return arrays
 
     def _fit(self, like: Any, step: int, arrays: Mapping[str, np.ndarray]) -> Any:
+        if like is None:
+            return arrays
         wanted = digests.by_path(like)
         for name in sorted(wanted.keys() | arrays.keys()):
             there, asked = _kind(arrays.get(name)), _kind(wanted.get(name))
@@ -271,25 +282,36 @@ def _kind(array: Any) -> str:
 
 def _arrays(folder: Path, item: str) -> dict[str, np.ndarray]:
     """The arrays of an item as NumPy arrays by their paths, whatever device they came from."""
+    with _hushed():
+        try:
+            return _read_numpy((folder / item).resolve())
+        except Exception as error:  # Orbax and TensorStore have no common error
+            reason = str(error).strip().split(":")[0].splitlines()[0] if str(error).strip() else type(error).__name__
+        gc.collect()  # what a failed read leaves complains when it is let go: better now than later
+        raise CheckpointError(f"{folder} is damaged: its arrays cannot be read ({reason})")
+
+
+def _read_numpy(place: Path) -> dict[str, np.ndarray]:
     import orbax.checkpoint as ocp
 
-    handler, place = ocp.PyTreeCheckpointHandler(), (folder / item).resolve()
-    try:
-        with quiet("absl"), _late_reads_muted():
-            as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), handler.metadata(place).tree)
-            return digests.by_path(handler.restore(place, args=ocp.args.PyTreeRestore(restore_args=as_numpy)))
-    except Exception as error:  # Orbax and TensorStore have no common error
-        reason = str(error).strip().split(":")[0].splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"{folder} is damaged: its arrays cannot be read ({reason})") from error
+    handler = ocp.PyTreeCheckpointHandler()
+    as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), handler.metadata(place).tree)
+    return digests.by_path(handler.restore(place, args=ocp.args.PyTreeRestore(restore_args=as_numpy)))
 
 
 @contextlib.contextmanager
-def _late_reads_muted():
-    """Within it, and for good if a read fails: TensorStore's other reads then report to an event loop that is gone."""
+def _hushed():
+    """Within it, Orbax and asyncio say nothing.
+
+    One array that cannot be read ends the reading of all. The other reads then report to an event loop that is gone,
+    which stays muted for good.
+    """
     before = sys.unraisablehook
     if getattr(before, "func", None) is not _report:
         sys.unraisablehook = functools.partial(_report, before)
-    yield
+    with quiet("absl"), quiet("asyncio", logging.CRITICAL), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
     sys.unraisablehook = before
 
 
