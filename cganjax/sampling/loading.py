@@ -194,6 +194,6 @@ def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Weights]]:
     step, parts = int(state.step), state.weights()
     if damaged:
         used = f"{run / run_folder.STATES / str(step)} is used instead"
-        warnings.warn(f"{'; '.join(damaged)}; {used}", DamagedCheckpoint, stacklevel=2)
+        warnings.warn(f"{'; '.join(damaged)}; {used}", DamagedCheckpoint, stacklevel=5)  # of `load`
     roles = [role for role in ("generator", "discriminator", "classifier") if getattr(networks, role)]
     return cards.card_of_run(run.name, values, manifest, roles, step, cards.metrics_at(run, step)), parts

@@ -168,7 +168,7 @@ def _newest_sound(folder: Path) -> int:
     step, damaged = run_states.newest_sound(folder)
     if damaged:
         used = f"{folder / run_folder.STATES / str(step)} is used instead"
-        warnings.warn(f"{'; '.join(damaged)}; {used}", DamagedCheckpoint, stacklevel=2)
+        warnings.warn(f"{'; '.join(damaged)}; {used}", DamagedCheckpoint, stacklevel=5)  # of `train`
     return step
 
 
