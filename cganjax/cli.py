@@ -7,6 +7,7 @@ import errno
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -187,12 +188,12 @@ def execute(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[s
     Any other exception is a bug of ours, and passes with its traceback.
     """
     try:
-        return main(argv) or DONE
+        with _warnings_in_a_line():
+            return main(argv) or DONE
     except BrokenPipeError:  # the reader of our output, such as `head`, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except (UserError, CheckpointError, UnknownCheckpoint) as error:
-        _mute_late_reads()
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
     except OSError as error:
@@ -207,15 +208,22 @@ def execute(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[s
         return INTERRUPTED
 
 
-def _mute_late_reads() -> None:
-    """Keep TensorStore quiet after a failed restore: its reads still under way report to an event loop that is gone."""
-    before = sys.unraisablehook
+@contextlib.contextmanager
+def _warnings_in_a_line():
+    """Within it, a warning of ours is one line on stderr, without the line of code that gave it."""
+    before = warnings.showwarning
 
-    def hook(unraisable):
-        if not (isinstance(unraisable.exc_value, RuntimeError) and "Event loop is closed" in str(unraisable.exc_value)):
-            before(unraisable)
+    def show(message, category, *where, **more):
+        if category.__module__.partition(".")[0] == "cganjax":
+            print(f"warning: {message}", file=sys.stderr)
+        else:
+            before(message, category, *where, **more)
 
-    sys.unraisablehook = hook
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
 
 
 class Stop:

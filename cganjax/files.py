@@ -15,11 +15,11 @@ from cganjax.types import CheckpointError, UserError
 
 
 @contextlib.contextmanager
-def quiet(logger: str):
-    """Within it, a library's logger says errors only; its level is put back at the end."""
+def quiet(logger: str, level: int = logging.ERROR):
+    """Within it, a library's logger says what is of that level or above; its own level is put back at the end."""
     log = logging.getLogger(logger)
     before = log.level
-    log.setLevel(logging.ERROR)
+    log.setLevel(level)
     try:
         yield
     finally:
@@ -74,19 +74,33 @@ def write_csv(path: Path, header: Sequence[Any], rows: Iterable[Sequence[Any]], 
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a whole file or nothing: an interrupted write, or a power cut, leaves what was there."""
-    part = path.with_name(path.name + ".part")
+    """Write a whole file or nothing: an interrupted write, a full disk or a power cut leaves what was there.
+
+    A symbolic link stays, and the file that it points to is written. What is no file, such as /dev/stdout, is written
+    as it is.
+
+    Raises:
+      OSError: the file cannot be written; its name is in the error, also if the disk is full.
+    """
+    target = Path(os.path.realpath(path))
+    # The name holds the process, so that two commands that write one file do not share a part.
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+            return
         with part.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError as error:
+        os.replace(part, target)
+    except BaseException as error:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
-        raise type(error)(error.errno, error.strerror, str(path)) from None  # a full disk names no file itself
-    _sync_folder(path.parent)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        raise
+    _sync_folder(target.parent)
 
 
 def _sync_folder(folder: Path) -> None:

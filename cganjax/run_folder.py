@@ -12,7 +12,7 @@ from typing import Any, NotRequired, TypedDict
 
 from cganjax import digests
 from cganjax.files import check_kind, read_json
-from cganjax.types import CheckpointError, DamageWarning
+from cganjax.types import CheckpointError, RunFolderWarning
 
 CONFIG, MANIFEST, METRICS = "config.json", "manifest.json", "metrics.jsonl"
 CURVES, SAMPLES, STATES = "curves.png", "samples", "checkpoints"
@@ -118,11 +118,11 @@ def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """The lines of a `metrics.jsonl`, oldest first, without a last line that a crash cut short.
 
-    A damaged line is left out, with a DamageWarning that names it.
+    A damaged line is left out, with a RunFolderWarning that names it.
     """
     lines = parse_metrics(path.read_bytes()) if path.exists() else []
     if damaged := [i for i, (_, row) in enumerate(lines, 1) if row is None]:
-        warnings.warn(f"{path} is damaged in {said_lines(damaged)}, left out here", DamageWarning, stacklevel=2)
+        warnings.warn(f"{path} is damaged in {said_lines(damaged)}, left out here", RunFolderWarning, stacklevel=2)
     return [row for _, row in lines if row is not None]
 
 

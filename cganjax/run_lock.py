@@ -12,7 +12,7 @@ from pathlib import Path
 import filelock
 
 from cganjax.run_folder import LOCK
-from cganjax.types import DamageWarning, UserError
+from cganjax.types import RunFolderWarning, UserError
 
 # Seconds to wait for the lock: long enough for another process to write its name into the file that it has just locked.
 WAIT = 0.5
@@ -44,7 +44,7 @@ class RunLock:
                 raise
             warnings.warn(
                 f"{folder} is on a file system without locks: start no second training there meanwhile",
-                DamageWarning,
+                RunFolderWarning,
                 stacklevel=2,
             )
         since = datetime.datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")

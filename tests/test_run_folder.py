@@ -20,7 +20,7 @@ from cganjax.training import config as cfg
 from cganjax.training import loop, runs
 from cganjax.training.metrics_log import MetricsLog
 from cganjax.training.progress import Progress
-from cganjax.types import CheckpointError, DamageWarning, UserError
+from cganjax.types import CheckpointError, RunFolderWarning, UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -125,7 +125,7 @@ def test_a_file_system_without_locks_is_named(small, tmp_path, monkeypatch):
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", none)
-    with pytest.warns(DamageWarning, match="is on a file system without locks: start no second training there"):
+    with pytest.warns(RunFolderWarning, match="is on a file system without locks: start no second training there"):
         run = runs.Run(tmp_path / "run", small[0])
     run.end()
 
@@ -336,10 +336,10 @@ def test_a_damaged_line_deletes_no_other_one(tmp_path, bad, old):
     lines = path.read_bytes().split(b"\n") if not old else [json.dumps(row).encode() for row in LINES] + [b""]
     path.write_bytes(b"\n".join([*lines[:2], bad, *lines[3:]]))
     damaged = path.read_bytes()
-    with pytest.warns(DamageWarning, match="metrics.jsonl is damaged in line 3, left out here"):
+    with pytest.warns(RunFolderWarning, match="metrics.jsonl is damaged in line 3, left out here"):
         assert run_folder.read_metrics(path) == LINES[:2] + LINES[3:]
     said = "damaged in line 3: the run goes on with the intact lines, and metrics.jsonl.damaged-8 is the file as it was"
-    with pytest.warns(DamageWarning, match=said) as warned:
+    with pytest.warns(RunFolderWarning, match=said) as warned:
         log = MetricsLog(path, 8, seals)
     assert log.rows == LINES[:2] + LINES[3:] and log.damage == str(warned[0].message)
     assert (tmp_path / "metrics.jsonl.damaged-8").read_bytes() == damaged
@@ -376,7 +376,7 @@ def test_each_flipped_bit_of_the_metrics_is_noticed_and_placed(tmp_path):
         flipped = bytearray(text)
         flipped[place] ^= 1 << int(random.integers(8))
         path.write_bytes(flipped)
-        with pytest.warns(DamageWarning) as warned:
+        with pytest.warns(RunFolderWarning) as warned:
             MetricsLog(path, 8, dict(seals)).close()
         said = str(warned[0].message)
         first, last = (1, 4) if line <= 4 else (5, 6) if line <= 6 else (7, 8)
@@ -389,10 +389,10 @@ def test_missing_lines_are_named(tmp_path, left, said):
     path = tmp_path / "metrics.jsonl"
     seals = write_lines(path)
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:left]))
-    with pytest.warns(DamageWarning, match=said):
+    with pytest.warns(RunFolderWarning, match=said):
         MetricsLog(path, 8, seals).close()
     path.unlink()
-    with pytest.warns(DamageWarning, match="where 8 of 8 lines are missing: the run goes on with the intact lines$"):
+    with pytest.warns(RunFolderWarning, match="where 8 of 8 lines are missing: the run goes on with the intact lines$"):
         MetricsLog(path, 8, seals).close()
 
 
@@ -401,9 +401,9 @@ def test_a_damaged_line_stops_neither_sampling_nor_training(small, tmp_path):
     cganjax.train(*small, out=folder, stop_after=3, progress=False)
     path = folder / "metrics.jsonl"
     path.write_bytes(b"null\n" + path.read_bytes().split(b"\n", 1)[1])
-    with pytest.warns(DamageWarning, match="metrics.jsonl is damaged in line 1"):
+    with pytest.warns(RunFolderWarning, match="metrics.jsonl is damaged in line 1"):
         assert cganjax.load(folder).card["metrics"]["step"] == 3
-    with pytest.warns(DamageWarning, match="goes on with the intact lines"):
+    with pytest.warns(RunFolderWarning, match="goes on with the intact lines"):
         run = cganjax.train(*small, out=folder, progress=False)
     assert [row["step"] for row in run.metrics] == [3, 4, 6]
     (said,) = run_folder.read_run(folder)[1]["damage"]

@@ -109,7 +109,7 @@ def test_the_best_weights_are_kept_in_memory(tiny, digits, monkeypatch):
     from cganjax.training import runs
 
     losses = iter([0.5, 0.9])
-    monkeypatch.setattr(runs, "mean_loss", lambda rows, step, config: next(losses, 1.0))
+    monkeypatch.setattr(runs, "mean_loss", lambda rows, after: next(losses, 1.0))
     config = dataclasses.replace(tiny[0], keep_best=True)
     best = cganjax.train(config, digits, progress=False)
     third = cganjax.train(tiny[0], digits, progress=False, stop_after=3)

@@ -15,7 +15,7 @@ from typing import Any
 from cganjax import run_folder
 from cganjax.files import write_file
 from cganjax.training.loop import Sums
-from cganjax.types import DamageWarning
+from cganjax.types import RunFolderWarning
 
 
 class MetricsLog:
@@ -29,7 +29,7 @@ class MetricsLog:
         """Read the lines up to a step.
 
         No intact line is lost: if there is any damage, the file as it was is kept beside the new one, and a
-        DamageWarning says so. `damage` is its sentence, or None.
+        RunFolderWarning says so. `damage` is its sentence, or None.
 
         Args:
           path: the file; a missing one is empty.
@@ -56,7 +56,7 @@ class MetricsLog:
             if data:
                 write_file(before, data)
                 self.damage += f", and {before.name} is the file as it was"
-            warnings.warn(self.damage, DamageWarning, stacklevel=2)
+            warnings.warn(self.damage, RunFolderWarning, stacklevel=2)
         write_file(path, text)
         self._file = path.open("ab")
         self._cut = self.carried

@@ -5,9 +5,9 @@ Both are context managers and have the same methods: `begin` returns the state t
 """
 
 import contextlib
-import math
 import os
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from cganjax.training import config as cfg
 from cganjax.training.loop import Diverged, Sums
 from cganjax.training.manifest import manifest
 from cganjax.training.metrics_log import MetricsLog
-from cganjax.types import CheckpointError, UserError, Weights
+from cganjax.types import CheckpointError, DamagedCheckpoint, UserError, Weights
 
 
 def open_run(folder: Path | None, config: cfg.Config, *, overwrite: bool = False) -> "Run | InMemory":
@@ -92,8 +92,8 @@ class InMemory(_Restorable):
 
     def save(self, step: int, state: Any) -> None:
         """Note the step; keep a copy of the weights if their loss is the lowest and the config asks for the best."""
-        loss, self.done = mean_loss(self.metrics.rows, step, self.config), step
-        if self.config.keep_best and (self._lowest is None or loss < self._lowest):
+        loss, self.done = ranking_loss(self.config, self.metrics.rows, step), step
+        if self.config.keep_best and loss is not None and (self._lowest is None or loss < self._lowest):
             self._lowest, self.best = loss, jax.tree.map(jnp.copy, state.weights())
         if self.keeps_last:
             self._last = jax.tree.map(jnp.copy, state)
@@ -142,7 +142,10 @@ class Run(_Restorable):
         Raises:
           UserError: the folder cannot be written, is in use by another process, holds something else, or holds a run of
             another config.
-          CheckpointError: the folder's config or manifest is damaged.
+          CheckpointError: the folder's config or manifest is damaged, or all of its checkpoints are.
+
+        Warns:
+          DamagedCheckpoint: the newest checkpoint is damaged, and the run goes on from an older one.
         """
         self.folder, self.config, self._fresh = folder, config, overwrite
         self._lock, self._made = _claim(folder)
@@ -154,7 +157,7 @@ class Run(_Restorable):
             if there is not None:
                 _check_same(folder, there, cfg.to_json(config))
             # Updates that the newest checkpoint holds.
-            self.done = 0 if overwrite else run_states.newest_step(folder)
+            self.done = 0 if overwrite else _newest_sound(folder)
             if self.done and there is None:
                 raise CheckpointError(f"{folder} holds no {run_folder.CONFIG}{_REMEDY}")
         except BaseException:
@@ -171,6 +174,8 @@ class Run(_Restorable):
           CheckpointError: the manifest or the newest checkpoint is damaged.
         """
         before = {}
+        for part in (*self.folder.glob("*.part"), *self.folder.glob(f"{run_folder.SAMPLES}/*.part")):
+            part.unlink()  # of a process that was killed
         if self._fresh:
             run_folder.remove_run(self.folder)
         elif self.done or (self.folder / run_folder.MANIFEST).exists():
@@ -180,7 +185,7 @@ class Run(_Restorable):
         if self._fresh or not config.exists():
             files.write_json(config, cfg.to_json(self.config))
         (self.folder / run_folder.SAMPLES).mkdir(exist_ok=True)
-        self.states = run_states.RunStates(self.folder, keep=self.config.keep, keep_best=self.config.keep_best)
+        self.states = run_states.RunStates(self.folder, self.config.keep, self.config.keep_best, after=self.done)
         state = self._newest(state)
 
         if before:
@@ -221,9 +226,9 @@ class Run(_Restorable):
         report.save_curves(self.folder / run_folder.CURVES, rows, f"{self.folder.name}, to step {step}")
         self.metrics.seal(step)
         self._write_manifest()
-        self.states.save(step, state, mean_loss(rows, step, self.config))
+        arrays = self.states.save(step, state, ranking_loss(self.config, rows, step))
         self.done = self.manifest["steps"] = step
-        self.manifest["states"][str(step)] = digests.of_json(digests.of_tree(state))
+        self.manifest["states"][str(step)] = digests.of_json(arrays)
         self._write_manifest()
 
     def restore(self, first: Any, error: Diverged) -> Any:
@@ -250,14 +255,18 @@ class Run(_Restorable):
         files.write_json(self.folder / run_folder.MANIFEST, run_folder.sealed(self.manifest))
 
 
-def mean_loss(rows: Sequence[Mapping[str, Any]], step: int, config: cfg.Config) -> float:
-    """The mean loss of G, or of the classifier, since the checkpoint before that step; it ranks the one of the step.
+def ranking_loss(config: cfg.Config, rows: Sequence[Mapping[str, Any]], step: int) -> float | None:
+    """The mean loss over the last `checkpoint_every` steps, or None for a stop between two checkpoints.
 
-    Infinite at a step at which an unbroken run has no checkpoint, since the mean is of few steps there.
+    All candidates for the best are thus measured over as many steps, wherever the run was interrupted.
     """
     if step % config.checkpoint_every and step != config.steps:
-        return math.inf
-    after = (step - 1) // config.checkpoint_every * config.checkpoint_every
+        return None
+    return mean_loss(rows, step - config.checkpoint_every)
+
+
+def mean_loss(rows: Sequence[Mapping[str, Any]], after: int) -> float:
+    """The mean loss of G, or of the classifier, over the steps after that one."""
     rows = [row for row in rows if row["step"] > after and "steps" in row]
     values = [(row["steps"], recorded.ranking(row)) for row in rows]
     return sum(n * loss for n, loss in values) / sum(n for n, _ in values)
@@ -306,6 +315,15 @@ def _is_ours(folder: Path) -> bool:
             files.read_json(folder / name, kind)
             return True
     return False
+
+
+def _newest_sound(folder: Path) -> int:
+    """The step of the checkpoint to go on from, or 0 if there is none yet; a warning names damaged later ones."""
+    step, damaged = run_states.newest_sound(folder)
+    if damaged:
+        used = f"{folder / run_folder.STATES / str(step)} is used instead"
+        warnings.warn(f"{'; '.join(damaged)}; {used}", DamagedCheckpoint, stacklevel=5)  # of `train`
+    return step
 
 
 def _read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
