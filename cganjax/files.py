@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import errno
 import io
 import json
 import logging
@@ -13,10 +14,13 @@ from typing import Any
 
 from cganjax.types import CheckpointError, UserError
 
+# Of a disk that has no more room: full, its user's quota is used up, or the file is longer than it may be.
+FULL = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
+
 
 @contextlib.contextmanager
-def quiet(logger: str, level: int = logging.ERROR):
-    """Within it, a library's logger says what is of that level or above; its own level is put back at the end."""
+def quiet(logger: str, level: int = logging.CRITICAL):
+    """Within it, a library's logger says what is of that level or above: what fails is raised, too."""
     log = logging.getLogger(logger)
     before = log.level
     log.setLevel(level)
@@ -124,12 +128,19 @@ def new_file(path: Path, overwrite: bool) -> Path:
 
 
 def writable_folder(folder: Path) -> Path:
-    """Make a folder, and prove that it can be written to."""
+    """Make a folder, and prove that it can be written to.
+
+    Raises:
+      UserError: it cannot.
+      OSError: its disk is full.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".cganjax-{os.getpid()}"
         probe.touch()
         probe.unlink()
     except OSError as error:
+        if error.errno in FULL:
+            raise OSError(error.errno, error.strerror, str(folder)) from None
         raise UserError(f"the folder {folder} cannot be written ({error.strerror}): choose another folder") from None
     return folder

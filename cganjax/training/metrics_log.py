@@ -58,7 +58,7 @@ class MetricsLog:
                 self.damage += f", and {before.name} is the file as it was"
             warnings.warn(self.damage, RunFolderWarning, stacklevel=2)
         write_file(path, text)
-        self._file = path.open("ab")
+        self._path, self._file = path, path.open("ab")
         self._cut = self.carried
         if self.damage:
             self.seals.clear()
@@ -74,8 +74,11 @@ class MetricsLog:
         row = {"step": step, **values}
         line = json.dumps(row).encode() + b"\n"
         self.rows.append(row)
-        self._file.write(line)
-        self._file.flush()
+        try:
+            self._file.write(line)
+            self._file.flush()
+        except OSError as error:  # a full disk names no file itself
+            raise OSError(error.errno, error.strerror, str(self._path)) from None
         if self._cut is None:  # else the resumed run writes another line, of the whole interval
             self._lines += 1
             self._hash.update(line)

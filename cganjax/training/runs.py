@@ -300,6 +300,8 @@ def _claim(folder: Path) -> tuple[RunLock, list[Path]]:
         folder.mkdir(parents=True, exist_ok=True)
         return RunLock(folder), made
     except OSError as error:
+        if error.errno in files.FULL:
+            raise OSError(error.errno, error.strerror, str(folder)) from None
         raise UserError(f"the folder {folder} cannot be written ({error.strerror}): choose another folder") from None
 
 
