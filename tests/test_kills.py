@@ -1,17 +1,11 @@
 """Real processes: some are killed and resumed, some want the same folder at once. The long form is benchmarks.kills."""
 
-import json
 import random
-import resource
-import shutil
-import signal
 import subprocess
-import sys
 
 import pytest
 
 from benchmarks import kills
-from cganjax import run_folder
 
 pytestmark = pytest.mark.slow
 
@@ -58,30 +52,18 @@ def test_of_two_resumptions_at_once_one_goes_on(unbroken, tmp_path):
         assert any("is in use by process" in text for text in said)
     else:  # the second one began when the first had ended
         assert any("nothing to do" in text for text in said)
-    assert kills.differences(run, unbroken[1]) == [] or set(kills.differences(run, unbroken[1])) == {"000007.png"}
+    assert kills.differences(run, unbroken[1]) == ["000007.png"], "the grid of the stop alone is more"
 
 
-@pytest.mark.parametrize("limit", [2_000, 40_000, 300_000], ids="{:,} bytes".format)
-def test_a_file_that_cannot_be_written_costs_no_checkpoint(unbroken, tmp_path, limit):
-    """As on a full disk: writing fails at some size. One sentence, no half-written file, and the rest can go on."""
+@pytest.mark.parametrize("limit", [1, 40], ids="{} KiB".format)
+def test_a_full_disk_costs_no_checkpoint(unbroken, tmp_path, limit):
+    """No file can grow beyond a limit, which the kernel says as it does of a full disk."""
     run = tmp_path / "run"
     kills.finish(run, "--stop-after", "5")
-    before = run_folder.read_run(run)[1]["states"]
-
-    def limited():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    done = subprocess.run(
-        kills.command(run), cwd=kills.ROOT, capture_output=True, text=True, preexec_fn=limited, timeout=300
-    )
-    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "Traceback" not in done.stderr, done.stderr
+    limited = ["bash", "-c", f"trap '' XFSZ; ulimit -f {limit}; exec \"$@\"", "bash", *kills.command(run)]
+    done = subprocess.run(limited, cwd=kills.ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    assert done.stderr.strip().splitlines()[-1].startswith("error: ") and "cannot be written" in done.stderr
     assert not [path for path in run.rglob("*") if path.name.endswith(".part")]
-    assert run_folder.read_run(run)[1]["states"].items() >= before.items()
     kills.finish(run)
-    assert set(kills.differences(run, unbroken[1])) <= {"000005.png"}
-
-
-def test_the_first_interrupted_write_is_of_the_config():
-    """What is on the disk after a kill at any time during the start is a run at step 0, see test_run_folder."""
-    assert shutil and sys and json
+    assert kills.differences(run, unbroken[1]) == ["000005.png"], "the grid of the stop alone is more"

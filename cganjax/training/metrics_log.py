@@ -4,6 +4,7 @@ Each checkpoint has a `Seal`: the number of lines that belong to it, and their d
 goes on after exactly these lines, and whatever differs from the digest is named.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -92,7 +93,8 @@ class MetricsLog:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # what did not fit on the disk is tried once more: `write` has raised
+            self._file.close()
 
 
 _Lines = Sequence[tuple[bytes, Mapping[str, Any] | None]]

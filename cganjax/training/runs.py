@@ -240,12 +240,16 @@ class Run(_Restorable):
 
     def end(self) -> None:
         """Let go of the folder; one that holds no config yet is left as it was found."""
-        for held in (self.metrics, self.states):
-            if held:
-                held.close()
-        empty = not (self.folder / run_folder.CONFIG).exists()
+        with contextlib.ExitStack() as each:
+            each.callback(self._unlock)
+            for held in (self.metrics, self.states):
+                if held:
+                    each.callback(held.close)
+
+    def _unlock(self) -> None:
+        began = (self.folder / run_folder.CONFIG).exists()
         self._lock.release()
-        if empty:
+        if not began:
             with contextlib.suppress(OSError):  # the first that is not empty
                 for folder in self._made:
                     folder.rmdir()
