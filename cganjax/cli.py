@@ -12,6 +12,7 @@ import signal
 import stat
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -231,7 +232,7 @@ def execute(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[s
     """
     try:
         _mute_late_calls()
-        with interrupts.raised():
+        with interrupts.raised(), _warnings_in_a_line():
             try:
                 code = main(argv) or DONE
             finally:
@@ -273,6 +274,24 @@ def _said(error: BaseException) -> int | None:
         file=sys.stderr,
     )
     return BAD_INPUT
+
+
+@contextlib.contextmanager
+def _warnings_in_a_line():
+    """Within it, a warning of ours is one line on stderr, without the line of code that gave it."""
+    before = warnings.showwarning
+
+    def show(message, category, *where, **more):
+        if category.__module__.partition(".")[0] == "cganjax":
+            print(f"warning: {message}", file=sys.stderr)
+        else:
+            before(message, category, *where, **more)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
 
 
 def _of_tensorstore(error: BaseException) -> OSError | None:

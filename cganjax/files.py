@@ -19,11 +19,11 @@ FULL = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOS
 
 
 @contextlib.contextmanager
-def quiet(logger: str):
-    """Within it, a library's logger says nothing: what fails is raised, too. Its level is put back at the end."""
+def quiet(logger: str, level: int = logging.CRITICAL):
+    """Within it, a library's logger says what is of that level or above: what fails is raised, too."""
     log = logging.getLogger(logger)
     before = log.level
-    log.setLevel(logging.CRITICAL)
+    log.setLevel(level)
     try:
         yield
     finally:

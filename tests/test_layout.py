@@ -21,7 +21,7 @@ LAYERS = (
     ("interrupts", "parallel", "types", "waiting"),
     ("augment", "digests", "files", "metrics", "pixels", "rng", "scores", "spec"),
     ("run_folder",),
-    ("checkpoint", "data", "decoys", "models", "run_states"),
+    ("checkpoint", "data", "decoys", "models", "run_lock", "run_states"),
     ("report",),
     ("training",),
     ("recipes", "sampling"),

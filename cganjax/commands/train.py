@@ -67,6 +67,13 @@ def parser(prog: str) -> cli.Parser:
         metavar="KEY=VALUE",
         help="change one key of the recipe, dotted if nested; the keys are described below",
     )
+    p.add_argument(
+        "--on-nonfinite",
+        choices=("stop", "restore"),
+        default="stop",
+        help="if a loss or a parameter is not finite: stop (exit code 1), or restore: go back to the last checkpoint "
+        "and go on with the next data, at most three times in a run (default: stop)",
+    )
     p.add_argument("--out", type=cli.path, metavar="DIR", help="the run folder (default: runs/RECIPE-sSEED)")
     p.add_argument("--overwrite", action="store_true", help="begin anew if the run folder already holds a run")
     p.add_argument(
@@ -130,6 +137,7 @@ def _main(args, command: list[str]) -> int:
                 overwrite=args.overwrite,
                 devices=args.devices,
                 block=args.block,
+                on_nonfinite=args.on_nonfinite,
                 progress=_Printed(preparing, stop),
                 should_stop=stop.wished,
                 command=command,
@@ -165,6 +173,8 @@ def _said_with_flags():
         yield
     except cli.UserError as error:
         raise cli.UserError(_for_shell(str(error))) from None
+    except cli.CheckpointError as error:
+        raise cli.CheckpointError(_for_shell(str(error))) from None
 
 
 def _for_shell(text: str) -> str:
