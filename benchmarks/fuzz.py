@@ -10,6 +10,7 @@ what was found before, in tests/corpus/.
 """
 
 import copy
+import functools
 import gzip
 import hashlib
 import io
@@ -175,6 +176,7 @@ def _images(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
 
+@functools.cache
 def _idx() -> dict[str, bytes]:
     images = b"\0\0\x08\x03" + struct.pack(">3I", 5, 4, 3) + _images(5, 4, 3).tobytes()
     labels = b"\0\0\x08\x01" + struct.pack(">I", 5) + bytes(range(5))
@@ -187,6 +189,7 @@ def _npz(save: Callable = np.savez, **arrays: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+@functools.cache
 def _data_sets() -> dict[str, bytes]:
     arrays = {"images": _images(12, 4, 3), "labels": np.arange(12) % 2, "class_names": np.array(["a", "b"])}
     parts = {"x_train": _images(4, 3, 3, 3), "y_train": np.arange(4) % 2, "x_test": _images(4, 3, 3, 3)}
@@ -197,12 +200,14 @@ def _data_sets() -> dict[str, bytes]:
     }
 
 
+@functools.cache
 def _arrays() -> dict[str, bytes]:
     one = io.BytesIO()
     np.save(one, _images(2, 8, 8) / np.float32(255))
     return {"x.npy": one.getvalue(), "x.npz": _npz(images=_images(2, 8, 8, 3))}
 
 
+@functools.cache
 def _pictures(*formats: str) -> dict[str, bytes]:
     from PIL import Image
 
@@ -217,6 +222,15 @@ def _pictures(*formats: str) -> dict[str, bytes]:
         Image.fromarray(_images(8, 6, 3)).quantize(16).save(buffer, "PNG", transparency=3)
         found["palette.png"] = buffer.getvalue()
     return found
+
+
+@functools.cache
+def _other_png() -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(255 - _images(8, 6)).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _networks() -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -243,11 +257,13 @@ def _about(content: bytes) -> dict[str, Any]:
     return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
 
 
+@functools.cache
 def _old_cards() -> dict[str, bytes]:
     card, arrays = _networks()
     return {"card.json": json.dumps(card | {"weights": _about(_npz(**arrays))}, indent=2).encode()}
 
 
+@functools.cache
 def _cards() -> dict[str, bytes]:
     from cganjax import sealed
 
@@ -256,6 +272,7 @@ def _cards() -> dict[str, bytes]:
     return {"card.json": json.dumps(sealed.sealed(card), indent=2).encode()}
 
 
+@functools.cache
 def _weights() -> dict[str, bytes]:
     return {"weights.npz": _npz(**_networks()[1])}
 
@@ -276,11 +293,13 @@ def _reference() -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return values, arrays | {"train_mean": np.ones(4), "train_covariance": np.eye(4)} | per_image
 
 
+@functools.cache
 def _old_references() -> dict[str, bytes]:
     values, arrays = _reference()
     return {"reference.json": json.dumps(values | {"arrays": _about(_npz(**arrays))}).encode()}
 
 
+@functools.cache
 def _references() -> dict[str, bytes]:
     from cganjax import sealed
 
@@ -289,15 +308,18 @@ def _references() -> dict[str, bytes]:
     return {"reference.json": json.dumps(sealed.sealed(values)).encode()}
 
 
+@functools.cache
 def _reference_arrays() -> dict[str, bytes]:
     return {"reference.npz": _npz(**_reference()[1])}
 
 
+@functools.cache
 def _metrics() -> dict[str, bytes]:
     rows = [{"step": 2 * i, "loss": 1 / 3, "list": [0.5, 1]} for i in range(1, 5)]
     return {"metrics.jsonl": "".join(f"{json.dumps(row)}\n" for row in rows).encode()}
 
 
+@functools.cache
 def _run() -> dict[str, bytes]:
     from cganjax import recipes
     from cganjax.training import config
@@ -333,9 +355,9 @@ def _read_folder(path: Path) -> None:
     from cganjax import data
 
     top = path.with_suffix(".set")
-    for place in ("a/0", "b/0"):
-        (top / place).parent.mkdir(parents=True, exist_ok=True)
-        (top / f"{place}.png").write_bytes(_pictures("PNG")["grey.png"])
+    for name in ("a", "b"):
+        (top / name).mkdir(parents=True)
+        (top / name / "0.png").write_bytes(_other_png())
     shutil.copy(path, top / "a" / f"1{path.suffix}")
     assert len(data.dataset(top, split="all").images) == 3
 
@@ -457,14 +479,14 @@ def read(name: str, path: Path) -> str:
     """Let a reader read a file: "error" if it raised the one that it documents, "result" otherwise.
 
     Raises:
-      Exception: another error, a warning of another kind than damage, or a result that is none.
+      Exception: another error, a warning that is not ours, or a result that is none.
     """
     reader = READERS[name]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for kind in ("DamageWarning",):  # what was left out of a damaged file is said in words
-            if hasattr(types, kind):
-                warnings.simplefilter("ignore", getattr(types, kind))
+        for kind in vars(types).values():  # ours say what of a damaged file was left out
+            if isinstance(kind, type) and issubclass(kind, Warning):
+                warnings.simplefilter("ignore", kind)
         try:
             reader.read(path)
         except reader.error as error:

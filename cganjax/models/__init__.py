@@ -148,7 +148,7 @@ def _network(
     try:
         shape = {"shape": spec.shape} if "shape" in kind.__annotations__ else {}
         module = kind(num_classes=num_classes, **shape, **settings)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:  # such as of "parent", which every module of Linen has
         raise UserError(f"the settings {dict(settings)} do not fit {where}: {error}") from None
 
     def init(key: jax.Array) -> Weights:
