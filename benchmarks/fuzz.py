@@ -576,7 +576,7 @@ def worker(asked: str, record: str) -> None:
 
 
 def _functions() -> int:
-    """The property tests of the public functions, with many examples."""
+    """The property tests of the public functions, by the profile with 10,000 examples of tests/conftest.py."""
     command = ["-m", "pytest", "tests/test_properties.py", "-m", "", "--hypothesis-profile=thorough"]
     return subprocess.run([sys.executable, *command]).returncode
 
