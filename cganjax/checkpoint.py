@@ -68,8 +68,9 @@ def find(checkpoint: str | os.PathLike) -> Path:
     for name in [] if shelf is None else sorted(os.listdir(shelf)):
         if wanted == name.replace("_", "-") and (shelf / name / CARD).exists():
             return shelf / name
-    path = Path(checkpoint).expanduser()
-    if not path.exists():
+    # Unlike Path's, these methods know no error: "~nobody", or a name that is too long, is a path that does not exist.
+    path = Path(os.path.expanduser(checkpoint))
+    if not os.path.exists(path):
         known = ", ".join(shipped())
         raise UnknownCheckpoint(
             f"no checkpoint {str(checkpoint)!r}: give a run folder, a checkpoint folder, or one of {known}"

@@ -75,6 +75,7 @@ def read_values(path: Path, kind: Any, newest: int, oldest: int) -> dict[str, An
     Raises:
       CheckpointError: the file is missing, damaged or of another format; it is named.
     """
+    _check_file(path)
     values = files.read_json(path, kind)
     # A file of an older format has no digest, so a flipped bit in the number of the format gains nothing.
     if DIGEST in values or values["format"] == newest:
@@ -99,6 +100,7 @@ def read_arrays(path: Path, about: Mapping[str, Any]) -> dict[str, np.ndarray]:
       CheckpointError: the file cannot be read, is not the one that was described, or holds something else than plain
         arrays; it is named.
     """
+    _check_file(path)
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -112,3 +114,9 @@ def read_arrays(path: Path, about: Mapping[str, Any]) -> dict[str, np.ndarray]:
     if "arrays" in about and about["arrays"] != {name: digests.of_array(array) for name, array in arrays.items()}:
         raise CheckpointError(f"{path} is damaged: its arrays are not those on record; get the checkpoint again")
     return arrays
+
+
+def _check_file(path: Path) -> None:
+    """A device or a pipe would be read without end."""
+    if path.exists() and not path.is_file():
+        raise CheckpointError(f"{path} is no file: get the checkpoint again")

@@ -519,3 +519,30 @@ def test_fuzz_counts_saves_and_fails_what_is_not_documented(tmp_path, monkeypatc
     )
     monkeypatch.setattr(fuzz, "fuzz", lambda *args: found)
     assert fuzz.main(["--only", "card"]) != 0 and "KeyError" in capsys.readouterr().out
+
+
+# --- paths ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path", ["~nosuchuser/x", "~nosuchuser/x.npz", "x" * 5000, "/" + "x" * 5000, "a\0b", "./" + "x" * 300]
+)
+def test_a_path_that_cannot_exist_is_one_that_does_not(path):
+    for read in (
+        lambda: cganjax.load(path),
+        lambda: cganjax.dataset(path),
+        lambda: cganjax.dataset("digits_of_mine", data_dir=path),
+        lambda: cganjax.dataset(Path(path)),
+    ):
+        with pytest.raises(FileNotFoundError):
+            read()
+
+
+@pytest.mark.parametrize("file", [ckpt.CARD, ckpt.WEIGHTS])
+def test_a_checkpoint_with_a_device_or_a_pipe_is_refused_without_reading_it(tmp_path, file):
+    folder = small(tmp_path / "x")
+    for make in (lambda path: path.symlink_to("/dev/zero"), os.mkfifo, Path.mkdir):
+        (folder / file).unlink(missing_ok=True)
+        make(folder / file)
+        with pytest.raises(CheckpointError, match=f"{file} is no file"):
+            cganjax.load_classifier(folder)

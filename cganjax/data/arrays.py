@@ -1,5 +1,6 @@
 """Data sets that are arrays already: given from Python, or in an .npz file. `check` says what is wrong with arrays."""
 
+import os
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
@@ -279,12 +280,12 @@ def _find(name: str | Path, folder: Path | None) -> Path | None:
     """The .npz file that a path or a name means; None if it means none."""
     if isinstance(name, str):
         places = [] if folder is None else [folder / f"{name}.npz", folder / name / f"{Path(name).name}.npz"]
-        return next((place for place in places if place.is_file()), None)
-    path = name.expanduser()
+        return next((place for place in places if os.path.isfile(place)), None)
+    path = Path(os.path.expanduser(name))
     if path.suffix != ".npz":
         return None
     places = [path] if folder is None else [path, folder / path]
-    found = next((place for place in places if place.is_file()), None)
+    found = next((place for place in places if os.path.isfile(place)), None)
     if found is None:
         raise NotFound(f"the file {path} does not exist: give the path of an .npz file with images and labels")
     return found

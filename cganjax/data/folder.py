@@ -1,5 +1,6 @@
 """A folder of PNG or JPEG files, one sub-folder per class: read, checked and divided into train and test."""
 
+import os
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,9 +76,9 @@ def _find(name: str | Path, folder: Path | None) -> Path | None:
     """The folder that a path or a name means; None if it means none."""
     if isinstance(name, str):
         return folder / name if folder is not None and holds_classes(folder / name) else None
-    path = name.expanduser()
+    path = Path(os.path.expanduser(name))
     places = [path] if folder is None else [path, folder / path]
-    found = next((place for place in places if place.exists()), None)
+    found = next((place for place in places if os.path.exists(place)), None)
     if found is None:
         raise NotFound(f"the folder {path} does not exist: give the name of a data set, a folder, or an .npz file")
     if not found.is_dir():
@@ -163,7 +164,7 @@ def _images(path: Path) -> list[Path]:
 def _entries(path: Path) -> list[Path]:
     """What a folder holds, sorted, without hidden files; nothing if it does not exist."""
     try:
-        return sorted(p for p in path.iterdir() if not p.name.startswith(".")) if path.is_dir() else []
+        return sorted(p for p in path.iterdir() if not p.name.startswith(".")) if os.path.isdir(path) else []
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}): check its permissions") from None
 

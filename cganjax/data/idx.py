@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import math
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -71,7 +72,7 @@ def idx_path(folder: Path, stem: str) -> Path | None:
     """The file of that stem in a folder, under any of its usual names, or None."""
     rank = "idx3" if stem.endswith("images") else "idx1"
     names = (f"{stem}{dash}{rank}-ubyte{end}" for dash in "-." for end in ("", ".gz"))
-    return next((folder / name for name in names if (folder / name).is_file()), None)
+    return next((folder / name for name in names if os.path.isfile(folder / name)), None)
 
 
 def read_idx(path: Path) -> tuple[np.ndarray, str]:

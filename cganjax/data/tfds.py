@@ -18,10 +18,11 @@ from cganjax.types import UserError
 def prepared(name: str, part: str, folder: Path | None) -> Raw | None:
     """A set prepared by TFDS below the data folder, or below TFDS's default folder if no data folder is given."""
     if folder is None:
-        roots = [Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()]
+        roots = [Path(os.path.expanduser(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")))]
     else:
         roots = [folder / "tfds", folder]
-    root = next((r for r in roots if any((r / name).glob("*.*.*/dataset_info.json"))), None)
+    there = (r for r in roots if os.path.isdir(r / name))
+    root = next((r for r in there if any((r / name).glob("*.*.*/dataset_info.json"))), None)
     return None if root is None else read(name, part, root)
 
 
