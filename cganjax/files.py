@@ -56,7 +56,7 @@ def check_kind(values: Any, kind: Any, where: Path | str) -> None:
 
     try:
         msgspec.convert(values, kind)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeError, RecursionError) as error:  # text that is no text, endless nesting
         raise CheckpointError(f"{where} is damaged: {error}") from None
 
 

@@ -18,9 +18,9 @@ ROOT = Path(__file__).resolve().parents[1]
 # From the lowest to the highest: a module imports lower layers only. A folder stands for all its files that have no
 # layer of their own, and these may import each other; two modules of one layer may not.
 LAYERS = (
-    ("interrupts", "parallel", "types", "waiting"),
+    ("interrupts", "npz", "parallel", "types", "waiting"),
     ("augment", "digests", "files", "metrics", "pixels", "rng", "scores", "spec"),
-    ("run_folder",),
+    ("run_folder", "sealed"),
     ("checkpoint", "data", "decoys", "models", "run_lock", "run_states"),
     ("report",),
     ("training",),

@@ -251,7 +251,7 @@ def test_classify_reads_pictures_of_either_ink_and_idx(command, seven, tmp_path)
 @pytest.mark.parametrize(
     "name, content, said",
     [
-        ("x.png", b"nothing", "x.png cannot be read as a picture (an unknown format)"),
+        ("x.png", b"nothing", "x.png cannot be read as a picture (cannot identify image file)"),
         ("x-idx3-ubyte", b"\0\0\x08\x03\0\0", "is cut short within its header"),
         ("x-idx1-ubyte", b"\0\0\x08\x01\0\0\0\x01\x05", "holds labels: give the file of images"),
         ("x-idx3-ubyte", b"\0\0\x08\x03" + struct.pack(">3I", 0, 28, 28), "holds no image"),

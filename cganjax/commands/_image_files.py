@@ -1,12 +1,12 @@
 """Image files of users as float images of a spec: pictures, IDX files, and arrays in .npz or .npy files."""
 
-import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from cganjax import data, pixels
+from cganjax import data, npz, pixels
+from cganjax.data import pictures
 from cganjax.spec import ImageSpec
 from cganjax.types import UserError
 
@@ -55,13 +55,11 @@ def _read_arrays(path: Path) -> np.ndarray:
     They are uint8, or floats in [0, 1], of shape [N, H, W] or [N, H, W, C].
     """
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            array = loaded
-        else:
-            with loaded as arrays:
-                array = arrays[_name_of_images(path, arrays.files)]
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        with path.open("rb") as file:
+            one = file.read(len(npz.MAGIC)) == npz.MAGIC
+            name = None if one else _name_of_images(path, npz.names(file))
+            array = npz.read_one(file) if one else npz.read(file, [name])[name]
+    except npz.NotArrays as error:
         raise UserError(f"{path} cannot be read as arrays ({error}): give an .npz or .npy file of images") from None
     array = array[..., None] if array.ndim == 3 else array
     if array.ndim != 4 or array.shape[-1] not in (1, 3):
@@ -113,23 +111,12 @@ def _of_many(path: Path, array: np.ndarray, spec: ImageSpec, limit: int | None) 
 
 
 def _read_picture(path: Path, spec: ImageSpec, ink: str) -> File:
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
     mode = "L" if spec.channels == 1 else "RGB"
     try:
-        with Image.open(path) as opened:
-            if opened.mode.startswith("I"):  # 16 bits per pixel
-                picture = Image.fromarray(np.round(np.asarray(opened) / 257).clip(0, 255).astype(np.uint8))
-            elif opened.mode == "F":
-                raise ValueError("its pixels are floats of an unknown scale")
-            else:  # upright, as the camera held it; transparent parts show white paper
-                picture = ImageOps.exif_transpose(opened).convert("RGBA")
-                picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-            picture = picture.convert(mode)
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
-        reason = "an unknown format" if isinstance(error, UnidentifiedImageError) else str(error)
+        picture = pictures.read(path, lambda image: _flat(image).convert(mode))
+    except pictures.Unreadable as error:
         raise UserError(
-            f"{path} cannot be read as a picture ({reason}): give a PNG or JPEG, or an IDX, .npz or .npy file"
+            f"{path} cannot be read as a picture ({error}): give a PNG or JPEG, or an IDX, .npz or .npy file"
         ) from None
     dark = ink == "dark" or (ink == "auto" and np.median(_border(picture)) > 127)
     if spec.inverted:  # the classifier's images are light on dark
@@ -142,6 +129,18 @@ def _read_picture(path: Path, spec: ImageSpec, ink: str) -> File:
         picture = _fitted(picture, spec)
     image = np.asarray(picture, np.float32).reshape(spec.shape) / np.float32(255)
     return File([str(path)], (1 - image if invert else image)[None], note)
+
+
+def _flat(picture):
+    """A picture without transparency, 8 bits per channel."""
+    from PIL import Image
+
+    if picture.mode == "F":
+        raise ValueError("its pixels are floats of an unknown scale")
+    if picture.mode.startswith("I"):  # 16 bits per pixel
+        return Image.fromarray(np.round(np.asarray(picture) / 257).clip(0, 255).astype(np.uint8))
+    picture = picture.convert("RGBA")  # transparent parts show white paper
+    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
 
 
 def _border(picture) -> np.ndarray:

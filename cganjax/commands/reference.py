@@ -45,8 +45,7 @@ def main(argv=None, prog: str = "python -m cganjax reference") -> int:
 
     folder, extractor = _extractor(args)
     classifier = networks.reference_classifier(extractor, args.classifier)
-    for name in (reference.ARRAYS, reference.CARD):
-        files.new_file(folder / name, args.overwrite)
+    files.new_file(folder / reference.CARD, args.overwrite)  # arrays without it are the rest of an interrupted call
     test, train = reference.splits(extractor, args.dataset, args.data_dir)
     real_test, real_train = (reference.real_images(d, extractor.image_shape, d.split) for d in (test, train))
     print(f"features of {len(test.images):,} test and {len(train.images):,} training images", flush=True)

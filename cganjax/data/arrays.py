@@ -1,13 +1,13 @@
 """Data sets that are arrays already: given from Python, or in an .npz file. `check` says what is wrong with arrays."""
 
-import zipfile
-import zlib
+import os
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cganjax import npz
 from cganjax.data import splits
 from cganjax.data.record import GIVEN, NotFound, Raw, polarity_of
 from cganjax.types import DataError, DataTypeError
@@ -19,7 +19,6 @@ _LAYOUTS: tuple[Mapping[str, tuple[str, str]], ...] = (
     {"train": ("train_images", "train_labels"), "test": ("test_images", "test_labels")},
     {"all": ("images", "labels")},
 )
-_MAGIC = (b"PK\x03\x04", b"PK\x05\x06", b"\x93NUM")  # a zip archive, an empty one, and a file of one array
 _EXPECTED = (
     "images and labels; or x_train, y_train, x_test, y_test; or train_images, train_labels, test_images, test_labels"
 )
@@ -95,31 +94,25 @@ def read_npz(path: Path, part: str, class_names: Sequence[str] | None = None) ->
 def _arrays_of(path: Path) -> tuple[Mapping[str, tuple[str, str]], dict[str, np.ndarray]]:
     """The layout of a file, (images, labels) by part, and those of its arrays that the layout and names need."""
     try:
-        # Our own handle, which is closed even if NumPy fails on a damaged file.
-        with path.open("rb") as opened:
-            if opened.read(4) not in _MAGIC:  # NumPy takes any other file for pickled objects
-                raise ValueError("it is no zip archive")
-            opened.seek(0)
-            file = np.load(opened, allow_pickle=False)
-            if isinstance(file, np.ndarray):
+        with path.open("rb") as file:
+            if file.read(len(npz.MAGIC)) == npz.MAGIC:
                 raise DataError(f"{path} holds one array: save images and labels with np.savez(path, images=, labels=)")
-            layout = next(
-                (x for x in _LAYOUTS if {name for pair in x.values() for name in pair} <= {*file.files}), None
-            )
+            held = npz.names(file)
+            layout = next((x for x in _LAYOUTS if {name for pair in x.values() for name in pair} <= {*held}), None)
             if layout is None:
-                _check_labelled(path, {*file.files})
-                held = ", ".join(file.files) or "no array"
-                raise DataError(f"{path} holds {held}: expected {_EXPECTED}")
+                _check_labelled(path, {*held})
+                raise DataError(f"{path} holds {', '.join(held) or 'no array'}: expected {_EXPECTED}")
             wanted = [name for pair in layout.values() for name in pair]
-            return layout, {name: file[name] for name in (*wanted, "class_names") if name in file.files}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            return layout, npz.read(file, [name for name in (*wanted, "class_names") if name in held])
+    except npz.NotArrays as error:
         if "pickle" in str(error):
             raise DataError(
                 f"{path} holds pickled objects, which are never loaded: save plain arrays with np.savez, images as "
                 "uint8, labels as integers, class_names as strings"
             ) from None
-        reason = str(error) or type(error).__name__
-        raise DataError(f"{path} cannot be read as an .npz file ({reason}): save it again with np.savez") from None
+        raise DataError(f"{path} cannot be read as an .npz file ({error}): save it again with np.savez") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror or error}): check the file and its rights") from None
 
 
 def _check_labelled(path: Path, held: Set[str]) -> None:
@@ -287,12 +280,12 @@ def _find(name: str | Path, folder: Path | None) -> Path | None:
     """The .npz file that a path or a name means; None if it means none."""
     if isinstance(name, str):
         places = [] if folder is None else [folder / f"{name}.npz", folder / name / f"{Path(name).name}.npz"]
-        return next((place for place in places if place.is_file()), None)
-    path = name.expanduser()
+        return next((place for place in places if os.path.isfile(place)), None)
+    path = Path(os.path.expanduser(name))
     if path.suffix != ".npz":
         return None
     places = [path] if folder is None else [path, folder / path]
-    found = next((place for place in places if place.is_file()), None)
+    found = next((place for place in places if os.path.isfile(place)), None)
     if found is None:
         raise NotFound(f"the file {path} does not exist: give the path of an .npz file with images and labels")
     return found

@@ -63,7 +63,7 @@ def _candidates(record: Mapping[str, Any], where: Path | None) -> Iterator[str |
         yield record["name"]
         return
     if where is not None:
-        yield from (p for p in (where / place.name, where / place.stem / place.name) if p.exists())
+        yield from (p for p in (where / place.name, where / place.stem / place.name) if os.path.exists(p))
         if place.suffix != ".npz" and folder.holds_classes(where):
             yield where
     yield place

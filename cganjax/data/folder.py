@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cganjax.data import splits
+from cganjax.data import pictures, splits
 from cganjax.data.record import NotFound, Raw, polarity_of
 from cganjax.types import DataError
 
@@ -17,10 +17,6 @@ READ = (".png", ".jpg", ".jpeg")
 NOT_READ = (".bmp", ".gif", ".heic", ".ppm", ".pgm", ".svg", ".tif", ".tiff", ".webp")
 _SHOWN = 3  # damaged files that a message names
 _HOW = "put PNG or JPEG files into one sub-folder per class"
-
-
-class _Damaged(Exception):
-    """A file that is no image; the message is the reason, without the path."""
 
 
 class _Image(NamedTuple):
@@ -80,9 +76,9 @@ def _find(name: str | Path, folder: Path | None) -> Path | None:
     """The folder that a path or a name means; None if it means none."""
     if isinstance(name, str):
         return folder / name if folder is not None and holds_classes(folder / name) else None
-    path = name.expanduser()
+    path = Path(os.path.expanduser(name))
     places = [path] if folder is None else [path, folder / path]
-    found = next((place for place in places if place.exists()), None)
+    found = next((place for place in places if os.path.exists(place)), None)
     if found is None:
         raise NotFound(f"the folder {path} does not exist: give the name of a data set, a folder, or an .npz file")
     if not found.is_dir():
@@ -168,7 +164,7 @@ def _images(path: Path) -> list[Path]:
 def _entries(path: Path) -> list[Path]:
     """What a folder holds, sorted, without hidden files; nothing if it does not exist."""
     try:
-        return sorted(p for p in path.iterdir() if not p.name.startswith(".")) if path.is_dir() else []
+        return sorted(p for p in path.iterdir() if not p.name.startswith(".")) if os.path.isdir(path) else []
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}): check its permissions") from None
 
@@ -178,8 +174,8 @@ def _read(files: Sequence[_Image]) -> tuple[np.ndarray, tuple[str, ...]]:
     images, damaged = [], []
     for file in files:
         try:
-            image = _decode(file.path)
-        except _Damaged as error:
+            image = pictures.read(file.path, _pixels)
+        except pictures.Unreadable as error:
             damaged.append((file.path, str(error)))
             continue
         if damaged:
@@ -212,26 +208,10 @@ def _about_damaged(damaged: Sequence[tuple[Path, str]]) -> str:
     return f"{len(damaged)} files cannot be read as images: {shown}; replace or remove them"
 
 
-def _reason(error: Exception, path: Path) -> str:
-    """Why a file cannot be read, in one line without its path, which the whole sentence names already."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    said = str(error).strip().splitlines()[:1] or [type(error).__name__]
-    for spelled in {str(path), os.path.realpath(path)}:
-        said[0] = said[0].replace(f" {spelled!r}", "")
-    return said[0]
+def _pixels(image) -> np.ndarray:
+    """A picture as uint8 [H, W, 1] or [H, W, 3]."""
+    from PIL import Image
 
-
-def _decode(path: Path) -> np.ndarray:
-    """One file as uint8 [H, W, 1] or [H, W, 3]. Raises `_Damaged` with the reason if it cannot be read."""
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file)
-            image.load()
-    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and others
-        raise _Damaged(_reason(error, path)) from None
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         # A 16-bit grey PNG. 257 x 255 = 65,535, so both ends of the range are kept.
         values = np.asarray(image, np.float64)

@@ -2,12 +2,16 @@
 
 import gzip
 import hashlib
+import math
+import os
 import struct
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
+from cganjax import npz
 from cganjax.data.record import Raw
 from cganjax.types import UserError
 
@@ -68,7 +72,7 @@ def idx_path(folder: Path, stem: str) -> Path | None:
     """The file of that stem in a folder, under any of its usual names, or None."""
     rank = "idx3" if stem.endswith("images") else "idx1"
     names = (f"{stem}{dash}{rank}-ubyte{end}" for dash in "-." for end in ("", ".gz"))
-    return next((folder / name for name in names if (folder / name).is_file()), None)
+    return next((folder / name for name in names if os.path.isfile(folder / name)), None)
 
 
 def read_idx(path: Path) -> tuple[np.ndarray, str]:
@@ -79,27 +83,36 @@ def read_idx(path: Path) -> tuple[np.ndarray, str]:
     """
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            data = file.read()
+            return _read(file, path)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"{path} is damaged or cut short ({error}): fetch it again") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror or error}): check the file and its rights") from None
+
+
+def _read(file: BinaryIO, path: Path) -> tuple[np.ndarray, str]:
+    """Read the header, then exactly what it promises, so that no more is ever unpacked."""
     # Two zero bytes, the type (8: unsigned byte), the number of dimensions, then each as a big-endian uint32.
-    if len(data) < 4 or data[:3] != b"\0\0\x08" or data[3] not in (1, 3):
+    magic = file.read(4)
+    if len(magic) < 4 or magic[:3] != b"\0\0\x08" or magic[3] not in (1, 3):
         raise UserError(
-            f"{path} has the magic number {data[:4].hex() or 'of an empty file'}: an IDX file of images "
+            f"{path} has the magic number {magic.hex() or 'of an empty file'}: an IDX file of images "
             "begins with 00000803, one of labels with 00000801"
         )
-    header = 4 + 4 * data[3]
-    if len(data) < header:
+    sizes = file.read(4 * magic[3])
+    if len(sizes) < 4 * magic[3]:
         raise UserError(f"{path} is cut short within its header: fetch it again")
-    shape = struct.unpack(f">{data[3]}I", data[4:header])
-    if len(data) - header != np.prod(shape, dtype=np.int64):
+    shape = struct.unpack(f">{magic[3]}I", sizes)
+    promised, most = math.prod(shape), path.stat().st_size * (npz.INFLATED if path.suffix == ".gz" else 1)
+    values = file.read(promised) if promised <= most else b""
+    if len(values) < promised or file.read(1):  # at its end gzip compares the checksum
         raise UserError(
-            f"{path} holds {len(data) - header} bytes of values where its header promises "
-            f"{'x'.join(map(str, shape))}: fetch it again"
+            f"{path} holds {'fewer' if len(values) < promised else 'more'} bytes of values than the "
+            f"{'x'.join(map(str, shape))} that its header promises: fetch it again"
         )
-    return np.frombuffer(data, np.uint8, offset=header).reshape(shape), hashlib.md5(data).hexdigest()
+    digest = hashlib.md5(magic + sizes)
+    digest.update(values)
+    return np.frombuffer(values, np.uint8).reshape(shape), digest.hexdigest()
 
 
 def _read_known(path: Path, name: str, stem: str) -> tuple[np.ndarray, tuple[str, ...]]:

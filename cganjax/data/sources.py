@@ -157,7 +157,8 @@ def _load(
 def data_folder(data_dir: str | os.PathLike | None) -> Path | None:
     """The data folder: the given one, or `CGANJAX_DATA_DIR`, or None."""
     where = data_dir or os.environ.get(ENVIRONMENT) or None
-    return Path(where).expanduser() if where else None
+    # os.path knows no error: "~nobody", or a name that is too long, is a path that does not exist.
+    return Path(os.path.expanduser(where)) if where else None
 
 
 def is_path(name: Any, data_dir: str | os.PathLike | None = None) -> bool:
@@ -207,9 +208,9 @@ def _is_path(name: Any, where: Path | None) -> bool:
         return True
     if name in known.KNOWN or name in LOADERS:
         return False
-    if name.endswith((".npz", "/", "\\")) or name.startswith((".", "/", "~")) or Path(name).is_file():
+    if name.endswith((".npz", "/", "\\")) or name.startswith((".", "/", "~")) or os.path.isfile(name):
         return True
-    return name != "" and folder.holds_classes(Path(name)) and not (where is not None and (where / name).exists())
+    return name != "" and folder.holds_classes(Path(name)) and not (where is not None and os.path.exists(where / name))
 
 
 def _registered(name: Any, part: str, where: Path | None) -> Raw | None:
@@ -242,7 +243,7 @@ def _nothing_there(name: Any, part: str, where: Path | None) -> None:
     """A data folder that was given and lacks the set is an error, not an invitation to look elsewhere."""
     if where is None:
         return
-    if not where.is_dir():
+    if not os.path.isdir(where):
         raise NotFound(f"the data folder {where} does not exist: {tfds.three_ways(name)}")
     raise NotFound(f"the data folder {where} holds no {name} ({part}): {tfds.three_ways(name)}")
 

@@ -17,14 +17,15 @@ from cganjax.types import UserError
 
 def prepared(name: str, part: str, folder: Path | None) -> Raw | None:
     """A set prepared by TFDS below the data folder, or below TFDS's default folder if no data folder is given."""
-    root = next((r for r in roots(folder) if any((r / name).glob("*.*.*/dataset_info.json"))), None)
+    there = (r for r in roots(folder) if os.path.isdir(r / name))
+    root = next((r for r in there if any((r / name).glob("*.*.*/dataset_info.json"))), None)
     return None if root is None else read(name, part, root)
 
 
 def roots(folder: Path | None) -> list[Path]:
     """Where prepared sets are looked for: below the data folder, or in TFDS's default folder."""
     if folder is None:
-        return [Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()]
+        return [Path(os.path.expanduser(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")))]
     return [folder / "tfds", folder]
 
 

@@ -4,6 +4,7 @@ Images are attacked through surrogates, each alone and all together, and shown t
 the target classified correctly and its detector accepted before. experiments/transfer.py makes the published table.
 """
 
+import contextlib
 import inspect
 import io
 import re
@@ -15,7 +16,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from cganjax import files, rng, scores
+from cganjax import files, npz, rng, scores
 from cganjax.decoys import attacks, craft, detectors, pool
 from cganjax.decoys.detectors import Detector
 
@@ -151,8 +152,8 @@ class Store:
         """The decoys of one attack and size, made now or read: float32 [N, H, W, C]."""
         path = self._path(attack, epsilon)
         if path.exists():
-            with np.load(path) as kept:
-                return kept["images"]
+            with contextlib.suppress(npz.NotArrays), path.open("rb") as kept:  # if it is damaged, they are made anew
+                return npz.read(kept, ["images"])["images"]
         key = rng.stream(self._key, attack.name)
         if attack.attacked is None:
             images = pool.noise(key, self._clean, epsilon)

@@ -4,14 +4,11 @@ Features are divided by the root mean square of the reference's features, so tha
 extractor: a kernel of degree 3 is dominated by the largest features.
 
 A shipped reference is `reference.npz` (features of the test images as float16, their labels, the training images'
-statistics, each test image's distance to its nearest training image) and `reference.json` (the digest of that file and
-of the extractor, the data, the rows of real data and of known failures). With it no data are needed.
+statistics, each test image's distance to its nearest training image) and `reference.json` (digests of those arrays, of
+the extractor and of itself, the data, the rows of real data and of known failures). With it no data are needed.
 """
 
 import hashlib
-import io
-import json
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,12 +16,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from cganjax import data, files, pixels, scores
+from cganjax import checkpoint as ckpt
+from cganjax import data, pixels, scores
 from cganjax.evaluation.metrics import frechet, neighbours
 from cganjax.evaluation.records import Real, Reference, Train, Unmeasurable
 from cganjax.types import CheckpointError, UserError
 
-ARRAYS, CARD, FORMAT = "reference.npz", "reference.json", 1
+ARRAYS, CARD = ckpt.REFERENCE_ARRAYS, ckpt.REFERENCE
 
 
 def features_of(extractor: Callable, images: np.ndarray) -> np.ndarray:
@@ -148,13 +146,7 @@ def write(folder: Path, reference: Reference, extractor: Any) -> int:
     Raises:
       Unmeasurable: features are beyond the range of float16, or labels beyond that of uint16.
     """
-    card, content = _packed(reference, extractor)
-    text = (
-        json.dumps(card, indent=2) + "\n"
-    )  # before anything is written: a value that JSON does not know loses nothing
-    files.write_file(folder / ARRAYS, content)
-    files.write_file(folder / CARD, text.encode())
-    return len(content)
+    return ckpt.write_reference(folder, *_packed(reference, extractor))
 
 
 def rounded(reference: Reference, extractor: Any) -> Reference:
@@ -162,33 +154,28 @@ def rounded(reference: Reference, extractor: Any) -> Reference:
     return _opened(*_packed(reference, extractor))
 
 
-def _packed(reference: Reference, extractor: Any) -> tuple[dict[str, Any], bytes]:
-    """What the card of a reference holds, and the content of its array file."""
+def _packed(reference: Reference, extractor: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What the two files of a reference hold."""
     if np.abs(reference.features).max() > np.finfo(np.float16).max:
         raise Unmeasurable("features are beyond float16's 65,504: scale the extractor's last layer")
     train = reference.train
-    buffer = io.BytesIO()
-    np.savez(
-        buffer,
-        features=reference.features.astype(np.float16),
-        labels=reference.labels.astype(label_type(reference.labels)),
-        train_mean=train.statistics.mean,
-        train_covariance=train.statistics.covariance,
-        nearest_pixels=train.nearest_pixels.astype(np.float32),
-        nearest_features=train.nearest_features.astype(np.float32),
-    )
-    content = buffer.getvalue()
-    card = {
-        "format": FORMAT,
+    arrays = {
+        "features": reference.features.astype(np.float16),
+        "labels": reference.labels.astype(label_type(reference.labels)),
+        "train_mean": train.statistics.mean,
+        "train_covariance": train.statistics.covariance,
+        "nearest_pixels": train.nearest_pixels.astype(np.float32),
+        "nearest_features": train.nearest_features.astype(np.float32),
+    }
+    values = {
         "extractor": {"name": extractor.card["name"], "sha256": digest_of(extractor)},
         "judge": reference.classifier,  # the name that files of format 1 have for it
         "data": dict(reference.about),
         "scale": reference.scale,
         "train": dict(train.about),
-        "arrays": {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)},
         "rows": dict(reference.rows),
     }
-    return card, content
+    return values, arrays
 
 
 def label_type(labels: np.ndarray) -> type:
@@ -205,29 +192,42 @@ def read(folder: Path, extractor: Any) -> Reference | None:
     Raises:
       CheckpointError: a file is damaged or was made for another extractor; it is named.
     """
-    if not (folder / CARD).exists():
+    found = ckpt.read_reference(folder, digest_of(extractor))
+    if found is None:
         return None
-    card, path = files.read_json(folder / CARD), folder / ARRAYS
-    if card.get("format") != FORMAT or not isinstance(card.get("arrays"), dict):
-        raise CheckpointError(f"{folder / CARD} is no reference of format {FORMAT}: make it again")
-    if card["extractor"]["sha256"] != digest_of(extractor):
-        raise CheckpointError(f"{folder / CARD} was made for other weights than those beside it: make it again")
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read ({error.strerror}): get the checkpoint again") from None
-    if hashlib.sha256(content).hexdigest() != card["arrays"].get("sha256"):
-        raise CheckpointError(f"{path} is damaged: its SHA-256 is not the one of {CARD}; get the checkpoint again")
-    try:
-        return _opened(card, content)
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{path} holds no reference ({error})") from None
+    values, arrays = found
+    if _shapes(arrays) != _shapes_for(arrays.get("features")):
+        raise CheckpointError(f"{folder / ARRAYS} holds other arrays than a reference: make it again")
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise CheckpointError(f"{folder / ARRAYS} holds numbers that are not finite: make it again")
+    return _opened(values, arrays)
 
 
-def _opened(card: Mapping[str, Any], content: bytes) -> Reference:
-    """The reference that a card and the content of its array file describe."""
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        found = {name: arrays[name] for name in arrays.files}
+def _shapes(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple]:
+    """The shape of each array, and whether it holds integers or floats."""
+    return {
+        name: (array.shape, "integers" if array.dtype.kind in "iu" else array.dtype.kind)
+        for name, array in arrays.items()
+    }
+
+
+def _shapes_for(features: np.ndarray | None) -> dict[str, tuple] | None:
+    """The same of a reference with these features; None if no reference has such."""
+    if features is None or features.ndim != 2 or not features.size:
+        return None
+    images, size = features.shape
+    return {
+        "features": ((images, size), "f"),
+        "labels": ((images,), "integers"),
+        "train_mean": ((size,), "f"),
+        "train_covariance": ((size, size), "f"),
+        "nearest_pixels": ((images,), "f"),
+        "nearest_features": ((images,), "f"),
+    }
+
+
+def _opened(card: Mapping[str, Any], found: Mapping[str, np.ndarray]) -> Reference:
+    """The reference that the two files describe."""
     train = Train(
         frechet.Statistics(found["train_mean"], found["train_covariance"]),
         card["train"],

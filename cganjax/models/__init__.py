@@ -11,7 +11,7 @@ CONDITIONAL       whether G takes labels; not in families of classifiers
 PIECEWISE_LINEAR  that D consists of Conv, Dense and (leaky) ReLU layers only; optional
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -119,17 +119,16 @@ def build(config: Any, spec: ImageSpec) -> Networks:
 
 
 def _build(family, config: Any, spec: ImageSpec) -> Networks:
-    images, num_classes = jnp.zeros((1, *spec.shape)), spec.num_classes
+    images, num_classes = (1, *spec.shape), spec.num_classes
     if hasattr(family, "Classifier"):
-        classifier = _network(family.Classifier, config.classifier, spec, num_classes, images, None)
+        classifier = _network(family.Classifier, config.classifier, spec, num_classes, images, False)
         return Networks(None, None, classifier, family.SCORES, None, num_classes, spec)
     if not family.CONDITIONAL:
         num_classes = None
-    labels = None if num_classes is None else jnp.zeros(1, jnp.int32)
     latent_size = config.generator["latent_size"]
     settings = {k: v for k, v in config.generator.items() if k != "latent_size"}
-    generator = _network(family.Generator, settings, spec, num_classes, jnp.zeros((1, latent_size)), labels)
-    discriminator = _network(family.Discriminator, config.discriminator, spec, num_classes, images, labels)
+    generator = _network(family.Generator, settings, spec, num_classes, (1, latent_size), family.CONDITIONAL)
+    discriminator = _network(family.Discriminator, config.discriminator, spec, num_classes, images, family.CONDITIONAL)
     if not getattr(family, "PIECEWISE_LINEAR", False):
         discriminator = discriminator._replace(scaled=None)
     classifier = _as_classifier(discriminator) if family.CLASSIFIES else None
@@ -137,17 +136,24 @@ def _build(family, config: Any, spec: ImageSpec) -> Networks:
 
 
 def _network(
-    kind, settings: Mapping[str, int], spec: ImageSpec, num_classes: int | None, x: jax.Array, labels
+    kind,
+    settings: Mapping[str, int],
+    spec: ImageSpec,
+    num_classes: int | None,
+    shape_of_x: Sequence[int],
+    labelled: bool,
 ) -> Network:
+    """A network whose input has a shape [1, ...], and that takes labels or not. Nothing is allocated."""
     where = f"{kind.__module__}.{kind.__name__}"
     try:
         shape = {"shape": spec.shape} if "shape" in kind.__annotations__ else {}
         module = kind(num_classes=num_classes, **shape, **settings)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:  # such as of "parent", which every module of Linen has
         raise UserError(f"the settings {dict(settings)} do not fit {where}: {error}") from None
 
     def init(key: jax.Array) -> Weights:
-        variables = module.init(key, x, labels, False)
+        labels = jnp.zeros(1, jnp.int32) if labelled else None
+        variables = module.init(key, jnp.zeros(shape_of_x), labels, False)
         return Weights(variables["params"], variables.get("batch_stats", {}))
 
     def variables(weights: Weights):

@@ -2,61 +2,94 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NotRequired, TypedDict
 
-from cganjax import models, run_folder
+import msgspec
+
+from cganjax import files, models, run_folder
 from cganjax.data import known
-from cganjax.spec import DARK_ON_LIGHT, LIGHT_ON_DARK, ImageSpec
+from cganjax.data.arrays import MOST_CLASSES
+from cganjax.spec import ImageSpec
 from cganjax.types import CheckpointError
 
-_SPEC = {"height": int, "width": int, "channels": int, "class_names": list, "polarity": str}
+# A card may come from a stranger. Networks are described before the arrays are compared with them, and a size that no
+# small image needs would make the description itself take hours or all memory.
+_LARGEST = 2**24  # of a setting of a network, and of the pixels of an image
+_DEEPEST = 200  # of a setting that counts layers
+_LAYERS = ("blocks", "depth")
+_Side = Annotated[int, msgspec.Meta(ge=1, le=_LARGEST)]
+
+
+class _Spec(TypedDict):
+    height: _Side
+    width: _Side
+    channels: int
+    class_names: Annotated[list[str], msgspec.Meta(max_length=MOST_CLASSES)]
+    polarity: NotRequired[str]
+
+
+class _Data(TypedDict, total=False):
+    name: str
+    num_classes: Annotated[int, msgspec.Meta(ge=1, le=MOST_CLASSES)] | None
+    split: str
+    images: int
+    fingerprint: str
+    place: str
+    spec: _Spec
+
+
+class _Record(TypedDict):
+    data: _Data
+
+
+class _Config(TypedDict):
+    family: str
+    generator: NotRequired[dict[str, _Side] | None]
+    discriminator: NotRequired[dict[str, _Side] | None]
+    classifier: NotRequired[dict[str, _Side] | None]
+
+
+class _Settings(TypedDict):
+    config: _Config
 
 
 def spec_of(data: Any, where: Path) -> ImageSpec:
     """The spec in a card's or manifest's record of its data, also in those that were written before specs were.
 
     Raises:
-      CheckpointError: the record is damaged; the message names `where`, the file that holds it.
+      CheckpointError: the record is damaged, or states a size that no image of ours has; the message names `where`, the
+        file that holds it.
     """
-    if not isinstance(data, Mapping):
-        raise _foreign(where, f"data is {data!r}")
-    if "spec" in data:
-        spec = data["spec"]
-        if not isinstance(spec, Mapping) or not spec.keys() <= _SPEC.keys():
-            raise _foreign(where, f"data.spec is {spec!r}")
-        for name, kind in _SPEC.items():
-            value = spec.get(name, "" if name == "polarity" else None)
-            if not isinstance(value, kind) or isinstance(value, bool) or (kind is int and value < 1):
-                raise _foreign(where, f"data.spec.{name} is {value!r}")
-        if spec.get("polarity", LIGHT_ON_DARK) not in (LIGHT_ON_DARK, DARK_ON_LIGHT):
-            raise _foreign(where, f"data.spec.polarity is {spec['polarity']!r}")
-    elif not _is_count(data.get("num_classes")) or not isinstance(data.get("name", ""), str):
-        raise _foreign(where, f"data.num_classes is {data.get('num_classes')!r}")
+    files.check_kind({"data": data}, _Record, where)
+    if "spec" not in data and data.get("num_classes") is None:
+        raise _foreign(where, "data has neither spec nor num_classes")
     try:
-        return known.recorded(data)
-    except ValueError as error:
+        spec = known.recorded(data)
+    except (TypeError, ValueError) as error:
         raise _foreign(where, f"data.spec: {error}") from None
+    if spec.height * spec.width > _LARGEST:
+        raise _foreign(where, f"data.spec has images of {spec.height}x{spec.width}")
+    return spec
 
 
 def settings_of(config: Mapping[str, Any], where: Path) -> models.Settings:
     """What a card's config says of the networks.
 
     Raises:
-      CheckpointError: it does not say what networks need; the message names `where`, the file that holds it.
+      CheckpointError: it does not say what networks need, or states a size that no network of ours has; the message
+        names `where`, the file that holds it.
     """
-    if not isinstance(config.get("family"), str):
-        raise _foreign(where, f"config.family is {config.get('family')!r}")
-    parts = ("classifier",) if config.get("classifier") is not None else ("generator", "discriminator")
+    files.check_kind({"config": config}, _Settings, where)
+    settings = models.Settings.of(config)
+    parts = ("classifier",) if settings.classifier is not None else ("generator", "discriminator")
     for part in parts:
-        if not isinstance(config.get(part), Mapping):
-            raise _foreign(where, f"config.{part} is {config.get(part)!r}")
-    if "generator" in parts and not _is_count(config["generator"].get("latent_size")):
-        raise _foreign(where, f"config.generator.latent_size is {config['generator'].get('latent_size')!r}")
-    return models.Settings.of(config)
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        sizes = getattr(settings, part)
+        if sizes is None or (part == "generator" and "latent_size" not in sizes):
+            raise _foreign(where, f"config.{part} is {sizes}")
+        for name in _LAYERS:
+            if sizes.get(name, 0) > _DEEPEST:
+                raise _foreign(where, f"config.{part}.{name} is {sizes[name]}")
+    return settings
 
 
 def _foreign(where: Path, what: str) -> CheckpointError:

@@ -1,0 +1,49 @@
+"""Picture files that anybody may have made, decoded by Pillow: the one place that knows what can go wrong."""
+
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+Made = TypeVar("Made")
+# Pillow runs another program for some of its other formats, such as Ghostscript for EPS.
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "TGA", "ICO")
+
+
+class Unreadable(Exception):
+    """A file that is no picture, a damaged or a huge one; the message is the reason, without the path."""
+
+
+def read(path: Path, make: Callable[..., Made]) -> Made:
+    """What `make` makes of a picture, given as a loaded and upright `PIL.Image.Image`.
+
+    Raises:
+      Unreadable: the file cannot be read, or `make` cannot use it.
+    """
+    from PIL import Image, ImageOps
+
+    Image.init()  # lists all formats that this Pillow can read
+    known = [name for name in FORMATS if name in Image.OPEN]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # such as of metadata that nothing here uses
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=known) as file:
+                image = ImageOps.exif_transpose(file)
+                image.load()
+            return make(image)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise Unreadable(f"it has more than {Image.MAX_IMAGE_PIXELS:,} pixels") from None
+    except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, MemoryError, struct.error and others
+        raise Unreadable(_reason(error, path)) from None
+
+
+def _reason(error: Exception, path: Path) -> str:
+    """Why a file cannot be read, in one line without its path, which the whole sentence names already."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    said = str(error).strip().splitlines()[:1] or [type(error).__name__]
+    for spelled in {str(path), os.path.realpath(path)}:
+        said[0] = said[0].replace(f" {spelled!r}", "")
+    return said[0]
