@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # layer of their own, and these may import each other; two modules of one layer may not.
 LAYERS = (
     ("parallel", "types"),
+    ("checks", "memory"),
     ("augment", "digests", "files", "metrics", "pixels", "rng", "scores", "spec"),
     ("run_folder",),
     ("checkpoint", "data", "decoys", "models", "run_states"),
