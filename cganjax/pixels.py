@@ -41,13 +41,12 @@ def unit_to_rest(images: np.ndarray) -> np.ndarray:
     return np.round(np.clip(np.asarray(images), 0.0, 1.0) * 255.0).astype(np.uint8)
 
 
-def check_unit(images: Any, shape: tuple[int, ...] | None = None, *, least: int = 1) -> np.ndarray | jax.Array:
-    """Images as float32 [N, H, W, C] in [0, 1]; of a tracer the shape and the dtype are checked.
+def check_unit(images: Any, shape: tuple[int, ...] | None = None) -> np.ndarray | jax.Array:
+    """Images as float32 [N, H, W, C] in [0, 1], N at least 1; of a tracer the shape and the dtype are checked.
 
     Args:
       images: floats. Integers are refused: uint8 in 0..255 looks like an image of ink, whatever it shows.
       shape: (H, W, C), if only one will do.
-      least: the smallest N.
 
     Raises:
       BadArgument: another shape or dtype, NaN, or values out of range, with what they look like.
@@ -55,12 +54,10 @@ def check_unit(images: Any, shape: tuple[int, ...] | None = None, *, least: int 
     size = "[N, H, W, C]" if shape is None else f"[N, {', '.join(map(str, shape))}]"
     expected = f"floats {size} in [0, 1]"
     images = checks.array("images", images, expected)
-    if images.ndim != 4 or (shape is not None and images.shape[1:] != tuple(shape)) or 0 in images.shape[1:]:
-        raise BadArgument(f"images have shape {images.shape}: expected {size}{', at least one' * (least > 0)}")
-    if len(images) < least:
+    if images.ndim != 4 or images.size == 0 or (shape is not None and images.shape[1:] != tuple(shape)):
         raise BadArgument(f"images have shape {images.shape}: expected {size}, at least one")
     traced, floats = isinstance(images, jax.core.Tracer), jnp.issubdtype(images.dtype, jnp.floating)
-    if images.size and not traced and (floats or jnp.issubdtype(images.dtype, jnp.integer)):
+    if not traced and (floats or jnp.issubdtype(images.dtype, jnp.integer)):
         # On a CPU by NumPy, which compiles nothing for a new number of images.
         there = isinstance(images, jax.Array) and images.devices().pop().platform != "cpu"
         values = images if there else np.asarray(images)

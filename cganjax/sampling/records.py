@@ -36,7 +36,7 @@ class _Loaded:
         return self.weights.params
 
     def _check_images(self, images: Any) -> jax.Array:
-        return jnp.asarray(pixels.check_unit(images, self.image_shape, least=0))
+        return jnp.asarray(pixels.check_unit(images, self.image_shape))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -144,8 +144,8 @@ class Discriminator(_Loaded):
           float32 [N] for the flagship; [N, K] or [N, 1] for a discriminator with sigmoid outputs.
 
         Raises:
-          ValueError: images have another shape, are no floats (uint8, for instance), are NaN or outside [0, 1]; or a
-            label is outside 0..K-1.
+          ValueError: images are none or have another shape, are no floats (uint8, for instance), are NaN or outside
+            [0, 1]; or a label is outside 0..K-1.
           TypeError: labels that are missing or not integers, or labels for an unconditional discriminator.
         """
         images = self._check_images(images)
@@ -188,7 +188,8 @@ class Classifier(_Loaded):
           float32 [N, K].
 
         Raises:
-          ValueError: images have another shape, are no floats (uint8, for instance), are NaN or outside [0, 1].
+          ValueError: images are none or have another shape, are no floats (uint8, for instance), are NaN or outside
+            [0, 1].
         """
         return _classify(self.apply, self.weights, self._check_images(images))
 

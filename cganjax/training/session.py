@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import numbers
 import os
 import signal
 import sys
@@ -14,7 +13,7 @@ from typing import Any
 
 import jax
 
-from cganjax import data, models, parallel, recipes, rng, run_folder
+from cganjax import checks, data, memory, models, parallel, recipes, rng, run_folder
 from cganjax.data import Dataset, known
 from cganjax.models import Networks
 from cganjax.spec import ImageSpec
@@ -88,7 +87,7 @@ def trainer(config: str | Config, spec: ImageSpec) -> Trainer:
       >>> info.loss_generator.shape, states.step.tolist()
       ((4,), [1, 1, 1, 1])
     """
-    config = _config(config, "config")
+    config = cfg.check(_config(config, "config"))
     if not isinstance(spec, ImageSpec):
         raise _WrongType(f"spec is {spec!r}: expected an ImageSpec, such as dataset.spec")
     return algorithms.build(config, models.build(config, spec))
@@ -211,11 +210,12 @@ def check(
     data set whose images are known.
     """
     for name, value in (("stop_after", stop_after), ("block", block)):
-        if value is not None and not (isinstance(value, numbers.Integral) and value >= 1):
-            raise UserError(f"{name} is {value!r}: expected a whole number of at least 1")
+        if value is not None:
+            checks.whole(name, value, 1)
     spec = known.KNOWN.get(config.dataset) if dataset is None else dataset.spec
     if spec is not None:
-        trainer(config, spec)
+        state = jax.eval_shape(trainer(config, spec).init, jax.random.key(0))
+        memory.check(2 * memory.bytes_of(state), "the networks, their gradients and optimizers", "choose smaller ones")
     if dataset is not None:
         data.check_fits(dataset, dataset.spec.shape, config.batch_size)
     return config
