@@ -36,6 +36,15 @@ def check(needed: int, what: str, advice: str = "ask for fewer") -> None:
         raise BadArgument(f"{what} need {in_words(needed)} and {in_words(available)} are free: {advice}")
 
 
+def check_images(said: str, count: int, shape: tuple[int, ...], copies: int = 1) -> None:
+    """`check` for float32 images [count, H, W, C]; `said` is the argument that asks for them, as "n is 100".
+
+    Args:
+      copies: how many are held at the same time. A picture of all of them takes two more.
+    """
+    check(copies * count * math.prod(shape) * 4, f"{said}: its images")
+
+
 def free() -> int:
     """Bytes that this process can still allocate: of the machine, its container and its accelerator the least."""
     return max(0, min([_of_machine(), *_of_limits(), *_of_accelerator()]))

@@ -1,7 +1,6 @@
 """`sample`: from a key and labels to images. Image i depends on (key, i, label i) only."""
 
 import functools
-import math
 import os
 from typing import Any
 
@@ -78,11 +77,11 @@ def sample_from(generator: Generator, key, labels=None, *, n=None, truncation=1.
             raise TypeError(f"labels are missing: give an integer from 0 to {generator.num_classes - 1} for each image")
         labels = checks.labels(labels, generator.num_classes)
         count = len(labels)
+    memory.check_images(f"the number of images is {count}", count, generator.image_shape)
     if count == 0:
         return jnp.zeros((0, *generator.image_shape), jnp.float32)
     if any(isinstance(value, jax.core.Tracer) for value in (key, labels, truncation)):
         return _of_rows(generator, key, labels, 0, count, truncation)
-    memory.check(count * math.prod(generator.image_shape) * 4, f"{count} images were asked for: they")
     return _in_chunks(generator, key, labels, count, truncation)
 
 

@@ -204,7 +204,7 @@ def override(config: Config, assignments: Iterable[str]) -> Config:
 
 
 def check(config: Config) -> Config:
-    """Return the config with NumPy's numbers as Python's, or raise UserError naming the first field that cannot work."""
+    """Return the config, NumPy's numbers as Python's, or raise UserError naming the first field that cannot work."""
     from cganjax.training.algorithms import ALGORITHMS  # they import this file
 
     declared, flat = _declared(type(config)), {}
