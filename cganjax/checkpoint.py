@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cganjax import run_folder
+from cganjax import checks, run_folder
 from cganjax.files import read_json, write_file, write_json
 from cganjax.types import CheckpointError, UnknownCheckpoint, Weights
 
@@ -60,11 +60,15 @@ def find(checkpoint: str | os.PathLike) -> Path:
     for name in [] if shelf is None else sorted(os.listdir(shelf)):
         if wanted == name.replace("_", "-") and (shelf / name / CARD).exists():
             return shelf / name
-    path = Path(checkpoint).expanduser()
-    if not path.exists():
+    try:
+        path = Path(checkpoint).expanduser()
+        there = path.exists()
+    except (OSError, ValueError, RuntimeError):  # a name that is too long, NUL in it, ~nobody, or no rights
+        there = False
+    if not there:
         known = ", ".join(shipped())
         raise UnknownCheckpoint(
-            f"no checkpoint {str(checkpoint)!r}: give a run folder, a checkpoint folder, or one of {known}"
+            f"no checkpoint {checks.shown(str(checkpoint))}: give a run folder, a checkpoint folder, or one of {known}"
         )
     return path.resolve()
 

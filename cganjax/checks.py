@@ -247,7 +247,7 @@ def labels(labels: Any, num_classes: int) -> jax.Array | np.ndarray:
 def _of_python_integers(array: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
     """Python integers in an object array as int64. None beyond int64 is a label, whatever its exact value."""
     if array.dtype == object and array.size and all(type(x) is int for x in array.ravel()):
-        return np.clip(array, -(2**63), 2**63 - 1).astype(np.int64)
+        return np.asarray(np.clip(array, -(2**63), 2**63 - 1)).astype(np.int64)
     return array
 
 

@@ -248,7 +248,9 @@ def test_a_latent_that_is_nan_is_named_and_not_the_classifier():
 # --- sample, train, configs -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("truncation", [*HUGE, np.nan, "0.5", 1j, [0.5], True], ids=lambda v: "")
+@pytest.mark.parametrize(
+    "truncation", [10**400, -(10**400), 10**5000, np.nan, "0.5", 1j, [0.5], True], ids=lambda v: ""
+)
 def test_truncation_is_one_number_above_0_at_most_1(networks, truncation):
     with pytest.raises(ValueError, match=r"^truncation (is|has) .{1,80}: expected "):
         cganjax.sample(KEY, [1], checkpoint=networks[0], truncation=truncation)

@@ -53,7 +53,7 @@ def recipe(name: str) -> Config:
       ('mnist', 2000)
     """
     if not isinstance(name, str):
-        raise _WrongType(f"name is {name!r}: expected the name of a recipe, such as 'mnist'")
+        raise _WrongType(f"name is {checks.shown(name)}: expected the name of a recipe, such as 'mnist'")
     return recipes.load(name)
 
 
@@ -89,7 +89,7 @@ def trainer(config: str | Config, spec: ImageSpec) -> Trainer:
     """
     config = cfg.check(_config(config, "config"))
     if not isinstance(spec, ImageSpec):
-        raise _WrongType(f"spec is {spec!r}: expected an ImageSpec, such as dataset.spec")
+        raise _WrongType(f"spec is {checks.shown(spec)}: expected an ImageSpec, such as dataset.spec")
     return algorithms.build(config, models.build(config, spec))
 
 
@@ -154,6 +154,7 @@ def train(
       (3, 1, 4, 1)
     """
     config = check(_resolve(recipe, dataset, seed), dataset, stop_after=stop_after, block=block)
+    checks.flag("overwrite", overwrite)
     until, folder = min(stop_after or config.steps, config.steps), None if out is None else Path(out)
     count = device_count.choose(config, devices, None if overwrite else folder)
     run = runs.open_run(folder, config, overwrite=overwrite)
@@ -225,7 +226,7 @@ def _config(given: str | Config, parameter: str) -> Config:
     """The config itself, or that of the recipe of this name."""
     config = recipes.load(given) if isinstance(given, str) else given
     if not isinstance(config, Config):
-        raise _WrongType(f"{parameter} is {given!r}: give the name of a recipe or a Config")
+        raise _WrongType(f"{parameter} is {checks.shown(given)}: give the name of a recipe or a Config")
     return config
 
 
