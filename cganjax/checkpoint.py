@@ -12,7 +12,7 @@ from typing import Annotated, Any, NotRequired, TypedDict
 import msgspec
 import numpy as np
 
-from cganjax import run_folder, sealed
+from cganjax import checks, run_folder, sealed
 from cganjax.types import CheckpointError, UnknownCheckpoint, Weights
 
 CARD, WEIGHTS, GRID = "card.json", "weights.npz", "grid.png"  # of a shipped checkpoint
@@ -73,7 +73,7 @@ def find(checkpoint: str | os.PathLike) -> Path:
     if not os.path.exists(path):
         known = ", ".join(shipped())
         raise UnknownCheckpoint(
-            f"no checkpoint {str(checkpoint)!r}: give a run folder, a checkpoint folder, or one of {known}"
+            f"no checkpoint {checks.shown(str(checkpoint))}: give a run folder, a checkpoint folder, or one of {known}"
         )
     return path.resolve()
 

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from cganjax import checkpoint as ckpt
-from cganjax import pixels, rng, sampling
+from cganjax import checks, pixels, rng, sampling
 
 
 class AiGcMn:
@@ -28,14 +28,11 @@ class AiGcMn:
           TypeError: the checkpoint is unconditional, or the seed is not an integer.
           ValueError: the seed is out of range.
         """
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
-            raise TypeError(f"seed is {seed!r}: expected an integer")
-        if not 0 <= seed < 2**32:
-            raise ValueError(f"seed is {seed}: expected 0..2^32-1")
+        seed = checks.whole("seed", seed, 0, 2**32 - 1)
         self._generator = sampling.load(checkpoint)
         if self._generator.num_classes is None:
             raise TypeError(f"{checkpoint} takes no labels: give a conditional checkpoint")
-        self._key = rng.stream(rng.root(int(seed)), "AiGcMn")
+        self._key = rng.stream(rng.root(seed), "AiGcMn")
         self._calls = 0
 
     def generator(self, labels: Any) -> np.ndarray:

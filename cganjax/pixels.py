@@ -10,6 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cganjax import checks
+from cganjax.types import BadArgument
+
 
 def rest_to_signed(images: jax.Array) -> jax.Array:
     """uint8 in 0..255, or float32 in [0, 1] as some data sets are at rest -> float32 in [-1, 1]."""
@@ -38,21 +41,38 @@ def unit_to_rest(images: np.ndarray) -> np.ndarray:
     return np.round(np.clip(np.asarray(images), 0.0, 1.0) * 255.0).astype(np.uint8)
 
 
-def check_unit(images: Any) -> np.ndarray | jax.Array:
-    """Images as float32 [N, H, W, C] in [0, 1], N at least 1.
+def check_unit(images: Any, shape: tuple[int, ...] | None = None) -> np.ndarray | jax.Array:
+    """Images as float32 [N, H, W, C] in [0, 1], N at least 1; of a tracer the shape and the dtype are checked.
+
+    Args:
+      images: floats. Integers are refused: uint8 in 0..255 looks like an image of ink, whatever it shows.
+      shape: (H, W, C), if only one will do.
 
     Raises:
-      ValueError: another shape, NaN, or values out of range, with what they look like.
+      BadArgument: another shape or dtype, NaN, or values out of range, with what they look like.
     """
-    images = images if isinstance(images, jax.Array) else np.asarray(images)
-    if images.ndim != 4 or images.size == 0:
-        raise ValueError(f"images have shape {images.shape}: expected [N, H, W, C], at least one")
-    low, high = float(images.min()), float(images.max())
-    if not (low >= 0.0 and high <= 1.0):  # also where they are NaN
-        likely = "they hold NaN" if np.isnan(low) else "scale them"
-        if -1 <= low < 0 and high <= 1:
-            likely = "they look like [-1, 1]: take x / 2 + 0.5"
-        elif low >= 0 and 1 < high <= 255:
-            likely = "they look like 0..255: divide by 255"
-        raise ValueError(f"images lie in [{low:g}, {high:g}]: expected [0, 1] ({likely})")
+    size = "[N, H, W, C]" if shape is None else f"[N, {', '.join(map(str, shape))}]"
+    expected = f"floats {size} in [0, 1]"
+    images = checks.array("images", images, expected)
+    if images.ndim != 4 or images.size == 0 or (shape is not None and images.shape[1:] != tuple(shape)):
+        raise BadArgument(f"images have shape {images.shape}: expected {size}, at least one")
+    traced, floats = isinstance(images, jax.core.Tracer), jnp.issubdtype(images.dtype, jnp.floating)
+    if not traced and (floats or jnp.issubdtype(images.dtype, jnp.integer)):
+        # On a CPU by NumPy, which compiles nothing for a new number of images.
+        there = isinstance(images, jax.Array) and images.devices().pop().platform != "cpu"
+        values = images if there else np.asarray(images)
+        _check_range(float(values.min()), float(values.max()))
+    if not floats:
+        raise BadArgument(f"images are {images.dtype}: expected {expected} (of uint8 in 0..255: divide by 255)")
     return images.astype(np.float32)
+
+
+def _check_range(low: float, high: float) -> None:
+    if low >= 0.0 and high <= 1.0:
+        return  # never where they are NaN
+    likely = "they hold NaN" if np.isnan(low) else "scale them"
+    if -1 <= low < 0 and high <= 1:
+        likely = "they look like [-1, 1]: take x / 2 + 0.5"
+    elif low >= 0 and 1 < high <= 255:
+        likely = "they look like 0..255: divide by 255"
+    raise BadArgument(f"images lie in [{low:g}, {high:g}]: expected [0, 1] ({likely})")

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cganjax import parallel
+from cganjax import checks, parallel
+from cganjax.types import BadArgument, BadType
 
 KINDS = ("logits", "sigmoid", "probabilities")
 CHUNK = 500  # images shown to a classifier at once
@@ -23,9 +24,18 @@ def kind_of(classifier: Callable, scores: str | None = None) -> str:
       ValueError: it is none of `KINDS`.
     """
     kind = scores if scores is not None else getattr(classifier, "scores", "logits")
-    if kind not in KINDS:
-        raise ValueError(f"scores is {kind!r}: expected one of {', '.join(KINDS)}")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise BadArgument(f"scores is {checks.shown(kind)}: expected one of {', '.join(KINDS)}")
     return kind
+
+
+def check_classifier(classifier: Any, name: str = "classifier") -> None:
+    """Raise BadType unless it can be called on images; `name` is the argument's, for the message."""
+    expected = "expected a callable of images, such as cganjax.load_classifier(...)"
+    if not callable(classifier):
+        raise BadType(f"{name} is {checks.shown(classifier)}: {expected}")
+    if hasattr(classifier, "latent_size"):  # a generator is callable too, and would complain about the shape of z
+        raise BadType(f"{name} is a {type(classifier).__name__}: {expected}")
 
 
 def confidences(outputs: jax.Array, scores: str) -> jax.Array:
@@ -54,8 +64,15 @@ def uncertainty(outputs: jax.Array, scores: str) -> jax.Array:
 
 
 def outputs(classifier: Callable, images: Any) -> jax.Array:
-    """A classifier's outputs, float [N, K]; the classifier may work on NumPy arrays."""
-    found = jnp.asarray(classifier(images))
+    """A classifier's outputs, float [N, K]; the classifier may work on NumPy arrays.
+
+    Raises:
+      BadType: it gives anything else than real numbers.
+    """
+    found = checks.array("the classifier's outputs", classifier(images), "numbers [N, K]")
+    if not (found.dtype == bool or checks.is_real(found.dtype)):
+        raise BadType(f"the classifier's outputs are {found.dtype}: expected numbers [N, K]")
+    found = jnp.asarray(found)
     return found if jnp.issubdtype(found.dtype, jnp.floating) else found.astype(jnp.float32)
 
 
@@ -72,24 +89,24 @@ def check(outputs: np.ndarray, n: int, kind: str, which: str = "the classifier")
         not sum to 1 (within 0.01, which allows for half precision).
     """
     if outputs.ndim != 2 or len(outputs) != n or outputs.shape[1] < 2:
-        raise ValueError(
+        raise BadArgument(
             f"{which} gives shape {outputs.shape} for {n} images: expected [N, K], one output for each class"
         )
     if not np.isfinite(outputs).all():
-        raise ValueError(
+        raise BadArgument(
             f"{which} gives NaN or infinity for {(~np.isfinite(outputs)).any(axis=1).sum()} of {n} "
             "images: expected finite outputs"
         )
     if kind != "probabilities":
         return
     if not (outputs.min() >= 0 and outputs.max() <= 1 + 1e-3):
-        raise ValueError(
+        raise BadArgument(
             f"{which} gives outputs in [{outputs.min():g}, {outputs.max():g}], and was said to give "
             'probabilities: expected [0, 1], or scores="logits"'
         )
     sums = outputs.sum(axis=1, dtype=np.float64)
     if np.abs(sums - 1).max() > 1e-2:
-        raise ValueError(
+        raise BadArgument(
             f"{which} gives outputs that sum to {sums[np.abs(sums - 1).argmax()]:.3g} over the classes of "
             "an image, and was said to give probabilities: expected 1; if it has one sigmoid per class, give the "
             'logits, log(p / (1 - p)), and scores="sigmoid"'

@@ -1,10 +1,13 @@
 """`ImageSpec`: what images a data set holds. Networks are built for one, and it travels into manifests and cards."""
 
-import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from cganjax import checks
+from cganjax.types import BadArgument
+
 LIGHT_ON_DARK, DARK_ON_LIGHT = "light_on_dark", "dark_on_light"
+MOST = 2**16  # pixels of a side: a larger number is a mistake
 
 
 class _Fields(NamedTuple):
@@ -33,12 +36,13 @@ class ImageSpec(_Fields):  # a NamedTuple cannot check its own fields
         cls, height: int, width: int, channels: int, class_names: Sequence[str], polarity: str = LIGHT_ON_DARK
     ) -> "ImageSpec":
         height, width = _size("height", height), _size("width", width)
-        if not _is_whole(channels) or channels not in (1, 3):
-            raise ValueError(f"channels is {channels!r}: expected 1 (grey) or 3 (RGB)")
+        channels = _size("channels", channels)
+        if channels not in (1, 3):
+            raise BadArgument(f"channels is {channels}: expected 1 (grey) or 3 (RGB)")
         names = _names(class_names)
-        if polarity not in (LIGHT_ON_DARK, DARK_ON_LIGHT):
-            raise ValueError(f"polarity is {polarity!r}: expected {LIGHT_ON_DARK!r} or {DARK_ON_LIGHT!r}")
-        return super().__new__(cls, height, width, int(channels), names, polarity)
+        if not isinstance(polarity, str) or polarity not in (LIGHT_ON_DARK, DARK_ON_LIGHT):
+            raise BadArgument(f"polarity is {checks.shown(polarity)}: expected {LIGHT_ON_DARK!r} or {DARK_ON_LIGHT!r}")
+        return super().__new__(cls, height, width, channels, names, polarity)
 
     @classmethod
     def _make(cls, iterable: Iterable[Any]) -> "ImageSpec":
@@ -93,26 +97,22 @@ class ImageSpec(_Fields):  # a NamedTuple cannot check its own fields
         return cls(**dict(values) | {"class_names": tuple(map(str, values["class_names"]))})
 
 
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
-
-
 def _size(name: str, value: Any) -> int:
-    if not _is_whole(value) or value < 1:
-        raise ValueError(f"{name} is {value!r}: expected a whole number of pixels, at least 1")
-    return int(value)
+    return checks.whole(name, value, 1, MOST)
 
 
 def _names(names: Any) -> tuple[str, ...]:
-    if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
-        raise ValueError(f"class_names is {names!r}: expected the names of the classes, such as ('cat', 'dog')")
+    if isinstance(names, (str, bytes)) or not isinstance(names, Iterable) or getattr(names, "shape", None) == ():
+        raise BadArgument(
+            f"class_names is {checks.shown(names)}: expected the names of the classes, such as ('cat', 'dog')"
+        )
     names, seen = tuple(names), set()
     if not names:
-        raise ValueError("class_names is empty: expected the name of at least one class")
+        raise BadArgument("class_names is empty: expected the name of at least one class")
     for k, name in enumerate(names):
         if not isinstance(name, str):
-            raise ValueError(f"class_names[{k}] is {name!r}: expected a string")
+            raise BadArgument(f"class_names[{k}] is {checks.shown(name)}: expected a string")
         if name in seen:
-            raise ValueError(f"class_names[{k}] is {name!r}, as is an earlier name: expected different names")
+            raise BadArgument(f"class_names[{k}] is {name!r}, as is an earlier name: expected different names")
         seen.add(name)
     return names

@@ -47,6 +47,14 @@ class UserError(Exception):
     """Bad input to a command: its message is the one sentence that the user sees, with exit code 2."""
 
 
+class BadArgument(UserError, ValueError):
+    """An argument that cannot work: the message names it, and says what was expected."""
+
+
+class BadType(BadArgument, TypeError):
+    """The same, of a wrong type or dtype."""
+
+
 class DataError(UserError, ValueError):
     """A folder, a file or arrays that cannot be a data set: the message says why, and how to mend it."""
 

@@ -14,6 +14,10 @@ def main(argv=None) -> int:
     p.add_argument("--out", type=cli.path, metavar="PNG", help="a file (default: RUN/curves-FIRST-LAST.png)")
     cli.add_overwrite(p)
     args = p.parse_args(argv)
+    if args.first < 0 or (args.last is not None and args.last < args.first):
+        raise cli.UserError(f"--from is {args.first} and --to is {args.last}: give 0 or more, and no later --from")
+    if args.out is not None and args.out.suffix.lower() != ".png":
+        raise cli.UserError(f"--out is {args.out}: give a name that ends in .png")
     if not (args.run / run_folder.METRICS).is_file():
         raise cli.UserError(f"{args.run} holds no {run_folder.METRICS}: give a run folder")
     rows = run_folder.read_metrics(args.run / run_folder.METRICS)

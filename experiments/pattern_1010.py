@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from cganjax import cli, data, files, models, recipes, report, rng
+from cganjax import cli, data, files, memory, models, recipes, report, rng
 from cganjax.data import known
 from cganjax.pixels import signed_to_unit, unit_to_signed
 from cganjax.training import algorithms, losses
@@ -90,6 +90,14 @@ def discriminator_alone(key: jax.Array, config: TargetGAN) -> tuple[jax.Array, j
     return tuple(jax.nn.sigmoid(answer(params, draw(fresh, 1000))).mean() for draw in (data.bright_dark, noise))
 
 
+def check_memory(config: TargetGAN, seeds: int) -> None:
+    """Refuse more seeds at once than fit: each holds its state, the gradients and new one of it, and its outputs."""
+    trainer = algorithms.build(config, models.build(config, known.KNOWN[config.dataset]))
+    state = memory.bytes_of(jax.eval_shape(trainer.init, rng.root(0)))
+    outputs = memory.bytes_of(jax.eval_shape(lambda key: play(key, config).outputs, rng.root(0)))
+    memory.check(seeds * (3 * state + outputs), f"--seeds is {seeds}: their states and outputs", "give fewer")
+
+
 def parser() -> cli.Parser:
     """The command's flags."""
     p = cli.Parser(prog="python -m experiments.pattern_1010", description=__doc__)
@@ -114,9 +122,10 @@ def main(argv=None) -> int:
     config = override(recipes.load("pattern_1010"), [*steps_asked, f"seed={args.seed}"])
     if config.steps % ROWS:
         raise cli.UserError(f"--steps is {config.steps}: give a multiple of {ROWS}")
-    if args.seeds < 1:
-        raise cli.UserError(f"--seeds is {args.seeds}: give at least 1")
+    if not 1 <= args.seeds <= 2**32 - args.seed:
+        raise cli.UserError(f"--seeds is {args.seeds} from --seed {args.seed}: give 1 or more, all below 2^32")
     cli.choose_backend(args.backend)
+    check_memory(config, args.seeds)
     names = ("strip.png", "seeds.png", "curves.png", "result.json")
     strip, seeds, curves, summary = (files.new_file(args.out / name, args.overwrite) for name in names)
 
@@ -137,7 +146,7 @@ def main(argv=None) -> int:
     )
 
     began = time.perf_counter()
-    keys = jnp.stack([rng.root(args.seed + i) for i in range(args.seeds)])
+    keys = jax.vmap(rng.root)(np.uint32(args.seed) + np.arange(args.seeds, dtype=np.uint32))
     with Waiting(f"GAN, {args.seeds} seeds: compiling, then training"):
         many = jax.jit(jax.vmap(lambda key: play(key, config).outputs))(keys)
         fraction = float(succeeds(many[:, -1]).mean())

@@ -38,6 +38,20 @@ def pytest_addoption(parser):
     )
 
 
+def _hypothesis_profiles():
+    """Inputs that nobody thought of: 25 each time, `--hypothesis-profile=ci` 200, `=thorough` 10,000."""
+    with contextlib.suppress(ImportError):  # the extra `test` has it
+        from hypothesis import HealthCheck, settings
+
+        slow = {"deadline": None, "suppress_health_check": [*HealthCheck], "database": None}
+        for name, examples in (("fast", 25), ("ci", 200), ("thorough", 10_000)):
+            settings.register_profile(name, max_examples=examples, derandomize=name != "thorough", **slow)
+        settings.load_profile("fast")
+
+
+_hypothesis_profiles()  # now, before hypothesis reads --hypothesis-profile
+
+
 def pytest_configure(config):
     # Before JAX is imported: it reads the environment then. The programs of most tests run once, and XLA takes two to
     # eight times as long to optimise them as to compile them plainly. Golden and slow tests see them as users do.

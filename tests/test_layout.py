@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # layer of their own, and these may import each other; two modules of one layer may not.
 LAYERS = (
     ("interrupts", "npz", "parallel", "types", "waiting"),
+    ("checks", "memory"),
     ("augment", "digests", "files", "metrics", "pixels", "rng", "scores", "spec"),
     ("run_folder", "sealed"),
     ("checkpoint", "data", "decoys", "models", "run_lock", "run_states"),

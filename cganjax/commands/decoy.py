@@ -174,11 +174,7 @@ def _options(args, loaded: _Loaded, settings: dict) -> dict:
     options = {name: getattr(args, name) for name in ("method", "objective", "norm", "minimal", "ink_only")}
     options["epsilon"] = epsilon
     shape = (len(loaded.labels), *loaded.generator.spec.shape)
-    # Only the arguments are checked within the `try`: an error further down is a bug, and shows as one.
-    try:
-        decoys.check(shape, several=loaded.several, detectors=1, settings=settings, **options)
-    except (ValueError, TypeError) as error:
-        raise cli.UserError(str(error)) from None
+    decoys.check(shape, several=loaded.several, detectors=1, settings=settings, **options)
     return options | {"keep_label": args.keep_label} | settings
 
 
@@ -284,13 +280,10 @@ def _detector(args, target):
     accept = 0.95 if args.accept is None else args.accept
     if not 0 < accept < 1:
         raise cli.UserError(f"--accept is {accept}: give a fraction between 0 and 1, such as 0.95")
-    try:
-        detectors.entry(name, target.scores)
-        test = _test_images(target, args.data_dir)
-        if test is None:
-            return detectors.from_card(name, target)
-    except ValueError as error:
-        raise cli.UserError(str(error)) from None
+    detectors.entry(name, target.scores)
+    test = _test_images(target, args.data_dir)
+    if test is None:
+        return detectors.from_card(name, target)
     n, needed = min(data.CALIBRATION, len(test.images)), detectors.images_needed(name, target, target.image_shape)
     if n < needed:
         raise cli.UserError(

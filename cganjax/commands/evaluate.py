@@ -75,11 +75,13 @@ def main(argv=None, prog: str = "python -m cganjax evaluate") -> int:
     if n < 1:
         raise cli.UserError(f"--n is {n}: give at least 1")
     cli.choose_backend(args.backend)
-    from cganjax import sampling
+    from cganjax import memory, sampling
     from cganjax.evaluation import networks, text
 
     names = _metrics(args)
     generators = {name: sampling.load(name) for name in dict.fromkeys(args.checkpoints)}
+    for generator in generators.values():
+        memory.check_images(f"--n is {n}", n, generator.image_shape)
     chosen = networks.choose(generators, args.extractor, args.classifier)
     pages = _new_files(args, generators)
     began = time.perf_counter()

@@ -80,7 +80,7 @@ def main(argv=None, prog: str = "python -m cganjax interpolate") -> int:
     args = parser(prog).parse_args(argv)
     _check(args)
     cli.choose_backend(args.backend)
-    from cganjax import rng, sampling
+    from cganjax import memory, rng, sampling
     from cganjax.evaluation import Unmeasurable
 
     generator = sampling.load(args.checkpoint)
@@ -88,6 +88,7 @@ def main(argv=None, prog: str = "python -m cganjax interpolate") -> int:
         raise cli.UserError(
             f"{args.checkpoint} has no classes to go between: give a conditional generator of two or more"
         )
+    memory.check_images(f"--samples is {args.samples}", args.samples, generator.image_shape)
     chosen = _networks(args, generator) if args.samples else None
     folder = args.out or Path("runs") / f"latent-{generator.card['name']}"
     names = ["latents.png", "classes.png", "handwriting.png", "truncation.png"]

@@ -9,6 +9,7 @@ The command prints how much the rounding to float16 changes the Frechet distance
 no data.
 """
 
+from cganjax import checkpoint as ckpt
 from cganjax import cli, files, run_folder
 
 
@@ -44,6 +45,10 @@ def main(argv=None, prog: str = "python -m cganjax reference") -> int:
     from cganjax.evaluation import Unmeasurable, networks, reference
 
     folder, extractor = _extractor(args)
+    if args.classifier is not None and ckpt.find(args.classifier) == folder:
+        raise cli.UserError(
+            f"--classifier is {args.classifier}, which is the extractor: give a classifier of another training"
+        )
     classifier = networks.reference_classifier(extractor, args.classifier)
     files.new_file(folder / reference.CARD, args.overwrite)  # arrays without it are the rest of an interrupted call
     test, train = reference.splits(extractor, args.dataset, args.data_dir)
@@ -61,7 +66,6 @@ def main(argv=None, prog: str = "python -m cganjax reference") -> int:
 
 def _extractor(args):
     """The folder that the reference is written into, and the extractor."""
-    from cganjax import checkpoint as ckpt
     from cganjax import sampling
 
     folder = ckpt.find(args.extractor)

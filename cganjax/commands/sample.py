@@ -89,7 +89,7 @@ def _draw(args, generator) -> int:
     import jax
     import numpy as np
 
-    from cganjax import rng, sampling
+    from cganjax import memory, rng, sampling
 
     classes, key, row_names = generator.num_classes, rng.root(args.seed), []
     if args.classes:
@@ -97,11 +97,14 @@ def _draw(args, generator) -> int:
         labels = parse_labels(" ".join(args.classes), names)
         columns, name = _columns(len(labels)), file_name_of([names[k] for k in labels[:20]]) or "classes"
     elif args.random is not None:
+        memory.check_images(f"--random is {args.random}", args.random, generator.image_shape, copies=3)
         labels = None
         if classes is not None:
             labels = np.asarray(jax.random.randint(rng.stream(key, "labels"), (args.random,), 0, classes))
         columns, name = _columns(args.random), f"random-{args.random}"
     else:
+        said = f"--per-class is {args.per_class}"
+        memory.check_images(said, args.per_class * classes, generator.image_shape, copies=3)
         labels = np.repeat(np.arange(classes), args.per_class)
         columns, row_names = _class_rows(generator.spec, args.per_class)
         name = f"per-class-{args.per_class}"

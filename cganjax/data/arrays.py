@@ -1,13 +1,13 @@
 """Data sets that are arrays already: given from Python, or in an .npz file. `check` says what is wrong with arrays."""
 
 import os
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cganjax import npz
+from cganjax import checks, npz
 from cganjax.data import splits
 from cganjax.data.record import GIVEN, NotFound, Raw, polarity_of
 from cganjax.types import DataError, DataTypeError
@@ -263,12 +263,12 @@ def _check_labels(labels: np.ndarray, y: str, n: int, images: str, call: str) ->
 
 
 def _names(names: Sequence[str], called: str) -> tuple[str, ...]:
-    if isinstance(names, (str, bytes)):
-        raise DataTypeError(f"{called} is {names!r}: expected a list of names, one per class")
+    if isinstance(names, (str, bytes)) or not isinstance(names, Iterable) or np.shape(names) == ():
+        raise DataTypeError(f"{called} is {checks.shown(names)}: expected a list of names, one per class")
     names = tuple(names)
     for i, name in enumerate(names):
         if not isinstance(name, str):
-            raise DataTypeError(f"{called}[{i}] is {name!r}: expected a string")
+            raise DataTypeError(f"{called}[{i}] is {checks.shown(name)}: expected a string")
         if not name.strip() or name in names[:i]:
             raise DataError(f"{called}[{i}] is {name!r}: expected names that are not empty and all different")
     if len(names) < 2:

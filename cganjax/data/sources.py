@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cganjax import checks
 from cganjax.data import arrays, drawn, embedded, folder, idx, known, splits, tfds
 from cganjax.data.record import ENVIRONMENT, Dataset, NotFound, Raw, canonical
 from cganjax.spec import DARK_ON_LIGHT, LIGHT_ON_DARK
@@ -121,8 +122,10 @@ def dataset(
         wrong, also a `TypeError`).
       UserError: a set that was found by its name is damaged.
     """
-    if polarity not in (None, LIGHT_ON_DARK, DARK_ON_LIGHT):
-        raise DataError(f"polarity is {polarity!r}: expected {LIGHT_ON_DARK!r} or {DARK_ON_LIGHT!r}")
+    if polarity is not None and not (isinstance(polarity, str) and polarity in (LIGHT_ON_DARK, DARK_ON_LIGHT)):
+        raise DataError(f"polarity is {checks.shown(polarity)}: expected {LIGHT_ON_DARK!r} or {DARK_ON_LIGHT!r}")
+    if name is not None and not isinstance(name, str):
+        raise DataTypeError(f"name is {checks.shown(name)}: expected a text")
     arrays_given = images is not None or labels is not None
     if (source is not None) == arrays_given:
         what = "both a source and arrays" if arrays_given else "neither a source nor arrays"

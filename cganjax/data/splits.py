@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cganjax import checks
 from cganjax.types import UserError
 
 SPLIT = re.compile(r"(train|test|all)(?:\[(\d*):(\d*)\])?")
@@ -33,7 +34,7 @@ def parse(split: str) -> Split:
     """
     found = SPLIT.fullmatch(split) if isinstance(split, str) else None
     if found is None:
-        raise UserError(f"unknown split {split!r}: choose {SPLITS}")
+        raise UserError(f"unknown split {checks.shown(split)}: choose {SPLITS}")
     whole, *ends = found.groups()
     parts = ("train", "test") if whole == "all" else (whole,)
     return Split(parts, slice(*(int(end) if end else None for end in ends)))

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cganjax import pixels, rng
+from cganjax import checks, pixels, rng
 from cganjax import scores as scores_of
 from cganjax.decoys import attacks, diagnostics, observe
 from cganjax.decoys.attacks import batches, objectives, parts
@@ -23,6 +23,7 @@ from cganjax.decoys.detectors import Detector
 from cganjax.decoys.diagnostics import PAGE, WARNINGS, DecoyWarning
 from cganjax.decoys.observe import Observation, Targets
 from cganjax.spec import LIGHT_ON_DARK
+from cganjax.types import BadArgument, BadType
 
 TRANSFER = "ensemble"  # the method for a list of classifiers
 KEEP = 10.0  # weight of the term that keeps each arg max
@@ -118,12 +119,14 @@ def decoy(
       A `DecoyResult`: the decoys, and for each image its confidence, its label and its rejection before and after.
 
     Raises:
-      ValueError: images out of [0, 1] or of another shape, epsilon negative or larger than any image, an unknown
-        method, objective or norm (the known are listed), generator, z or labels for a method that does not use them or
-        of another length, `ink_only` for colour images, or outputs that are not [N, K], not finite, or not of their
+      ValueError: images out of [0, 1], NaN, no floats or of another shape, epsilon negative or larger than any image,
+        an unknown method, objective or norm (the known are listed), generator, z or labels for a method that does not
+        use them or of another length, z that is not finite, `ink_only` for colour images, a chunk or a setting that is
+        out of range or needs more memory than is free, or outputs that are not [N, K], not finite, or not of their
         kind.
-      TypeError: a classifier that JAX cannot trace with a method that needs gradients, an uncalibrated detector, an
-        unknown setting of the method, labels that are not integers.
+      TypeError: a key that is none, a classifier that cannot be called, or that JAX cannot trace with a method that
+        needs gradients, an uncalibrated detector, an unknown setting of the method, labels that are not integers,
+        `keep_label`, `ink_only` or `minimal` that is neither True nor False.
 
     Warns:
       DecoyWarning: see docs/how-to/decoy-warnings.md; the same names are in the result's `warnings`.
@@ -138,14 +141,16 @@ def decoy(
     >>> bool((result.confidence < result.clean_confidence).all()), result.label_kept.tolist()
     (True, [True, True])
     """
+    key = checks.typed_key(key)
     attacked = observe.targets(classifier, scores, None if evaluated_on is not None else detector)
     targets = attacked
     if evaluated_on is not None:
         targets = observe.targets(evaluated_on, evaluated_scores, detector, name="evaluated_on")
     elif evaluated_scores is not None:
-        raise ValueError("evaluated_scores is of use with evaluated_on= alone: give scores=")
+        raise BadArgument("evaluated_scores is of use with evaluated_on= alone: give scores=")
     clean = np.asarray(pixels.check_unit(images))
-    name, entry = check(
+    keep_label, ink_only = checks.flag("keep_label", keep_label), checks.flag("ink_only", ink_only)
+    name, entry, settings = check(
         clean.shape,
         epsilon=epsilon,
         method=method,
@@ -203,12 +208,8 @@ def _both(attacked: Targets, targets: Targets, clean: np.ndarray) -> _Before:
 
 
 def _chunk(chunk: int | None, entry: attacks.Method) -> int:
-    """How many images to attack at once; ValueError if the user's number cannot be used."""
-    if chunk is None:
-        return parts.at_once(gradient=entry.gradient)
-    if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
-        raise ValueError(f"chunk is {chunk!r}: expected a whole number of images, at least 1")
-    return chunk
+    """How many images to attack at once."""
+    return parts.at_once(gradient=entry.gradient) if chunk is None else checks.whole("chunk", chunk, 1)
 
 
 def _goal(attacked: Targets, objective: str, keep_label: bool) -> objectives.Goal:
@@ -319,7 +320,7 @@ def check(
     several: bool = False,
     detectors: int = 0,
     settings: Mapping[str, Any],
-) -> tuple[str, attacks.Method]:
+) -> tuple[str, attacks.Method, dict[str, Any]]:
     """Check the arguments of `decoy` that can be checked without running a classifier.
 
     Args:
@@ -327,38 +328,44 @@ def check(
       The others are as of `decoy`.
 
     Returns:
-      The method's name and its table entry.
+      The method's name, its table entry, and its settings as Python's numbers.
 
     Raises:
       ValueError or TypeError: as of `decoy`.
     """
-    name = method if method != "auto" else TRANSFER if several else "pgd"
-    if norm not in NORMS:
-        raise ValueError(f"unknown norm {norm!r}: known are {', '.join(NORMS)}")
-    _check_sizes(epsilon, shape, norm)
-    entry = attacks.check(name, settings, norm)
+    name = checks.one_of("method", method, ("auto", *attacks.METHODS))
+    name = name if name != "auto" else TRANSFER if several else "pgd"
+    checks.one_of("norm", norm, NORMS)
+    sizes = _check_sizes(epsilon, shape, norm)
+    entry, settings = attacks.check(name, settings, norm)
     objectives.choose(objective, "logits", several=several)
     if name == "coordinate" and objective != "auto":
-        raise ValueError(f"objective is {objective}: method coordinate lowers the highest confidence, leave it out")
-    if minimal and not detectors:
-        raise ValueError("minimal was asked for without a detector: give one from cganjax.calibrate")
+        raise BadArgument(f"objective is {objective}: method coordinate lowers the highest confidence, leave it out")
+    if checks.flag("minimal", minimal) and not detectors:
+        raise BadArgument("minimal was asked for without a detector: give one from cganjax.calibrate")
     if minimal and entry.latent:
-        raise ValueError(f"minimal finds the smallest epsilon, and method {name} moves latents: take one of pixels")
-    if name == "latent" and np.any(np.asarray(epsilon)):
-        raise ValueError("method latent adds no pixel noise: give epsilon=0, or take latent+pixel")
+        raise BadArgument(f"minimal finds the smallest epsilon, and method {name} moves latents: take one of pixels")
+    if name == "latent" and np.any(sizes):
+        raise BadArgument("method latent adds no pixel noise: give epsilon=0, or take latent+pixel")
     if ink_only and shape[-1] != 1:
-        raise ValueError(f"ink_only was asked for on images of {shape[-1]} channels: only grey drawings have ink")
-    return name, entry
+        raise BadArgument(f"ink_only was asked for on images of {shape[-1]} channels: only grey drawings have ink")
+    return name, entry, settings
 
 
-def _check_sizes(epsilon: Any, shape: tuple[int, ...], norm: str) -> None:
+def _check_sizes(epsilon: Any, shape: tuple[int, ...], norm: str) -> np.ndarray:
     n, *image = shape
     largest = 1.0 if norm == "linf" else float(np.sqrt(np.prod(image)))
-    sizes = np.asarray(epsilon, np.float32)
+    expected = f"0 to {largest:g}, in pixels of [0, 1] and norm {norm}"
+    sizes = checks.array("epsilon", epsilon, expected)
+    if not checks.is_real(sizes.dtype):
+        raise BadType(f"epsilon is {checks.shown(epsilon)}: expected {expected}")
+    with np.errstate(over="ignore"):  # too large for float32 is infinite, which is refused
+        sizes = np.asarray(sizes, np.float32)
     if sizes.shape not in ((), (n,)):
-        raise ValueError(f"epsilon has shape {sizes.shape}: expected one number, or {n}, one per image")
+        raise BadArgument(f"epsilon has shape {sizes.shape}: expected one number, or {n}, one per image")
     if not ((sizes >= 0) & (sizes <= largest)).all():
-        raise ValueError(f"epsilon is {epsilon}: expected 0 to {largest:g}, in pixels of [0, 1] and norm {norm}")
+        raise BadArgument(f"epsilon is {checks.shown(epsilon)}: expected {expected}")
+    return sizes
 
 
 def _ink(clean: np.ndarray, classifiers: Sequence[Callable]) -> np.ndarray:
@@ -366,7 +373,7 @@ def _ink(clean: np.ndarray, classifiers: Sequence[Callable]) -> np.ndarray:
     specs = [classifier.spec for classifier in classifiers if hasattr(classifier, "spec")]
     polarities = {spec.polarity for spec in specs} or {LIGHT_ON_DARK}
     if len(polarities) > 1:
-        raise ValueError("ink_only was asked for with classifiers of light and of dark drawings: attack them apart")
+        raise BadArgument("ink_only was asked for with classifiers of light and of dark drawings: attack them apart")
     return clean > INK if polarities == {LIGHT_ON_DARK} else clean < 1 - INK
 
 
@@ -379,7 +386,7 @@ def _traceable(classifiers: Sequence[Callable], shape: tuple[int, ...], method: 
         if error is not None:
             reason = (str(error).strip().splitlines() or [""])[0][:120]
             by_queries = ", ".join(name for name, entry in attacks.METHODS.items() if not entry.gradient)
-            raise TypeError(
+            raise BadType(
                 f"classifier {m} cannot be traced by JAX ({type(error).__name__}: {reason}), and method {method} needs "
                 f"its gradient: take a method of queries, {by_queries}"
             )
@@ -392,17 +399,22 @@ def _latents(entry: attacks.Method, method: str, generator, z, labels, clean: np
         given = {"generator": generator, "z": z, "labels": labels}
         given = [f"{name}=" for name, value in given.items() if value is not None]
         if given:
-            raise ValueError(f"method {method} moves no latent and does not use {', '.join(given)}: leave it out")
+            raise BadArgument(f"method {method} moves no latent and does not use {', '.join(given)}: leave it out")
         return None, None
     if generator is None or z is None or labels is None:
-        raise ValueError(f"method {method} moves latents: give generator=, z= and labels=")
-    z, labels = jnp.asarray(z, jnp.float32), jnp.asarray(labels)
+        raise BadArgument(f"method {method} moves latents: give generator=, z= and labels=")
+    if not callable(generator):
+        raise BadType(f"generator is {checks.shown(generator)}: expected a callable of z and labels")
+    z = jnp.asarray(checks.reals("z", z, "latents [N, L]"))
+    labels = checks.array("labels", labels, "integers, the classes that the generator was asked for")
     if not jnp.issubdtype(labels.dtype, jnp.integer):
-        raise TypeError(f"labels are {labels.dtype}: expected integers, the classes that the generator was asked for")
+        raise BadType(f"labels are {labels.dtype}: expected integers, the classes that the generator was asked for")
+    labels = jnp.asarray(labels)
     if z.ndim != 2 or len(z) != len(clean) or labels.shape != (len(clean),):
-        raise ValueError(
+        raise BadArgument(
             f"z has shape {z.shape} and labels {labels.shape}, for {len(clean)} images: expected [N, L] and [N]"
         )
-    if np.abs(np.asarray(generator(z, labels)) - clean).max() > 1e-3:
-        raise ValueError("the images are not generator(z, labels): give the latents and labels that they came from")
+    made = np.asarray(generator(z, labels))
+    if made.shape != clean.shape or not np.abs(made - clean).max() <= 1e-3:
+        raise BadArgument("the images are not generator(z, labels): give the latents and labels that they came from")
     return z, labels

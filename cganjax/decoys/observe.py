@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from cganjax import scores as scores_of
+from cganjax.checks import shown
 from cganjax.decoys.detectors import Detector
+from cganjax.types import BadArgument, BadType
 
 
 class Observation(NamedTuple):
@@ -70,24 +72,20 @@ def targets(
     """
     several = isinstance(classifier, (list, tuple)) and not callable(classifier)  # a record may be callable
     classifiers = tuple(classifier) if several else (classifier,)
-    if not classifiers or not all(callable(c) for c in classifiers):
-        raise TypeError(f"{name} is {classifier!r}: expected a callable of images, or a list of them")
+    if not classifiers:
+        raise BadType(f"{name} is {shown(classifier)}: expected a callable of images, or a list of them")
     for m, one in enumerate(classifiers):
-        if hasattr(one, "latent_size"):  # a generator is callable too, and would complain about the shape of z
-            which = f"{name}[{m}]" if several else name
-            raise TypeError(
-                f"{which} is a {type(one).__name__}: expected a classifier, such as cganjax.load_classifier(...)"
-            )
+        scores_of.check_classifier(one, f"{name}[{m}]" if several else name)
     said = tuple(scores) if isinstance(scores, (list, tuple)) else (scores,) * len(classifiers)
     if len(said) != len(classifiers):
-        raise ValueError(f"{len(classifiers)} classifiers and {len(said)} scores were given: expected as many of each")
+        raise BadArgument(f"{len(classifiers)} classifiers and {len(said)} scores were given: expected as many of each")
     kinds = tuple(scores_of.kind_of(c, s) for c, s in zip(classifiers, said, strict=True))
     listed = isinstance(detector, (list, tuple)) and not isinstance(detector, Detector)
     detectors = tuple(detector) if listed else () if detector is None else (detector,)
     for one in detectors:
         if not all(hasattr(one, attribute) for attribute in ("score", "threshold", "rejects")):
-            raise TypeError(
-                f"detector is {one!r}, which is not calibrated: make one by "
+            raise BadType(
+                f"detector is {shown(one)}, which is not calibrated: make one by "
                 "cganjax.calibrate(name, classifier, real_images)"
             )
     return Targets(classifiers, kinds, several, detectors, listed)

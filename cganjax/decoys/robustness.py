@@ -13,8 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from cganjax import rng
+from cganjax import checks, rng
 from cganjax.decoys.attacks import gradient, norms, objectives, parts
+from cganjax.decoys.attacks.table import MOST
+from cganjax.types import BadArgument
 
 EPSILONS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 
@@ -109,11 +111,10 @@ def curve(
 
 def _check(images, labels, chunk: int | None, steps: int = 1) -> None:
     if len(images) == 0 or len(images) != len(labels):
-        raise ValueError(f"{len(images)} images and {len(labels)} labels were given: expected as many, at least one")
-    if chunk is not None and chunk < 1:
-        raise ValueError(f"chunk is {chunk}: expected at least 1, or None")
-    if steps < 1:
-        raise ValueError(f"steps is {steps}: expected at least 1")
+        raise BadArgument(f"{len(images)} images and {len(labels)} labels were given: expected as many, at least one")
+    if chunk is not None:
+        checks.whole("chunk", chunk, 1)
+    checks.whole("steps", steps, 1, MOST)
 
 
 def _in_parts(function: Callable, rows: tuple, chunk: int | None):

@@ -4,15 +4,14 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from cganjax import checkpoint as ckpt
-from cganjax import sampling
+from cganjax import checks, sampling
 from cganjax.evaluation import arguments, defaults
 from cganjax.evaluation import reference as references
 from cganjax.evaluation.measuring import measure
 from cganjax.evaluation.rows import rows_for
 from cganjax.evaluation.table import METRICS
+from cganjax.types import BadArgument
 
 
 def evaluate(
@@ -73,7 +72,7 @@ def evaluate(
     >>> figures["frechet"], figures["intervals"]["frechet"]  # doctest: +SKIP
     """
     names = arguments.check_names(metrics)
-    arguments.check_seed(seed)
+    seed = arguments.check_seed(seed)
     extractor = extractor if extractor is not None else _shipped_for(images)
     folder, extractor = ckpt.find(extractor), sampling.load_classifier(extractor)
     images, labels = arguments.check_given(images, labels, extractor.image_shape, extractor.num_classes)
@@ -101,7 +100,7 @@ def evaluate(
     by = classifier and defaults.named(classifier)
     return found.figures | {
         "samples": len(images),
-        "seed": int(seed),
+        "seed": seed,
         "metrics": list(names),
         "left_out": left_out | too_few,
         "extractor": defaults.named(extractor),
@@ -117,9 +116,9 @@ def evaluate(
 
 def _shipped_for(images) -> str:
     """The shipped extractor for images of this shape."""
-    shape = np.shape(images)
+    shape = checks.array("images", images, "floats [N, H, W, C] in [0, 1]").shape
     if len(shape) != 4:
-        raise ValueError(f"images have shape {shape}: expected [N, H, W, C]")
+        raise BadArgument(f"images have shape {shape}: expected [N, H, W, C]")
     found = defaults.extractor_of_shape(shape[1:])
     if found is None:
         size = "x".join(map(str, shape[1:]))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from cganjax import pixels, sampling
+from cganjax import checks, pixels, sampling
 from cganjax.evaluation import reference as references
 from cganjax.evaluation.records import Real, Reference, Unmeasurable
 from cganjax.evaluation.table import METRICS
@@ -16,18 +16,20 @@ def check_names(metrics: Sequence[str] | None) -> tuple[str, ...]:
     """The metrics to compute; None means all that train no classifier. Unmeasurable names the known ones."""
     if metrics is None:
         return tuple(name for name, metric in METRICS.items() if not metric.trains)
-    names = (metrics,) if isinstance(metrics, str) else tuple(dict.fromkeys(metrics))
-    unknown = [name for name in names if name not in METRICS]
+    if isinstance(metrics, (list, tuple, set, frozenset)):
+        names = tuple(metrics)
+    else:
+        names = (metrics,)
+    unknown = [name for name in names if not isinstance(name, str) or name not in METRICS]
     if unknown or not names:
-        what = f"unknown metric {unknown[0]!r}" if unknown else "no metric was given"
+        what = f"unknown metric {checks.shown(unknown[0])}" if unknown else "no metric was given"
         raise Unmeasurable(f"{what}: known are {', '.join(sorted(METRICS))}")
-    return names
+    return tuple(dict.fromkeys(names))
 
 
-def check_seed(seed: int) -> None:
-    """ValueError unless it is an integer from 0 to 2^32 - 1."""
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
-        raise ValueError(f"seed is {seed!r}: expected a whole number from 0 to 2^32 - 1")
+def check_seed(seed: Any) -> int:
+    """The seed as Python's number; BadArgument unless it is a whole number from 0 to 2^32 - 1."""
+    return checks.whole("seed", seed, 0, 2**32 - 1)
 
 
 def check_classifier(extractor: Any, classifier: Any) -> None:
@@ -61,13 +63,8 @@ def check_given(
     images: Any, labels: Any, image_shape: tuple[int, ...], num_classes: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Images float32 [N, H, W, C] in [0, 1] and labels int32 [N] or None; errors as `evaluate` says."""
-    images = np.asarray(images)
-    if images.ndim != 4 or images.shape[1:] != tuple(image_shape) or len(images) == 0:
-        raise ValueError(f"images have shape {images.shape}: expected [N, {', '.join(map(str, image_shape))}], N > 0")
-    if images.dtype.kind not in "fiub":
-        raise ValueError(f"images are {images.dtype}: expected numbers in [0, 1]")
     try:
-        images = np.asarray(pixels.check_unit(images))
+        images = np.asarray(pixels.check_unit(images, image_shape))
     except ValueError as error:
         raise Unmeasurable(str(error)) from None
     if len(images) > 1 and (images == images[:1]).all():
@@ -77,8 +74,7 @@ def check_given(
     if labels is None:
         return images, None
     labels = np.asarray(sampling.check_labels(labels, num_classes))
-    if len(labels) != len(images):
-        raise ValueError(f"{len(images):,} images and {len(labels):,} labels were given: expected one for each image")
+    checks.paired(images, labels, "images")
     return images, labels
 
 

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from cganjax import checkpoint as ckpt
-from cganjax import pixels, rng
+from cganjax import checks, memory, pixels, rng
 from cganjax.sampling import chunks
-from cganjax.sampling.checks import check_count, check_labels, check_truncation, typed_key
+from cganjax.sampling.checks import check_count, check_truncation
 from cganjax.sampling.loading import load
 from cganjax.sampling.records import Generator
 
@@ -44,7 +44,8 @@ def sample(
       `load(checkpoint).spec.polarity` says; those of the default checkpoint are light on dark.
 
     Raises:
-      ValueError: a label is outside 0..K-1, labels have two dimensions, or truncation is out of range.
+      ValueError: a label is outside 0..K-1, labels have two dimensions, or truncation is out of range;
+        or the images need more memory than is free.
       TypeError: labels or n are not integers, labels were given to an unconditional checkpoint, or n to a conditional;
         or the checkpoint is neither a path nor a generator.
       FileNotFoundError, CheckpointError: see `load`.
@@ -64,8 +65,7 @@ def sample(
 
 def sample_from(generator: Generator, key, labels=None, *, n=None, truncation=1.0) -> jax.Array:
     """`sample` with a loaded generator."""
-    key = typed_key(key)
-    check_truncation(truncation)
+    key, truncation = checks.typed_key(key), check_truncation(truncation)
     if generator.num_classes is None:
         if labels is not None:
             raise TypeError("labels were given to an unconditional checkpoint: give n, the number of images")
@@ -75,8 +75,9 @@ def sample_from(generator: Generator, key, labels=None, *, n=None, truncation=1.
             raise TypeError(f"n={n!r} was given to a conditional checkpoint: give labels, one per image")
         if labels is None:
             raise TypeError(f"labels are missing: give an integer from 0 to {generator.num_classes - 1} for each image")
-        labels = check_labels(labels, generator.num_classes)
+        labels = checks.labels(labels, generator.num_classes)
         count = len(labels)
+    memory.check_images(f"the number of images is {count}", count, generator.image_shape)
     if count == 0:
         return jnp.zeros((0, *generator.image_shape), jnp.float32)
     if any(isinstance(value, jax.core.Tracer) for value in (key, labels, truncation)):
@@ -90,7 +91,9 @@ def latents(key: jax.Array, n: int, latent_size: int, start: int | jax.Array = 0
     Image i of `sample(key, labels)` is `generator(latents(key, n, generator.latent_size), labels)[i]`, up to rounding,
     whatever n is.
     """
-    return jax.vmap(lambda k: jax.random.normal(k, (latent_size,), jnp.float32))(rng.items(typed_key(key), n, start))
+    return jax.vmap(lambda k: jax.random.normal(k, (latent_size,), jnp.float32))(
+        rng.items(checks.typed_key(key), n, start)
+    )
 
 
 def _in_chunks(generator: Generator, key, labels, count: int, truncation) -> jax.Array:

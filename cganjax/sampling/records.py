@@ -9,11 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cganjax import pixels
+from cganjax import checks, pixels
 from cganjax.sampling import chunks
-from cganjax.sampling.checks import check_labels, check_paired
 from cganjax.spec import ImageSpec
-from cganjax.types import Params, Weights
+from cganjax.types import BadArgument, Params, Weights
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -37,10 +36,7 @@ class _Loaded:
         return self.weights.params
 
     def _check_images(self, images: Any) -> jax.Array:
-        images = jnp.asarray(images, jnp.float32)
-        if images.ndim != 4 or images.shape[1:] != self.image_shape:
-            raise ValueError(f"images have shape {images.shape}: expected [N, {', '.join(map(str, self.image_shape))}]")
-        return images
+        return jnp.asarray(pixels.check_unit(images, self.image_shape))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -70,8 +66,9 @@ class Generator(_Loaded):
           float32 [N, H, W, C] in [0, 1].
 
         Raises:
-          ValueError: z has another shape, or a label is outside 0..K-1.
-          TypeError: labels that are missing or not integers, or labels for an unconditional generator.
+          ValueError: z has another shape, is NaN or infinite, or a label is outside 0..K-1.
+          TypeError: z that are no real numbers, labels that are missing or not integers, or labels for an unconditional
+            generator.
         """
         z = self._check_latents(z)
         if self.num_classes is None:
@@ -80,8 +77,8 @@ class Generator(_Loaded):
             return _generate_in_chunks(self, z)
         if labels is None:
             raise TypeError(f"labels are missing: give an integer from 0 to {self.num_classes - 1} for each latent")
-        labels = check_labels(labels, self.num_classes)
-        check_paired(z, labels, "latents")
+        labels = checks.labels(labels, self.num_classes)
+        checks.paired(z, labels, "latents")
         return _generate_in_chunks(self, z, labels)
 
     def between(self, z: jax.Array, weights: jax.Array) -> jax.Array:
@@ -98,25 +95,25 @@ class Generator(_Loaded):
           float32 [N, H, W, C] in [0, 1].
 
         Raises:
-          ValueError: z or weights have another shape, or the sum of a row is not 1.
-          TypeError: the generator is unconditional.
+          ValueError: z or weights have another shape, are NaN or infinite, or the sum of a row is not 1.
+          TypeError: the generator is unconditional, or z or weights are no real numbers.
         """
-        z, weights = self._check_latents(z), jnp.asarray(weights, jnp.float32)
+        z, weights = self._check_latents(z), checks.reals("weights", weights, "the weights of the classes [N, K]")
         if self.num_classes is None:
             raise TypeError("an unconditional generator has no classes to mix: call it with z alone")
         if weights.shape != (len(z), self.num_classes):
-            raise ValueError(f"weights have shape {weights.shape}: expected [{len(z)}, {self.num_classes}]")
+            raise BadArgument(f"weights have shape {weights.shape}: expected [{len(z)}, {self.num_classes}]")
         if not isinstance(weights, jax.core.Tracer):
             sums = np.asarray(weights).sum(axis=1)
             if (wrong := np.flatnonzero(~(np.abs(sums - 1) < 1e-3))).size:
-                raise ValueError(f"weights[{wrong[0]}] sums to {sums[wrong[0]]:g}: expected 1")
-        return _generate_in_chunks(self, z, weights)
+                raise BadArgument(f"weights[{wrong[0]}] sums to {sums[wrong[0]]:g}: expected 1")
+        return _generate_in_chunks(self, z, jnp.asarray(weights))
 
     def _check_latents(self, z: Any) -> jax.Array:
-        z = jnp.asarray(z, jnp.float32)
+        z = checks.reals("z", z, f"latents [N, {self.latent_size}]")
         if z.ndim != 2 or z.shape[1] != self.latent_size:
-            raise ValueError(f"z has shape {z.shape}: expected [N, {self.latent_size}]")
-        return z
+            raise BadArgument(f"z has shape {z.shape}: expected [N, {self.latent_size}]")
+        return jnp.asarray(z)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -139,14 +136,16 @@ class Discriminator(_Loaded):
         """The discriminator's output for each image.
 
         Args:
-          images: float [N, H, W, C] in [0, 1], of the polarity that `spec` says.
+          images: floats [N, H, W, C] in [0, 1], of the polarity that `spec` says. Under a transformation of JAX only
+            their shape and dtype are checked.
           labels: integers 0..K-1 of shape [N] if it needs them (`needs_labels`).
 
         Returns:
           float32 [N] for the flagship; [N, K] or [N, 1] for a discriminator with sigmoid outputs.
 
         Raises:
-          ValueError: images have another shape, or a label is outside 0..K-1.
+          ValueError: images are none or have another shape, are no floats (uint8, for instance), are NaN or outside
+            [0, 1]; or a label is outside 0..K-1.
           TypeError: labels that are missing or not integers, or labels for an unconditional discriminator.
         """
         images = self._check_images(images)
@@ -156,8 +155,8 @@ class Discriminator(_Loaded):
             return _discriminate(self.apply, self.scores, self.weights, images)
         if self.num_classes is None:
             raise TypeError("labels were given to an unconditional discriminator: call it with images alone")
-        labels = check_labels(labels, self.num_classes)
-        check_paired(images, labels, "images")
+        labels = checks.labels(labels, self.num_classes)
+        checks.paired(images, labels, "images")
         return _discriminate(self.apply, self.scores, self.weights, images, labels)
 
 
@@ -182,13 +181,15 @@ class Classifier(_Loaded):
         """The outputs for each class, before softmax or sigmoid (see `scores`).
 
         Args:
-          images: float [N, H, W, C] in [0, 1], of the polarity that `spec` says.
+          images: floats [N, H, W, C] in [0, 1], of the polarity that `spec` says. Under a transformation of JAX only
+            their shape and dtype are checked.
 
         Returns:
           float32 [N, K].
 
         Raises:
-          ValueError: images have another shape.
+          ValueError: images are none or have another shape, are no floats (uint8, for instance), are NaN or outside
+            [0, 1].
         """
         return _classify(self.apply, self.weights, self._check_images(images))
 

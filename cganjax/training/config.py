@@ -9,9 +9,13 @@ import difflib
 import importlib
 import json
 import math
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from cganjax.checks import shown
 from cganjax.data import SPLIT, SPLITS
 from cganjax.types import UserError
 
@@ -30,7 +34,8 @@ FROM_0 = Rule(lambda v: 0 <= v < math.inf, "0 or more and finite")
 FRACTION = Rule(lambda v: 0 <= v <= 1, "within 0 and 1")
 FRACTION_ABOVE_0 = Rule(lambda v: 0 < v <= 1, "above 0, at most 1")
 BELOW_1 = Rule(lambda v: 0 <= v < 1, "0 or more, below 1")
-COUNT = Rule(lambda v: v >= 1, "at least 1")
+MOST = 2**31 - 1  # steps are counted in int32, and no batch or layer is wider
+COUNT = Rule(lambda v: 1 <= v <= MOST, "at least 1, at most 2^31 - 1")
 SEED = Rule(lambda v: 0 <= v < 2**32, "within 0 and 2^32 - 1")
 A_SPLIT = Rule(lambda v: SPLIT.fullmatch(v) is not None, SPLITS)
 
@@ -199,15 +204,27 @@ def override(config: Config, assignments: Iterable[str]) -> Config:
 
 
 def check(config: Config) -> Config:
-    """Return the config, or raise UserError naming the first field that cannot work."""
-    declared = _declared(type(config))
+    """Return the config, NumPy's numbers as Python's, or raise UserError naming the first field that cannot work."""
+    from cganjax.training.algorithms import ALGORITHMS  # they import this file
+
+    declared, flat = _declared(type(config)), {}
     for key, value in _flatten(to_json(config)).items():
-        kind, rule = _type(config, key), declared[key.partition(".")[0]].metadata["rule"]
+        name, dot, _ = key.partition(".")
+        rule, kind = declared[name].metadata["rule"], _type(config, name)
+        if bool(dot) != (kind not in _KINDS):  # a mapping for one value, or one value for a mapping
+            value = getattr(config, name)
+            raise UserError(f"{name} is {shown(value)}: it must be {_KINDS.get(kind, 'whole numbers by name')}")
+        kind = _type(config, key)
+        value = value.item() if isinstance(value, np.generic) else value
         if not isinstance(value, _ACCEPTED[kind]) or (isinstance(value, bool) and kind is not bool):
-            raise UserError(f"{key} is {value!r}: it must be {_KINDS[kind]}")
-        if rule is not None and not rule.holds(value):
-            raise UserError(f"{key} is {value}: it must be {rule.says}")
-    return config
+            raise UserError(f"{key} is {shown(value)}: it must be {_KINDS[kind]}")
+        if rule is not None and not (rule.holds(value) and (kind is not float or abs(value) <= sys.float_info.max)):
+            raise UserError(f"{key} is {shown(value) if kind is not str else value}: it must be {rule.says}")
+        flat[key] = value
+    if config.algorithm not in ALGORITHMS or not isinstance(config, ALGORITHMS[config.algorithm].config):
+        own = next((name for name, known in ALGORITHMS.items() if isinstance(config, known.config)), "another")
+        raise UserError(f"algorithm is {config.algorithm}: it must be {own}, which this config belongs to")
+    return dataclasses.replace(config, **_unflatten(flat))
 
 
 _KINDS = {bool: "True or False", int: "a whole number", float: "a number", str: "a text"}

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import numbers
 import os
 import signal
 import sys
@@ -13,7 +12,7 @@ from typing import Any
 
 import jax
 
-from cganjax import data, models, parallel, recipes, rng, run_folder
+from cganjax import checks, data, memory, models, parallel, recipes, rng, run_folder
 from cganjax.data import Dataset, known
 from cganjax.models import Networks
 from cganjax.spec import ImageSpec
@@ -55,7 +54,7 @@ def recipe(name: str) -> Config:
       ('mnist', 2000)
     """
     if not isinstance(name, str):
-        raise _WrongType(f"name is {name!r}: expected the name of a recipe, such as 'mnist'")
+        raise _WrongType(f"name is {checks.shown(name)}: expected the name of a recipe, such as 'mnist'")
     return recipes.load(name)
 
 
@@ -89,9 +88,9 @@ def trainer(config: str | Config, spec: ImageSpec) -> Trainer:
       >>> info.loss_generator.shape, states.step.tolist()
       ((4,), [1, 1, 1, 1])
     """
-    config = _config(config, "config")
+    config = cfg.check(_config(config, "config"))
     if not isinstance(spec, ImageSpec):
-        raise _WrongType(f"spec is {spec!r}: expected an ImageSpec, such as dataset.spec")
+        raise _WrongType(f"spec is {checks.shown(spec)}: expected an ImageSpec, such as dataset.spec")
     return algorithms.build(config, models.build(config, spec))
 
 
@@ -163,6 +162,7 @@ def train(
       (3, 1, 4, 1)
     """
     config = check(_resolve(recipe, dataset, seed), dataset, stop_after=stop_after, block=block)
+    checks.flag("overwrite", overwrite)
     if on_nonfinite not in ON_NONFINITE:
         raise UserError(f"on_nonfinite is {on_nonfinite!r}: expected {' or '.join(ON_NONFINITE)}")
     until, folder = min(stop_after or config.steps, config.steps), None if out is None else runs.place(out)
@@ -230,11 +230,12 @@ def check(
     data set whose images are known.
     """
     for name, value in (("stop_after", stop_after), ("block", block)):
-        if value is not None and not (isinstance(value, numbers.Integral) and value >= 1):
-            raise UserError(f"{name} is {value!r}: expected a whole number of at least 1")
+        if value is not None:
+            checks.whole(name, value, 1)
     spec = known.KNOWN.get(config.dataset) if dataset is None else dataset.spec
     if spec is not None:
-        trainer(config, spec)
+        state = jax.eval_shape(trainer(config, spec).init, jax.random.key(0))
+        memory.check(2 * memory.bytes_of(state), "the networks, their gradients and optimizers", "choose smaller ones")
     if dataset is not None:
         data.check_fits(dataset, dataset.spec.shape, config.batch_size)
     return config
@@ -244,7 +245,7 @@ def _config(given: str | Config, parameter: str) -> Config:
     """The config itself, or that of the recipe of this name."""
     config = recipes.load(given) if isinstance(given, str) else given
     if not isinstance(config, Config):
-        raise _WrongType(f"{parameter} is {given!r}: give the name of a recipe or a Config")
+        raise _WrongType(f"{parameter} is {checks.shown(given)}: give the name of a recipe or a Config")
     return config
 
 

@@ -11,6 +11,7 @@ from cganjax import scores as scores_of
 from cganjax.decoys import attacks
 from cganjax.decoys.attacks import norms, objectives
 from cganjax.decoys.attacks.norms import Bounds
+from cganjax.types import BadArgument
 
 
 def over_epsilons(
@@ -54,9 +55,9 @@ def over_epsilons(
     >>> jax.vmap(classifier)(grid).argmax(axis=-1)[0].tolist()  # one row per epsilon; at 0 nothing changed
     [3, 1, 4]
     """
-    entry = attacks.check(method, settings, norm)
+    entry, settings = attacks.check(method, settings, norm)
     if not entry.gradient or entry.latent:
-        raise ValueError(f"method {method} goes by queries or moves latents: over_epsilons takes one by gradients")
+        raise BadArgument(f"method {method} goes by queries or moves latents: over_epsilons takes one by gradients")
     kind = scores_of.kind_of(classifier, scores)
     images = jnp.asarray(images, jnp.float32)
     held = objectives.Held(classifier)

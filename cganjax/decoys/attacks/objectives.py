@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cganjax import scores
+from cganjax import checks, scores
 
 
 def _logits(outputs: jax.Array, kind: str) -> jax.Array:
@@ -143,10 +143,7 @@ def choose(objective: str, kind: str, *, several: bool) -> str:
     """The objective of that name for outputs of a kind; "auto" is the one of `AUTO`.
 
     Raises:
-      ValueError: it is unknown; the known are listed.
+      BadArgument: it is unknown; the known are listed.
     """
-    if objective == "auto":
-        return AUTO[kind][several]
-    if objective not in OBJECTIVES:
-        raise ValueError(f"unknown objective {objective!r}: known are auto, {', '.join(OBJECTIVES)}")
-    return objective
+    checks.one_of("objective", objective, ("auto", *OBJECTIVES))
+    return AUTO[kind][several] if objective == "auto" else objective

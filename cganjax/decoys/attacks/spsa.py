@@ -5,6 +5,7 @@ import functools
 import jax
 import numpy as np
 
+from cganjax import memory
 from cganjax.decoys.attacks import norms, queries
 from cganjax.decoys.attacks.objectives import LOST
 from cganjax.decoys.attacks.parts import in_parts
@@ -49,6 +50,8 @@ def spsa(
         return (total / (2 * reach * samples)).astype(np.float32).reshape(-1, *shape)
 
     together = min(n, max(1, queries.AT_ONCE // (2 * samples)))  # images whose pairs may be shown at once
+    # Signs as float32, the two images of each pair, and these once more while they are clipped.
+    memory.check(together * samples * images[0].size * 4 * 5, f"samples is {samples}: the pairs of {together} images")
     for t in range(steps):
         slope = in_parts(functools.partial(slopes, t=t), rows, together)
         size = np.abs(slope).mean(axis=(1, 2, 3), keepdims=True)

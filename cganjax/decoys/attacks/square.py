@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 
+from cganjax import memory
 from cganjax.decoys.attacks import norms
 from cganjax.decoys.attacks.queries import asked
 from cganjax.decoys.attacks.task import Found, Task
@@ -23,6 +24,7 @@ def square(keys: jax.Array, task: Task, *, queries: int = 1000, share: float = 0
     value, bounds, norm = task.value, task.bounds, task.norm
     clean, epsilon = np.array(bounds.clean), np.asarray(bounds.epsilon)[:, None, None, None]
     n, height, width, channels = clean.shape
+    memory.check(2 * n * queries * (2 + channels) * 4, f"queries is {queries}: the random numbers of {n} images")
     draws = np.asarray(jax.vmap(lambda key: jax.random.uniform(key, (queries, 2 + channels)))(keys))  # [n, queries, .]
     stripes = np.asarray(
         jax.vmap(lambda key: jax.random.rademacher(jax.random.fold_in(key, 1), (1, width, channels), np.float32))(keys)

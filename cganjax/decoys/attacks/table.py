@@ -1,15 +1,17 @@
 """The table of attacks. To add one, write its function in a new file of this folder and add an entry here."""
 
 import inspect
-import math
 from collections.abc import Mapping
 from typing import Any
 
+from cganjax import checks
 from cganjax.decoys.attacks import descents, latent
 from cganjax.decoys.attacks.coordinate import coordinate
+from cganjax.decoys.attacks.norms import NORMS
 from cganjax.decoys.attacks.spsa import spsa
 from cganjax.decoys.attacks.square import square
 from cganjax.decoys.attacks.task import Method
+from cganjax.types import BadArgument, BadType
 
 METHODS: Mapping[str, Method] = {
     "bim": Method(descents.bim),
@@ -26,41 +28,45 @@ METHODS: Mapping[str, Method] = {
     "ti": Method(descents.ti),
 }
 
-MAY_BE_0 = ("decay", "diversity", "momentum", "stop")
+MOST = 1_000_000  # steps, rounds, pairs or queries: more are a mistake, and would not end
+# The ends of whole numbers, if they are not 1 and `MOST`; each shift and each view is compiled by itself.
+WHOLE = {"translation": (1, 100), "views": (1, 100), "queries": (2, MOST)}  # square asks for the image and for stripes
+FRACTIONS = ("decay", "diversity", "momentum", "stop")  # of at least 0, at most 1
+IN_PIXELS = ("reach", "step")  # above 0, at most 1
+LONGEST = 100.0  # of a step or a way, as a multiple of its unit
 
 
-def check(name: str, settings: Mapping[str, Any], norm: str = "linf") -> Method:
-    """The method of that name, if it takes the settings and the norm.
+def check(name: str, settings: Mapping[str, Any], norm: str = "linf") -> tuple[Method, dict[str, Any]]:
+    """The method of that name, and the settings as Python's numbers, if it takes them and the norm.
 
     Raises:
-      ValueError: the method is unknown, a setting is out of range, or the method does not work in that norm.
-      TypeError: the setting is unknown. The known methods or settings are listed.
+      BadArgument: the method is unknown, a setting is out of range, or the method does not work in that norm.
+      BadType: the setting is unknown, or of another type. The known methods or settings are listed.
     """
-    if name not in METHODS:
-        raise ValueError(f"unknown method {name!r}: known are auto, {', '.join(METHODS)}")
+    checks.one_of("method", name, METHODS)
     method = METHODS[name]
     parameters = inspect.signature(method.attack).parameters.values()
     known = {p.name: p.default for p in parameters if p.kind == p.KEYWORD_ONLY}
+    found = {}
     for setting, value in settings.items():
         if setting not in known:
-            raise TypeError(f"method {name} has no setting {setting!r}: it has {', '.join(known) or 'none'}")
-        if setting in method.choices and value not in method.choices[setting]:
-            raise ValueError(f"{setting} is {value!r}: expected {' or '.join(method.choices[setting])}")
-        _check_number(setting, value, known[setting])
+            raise BadType(f"method {name} has no setting {setting!r}: it has {', '.join(known) or 'none'}")
+        found[setting] = _checked(setting, value, known[setting], method.choices.get(setting, ()))
+    checks.one_of("norm", norm, NORMS)
     if norm not in method.norms:
-        raise ValueError(
+        raise BadArgument(
             f"method {name} works in norm {method.norms[0]}, and {norm} was given: take spsa or coordinate"
         )
-    return method
+    return method, found
 
 
-def _check_number(setting: str, value: Any, default: Any) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+def _checked(setting: str, value: Any, default: Any, choices: tuple[str, ...]) -> Any:
+    if choices:
+        if not isinstance(value, str) or value not in choices:
+            raise BadArgument(f"{setting} is {checks.shown(value)}: expected {' or '.join(choices)}")
+        return value
     if isinstance(default, int):
-        least = 2 if setting == "queries" else 1  # square asks for the image and for stripes
-        if not number or not isinstance(value, int) or value < least:
-            raise ValueError(f"{setting} is {value!r}: expected a whole number of at least {least}")
-    elif isinstance(default, float):
-        may_be_0 = setting in MAY_BE_0
-        if not number or not (0 <= value < math.inf) or (value == 0 and not may_be_0):
-            raise ValueError(f"{setting} is {value!r}: expected a number {'of at least' if may_be_0 else 'above'} 0")
+        return checks.whole(setting, value, *WHOLE.get(setting, (1, MOST)))
+    if setting in FRACTIONS:
+        return checks.real(setting, value, 0, 1)
+    return checks.real(setting, value, 0, 1 if setting in IN_PIXELS else LONGEST, above=True)

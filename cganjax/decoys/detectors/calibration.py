@@ -2,16 +2,17 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
-from cganjax import pixels
+from cganjax import checks, pixels
 from cganjax import scores as scores_of
 from cganjax.decoys.detectors.entry import Detector, Entry
 from cganjax.decoys.detectors.table import entry
+from cganjax.types import BadArgument, BadType
 
 
 def calibrate(
@@ -32,7 +33,8 @@ def calibrate(
       real_images: float [N, H, W, C] in [0, 1], in-distribution and not trained on.
       accept: the fraction of them, in (0, 1), that scores at most the threshold.
       scores: what the outputs are, if the classifier has no `.scores`.
-      labels: int [N] of the real images, for "mahalanobis"; without them it uses the classifier's predictions.
+      labels: int [N] from 0 to K-1 of the real images, for "mahalanobis"; without them it uses the classifier's
+        predictions.
       **settings: the detector's own, such as `temperature` or `k`.
 
     Returns:
@@ -40,10 +42,11 @@ def calibrate(
       exceed. A detector that learns uses every second image to learn, and the others for the threshold.
 
     Raises:
-      ValueError: the detector is unknown (the known ones are listed) or does not fit the outputs, images are out of
-        [0, 1], labels have another length, accept is out of range, the outputs for the first 500 images cannot be what
-        `scores` says, or a score is not finite.
-      TypeError: the detector works on features and the classifier has none, or the setting is unknown.
+      ValueError: the detector is unknown (the known ones are listed) or does not fit the outputs, images are NaN or
+        out of [0, 1], labels have another length or are outside 0..K-1, accept or a setting is out of range, the
+        outputs for the first 500 images cannot be what `scores` says, or a score is not finite.
+      TypeError: the classifier cannot be called, or has no features and the detector works on them; labels that are
+        not integers; a setting that is unknown.
 
     >>> import cganjax, numpy as np
     >>> real = cganjax.dataset("digits", split="test").images / np.float32(255)
@@ -51,31 +54,30 @@ def calibrate(
     >>> 0.89 < float(1 - detector.rejects(real).mean()) < 0.92
     True
     """
-    if not isinstance(accept, (int, float, np.floating)) or not 0 < accept < 1:
-        raise ValueError(f"accept is {accept!r}: expected a fraction between 0 and 1, such as 0.95")
+    accept = checks.real("accept", accept, 0, 1, above=True, below=True, advice=", such as 0.95")
+    scores_of.check_classifier(classifier)
     kind = scores_of.kind_of(classifier, scores)
     row = entry(name, kind)
     real = pixels.check_unit(real_images)
     if len(real) < 2:
-        raise ValueError(f"{len(real)} real images were given: a threshold needs many, such as 5,000")
-    if labels is not None and np.shape(labels) != (len(real),):
-        raise ValueError(
-            f"{len(real)} real images and labels of shape {np.shape(labels)} were given: expected one for each image"
-        )
-    _check_settings(name, row, settings)
+        raise BadArgument(f"{len(real)} real images were given: a threshold needs many, such as 5,000")
+    settings = _checked(name, row, settings)
     if row.learns and not hasattr(classifier, "features"):
-        raise TypeError(f"detector {name} works on features, and this classifier has no .features(images): take msp")
+        raise BadType(f"detector {name} works on features, and this classifier has no .features(images): take msp")
     if row.gradient and scores_of.trace_error(classifier, real.shape[1:]) is not None:
-        raise TypeError(f"detector {name} needs the classifier's gradient, and JAX cannot trace it: take msp or energy")
-    inputs = (real[::2], None if labels is None else np.asarray(labels)[::2]) if row.learns else ()
-    _check_outputs(classifier, kind, real[: scores_of.CHUNK])
+        raise BadType(f"detector {name} needs the classifier's gradient, and JAX cannot trace it: take msp or energy")
+    num_classes = _check_outputs(classifier, kind, real[: scores_of.CHUNK])
+    if labels is not None:
+        labels = np.asarray(checks.labels(labels, num_classes))
+        checks.paired(real, labels, "real images")
+    inputs = (real[::2], None if labels is None else labels[::2]) if row.learns else ()
     score = row.make(classifier, kind, *inputs, **settings)
     if scores_of.trace_error(score, real.shape[1:]) is None:
         score = jax.jit(score)
     values = scores_of.in_chunks(score, real[1::2] if row.learns else real)
     if not np.isfinite(values).all():
         bad = np.flatnonzero(~np.isfinite(values))
-        raise ValueError(
+        raise BadArgument(
             f"{len(bad)} of {len(values)} {name} scores of real images are NaN or infinite: "
             "check the classifier's outputs"
         )
@@ -83,30 +85,40 @@ def calibrate(
     return Detector(name, functools.partial(scores_of.in_chunks, score), threshold)
 
 
-def _check_settings(name: str, row: Entry, settings: dict[str, Any]) -> None:
+# What each setting of a detector may be: its name and the value given -> the value.
+_SETTINGS: Mapping[str, Callable[[str, Any], Any]] = {
+    "k": functools.partial(checks.whole, low=1),
+    "magnitude": functools.partial(checks.real, low=0, high=1),  # a change of pixels in [0, 1]
+    "temperature": functools.partial(checks.real, low=0, high=1e6, above=True),
+    "unit": checks.flag,
+}
+
+
+def _checked(name: str, row: Entry, settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings as Python's numbers, or the error of one that is unknown or cannot work."""
     known = [p.name for p in inspect.signature(row.make).parameters.values() if p.kind == p.KEYWORD_ONLY]
-    for setting, value in settings.items():
+    for setting in settings:
         if setting not in known:
-            raise TypeError(f"detector {name} has no setting {setting!r}: it has {', '.join(known) or 'none'}")
-        if setting == "temperature" and not value > 0:
-            raise ValueError(f"temperature is {value!r}: expected a number above 0")
+            raise BadType(f"detector {name} has no setting {setting!r}: it has {', '.join(known) or 'none'}")
+    return {setting: _SETTINGS[setting](setting, value) for setting, value in settings.items()}
 
 
-def _check_outputs(classifier: Callable, kind: str, real: Any) -> None:
-    """ValueError if the outputs for real images cannot be of their kind: a threshold on them would mean nothing."""
+def _check_outputs(classifier: Callable, kind: str, real: Any) -> int:
+    """The number of classes; BadArgument if the outputs cannot be of their kind: a threshold would mean nothing."""
     outputs = np.asarray(scores_of.outputs(classifier, real))
     scores_of.check(outputs, len(real), kind)
     if kind == "logits" and scores_of.look_like_probabilities(outputs):
-        raise ValueError(
+        raise BadArgument(
             "the classifier's outputs are never negative and sum to 1 for each image, and were said to be "
             'logits: give scores="probabilities"'
         )
     # A logit within [0, 1] is a confidence of 0.5 to 0.73: no classifier has that in every class of every image.
     if kind == "sigmoid" and outputs.min() >= 0 and outputs.max() <= 1:
-        raise ValueError(
+        raise BadArgument(
             "the classifier's outputs all lie in [0, 1], and were said to be logits of one sigmoid per "
             "class: give them before the sigmoid, log(p / (1 - p))"
         )
+    return outputs.shape[1]
 
 
 def card_threshold(name: str, classifier: Any) -> float:
@@ -120,7 +132,7 @@ def card_threshold(name: str, classifier: Any) -> float:
     known = classifier.card.get("thresholds", {})
     if name not in known:
         have = f"has thresholds for {', '.join(known)}" if known else "has no thresholds"
-        raise ValueError(
+        raise BadArgument(
             f"the card of {classifier.card['name']} {have}, and detector {name} was asked for: calibrate "
             "it on real images (--data-dir)"
         )

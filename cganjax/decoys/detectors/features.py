@@ -8,6 +8,7 @@ import numpy as np
 
 from cganjax import scores as scores_of
 from cganjax.decoys.detectors.entry import Score
+from cganjax.types import BadArgument
 
 NEIGHBOUR = 10  # the default of `knn`
 
@@ -28,7 +29,7 @@ def mahalanobis(
 
     features = np.asarray(scores_of.in_chunks(look, real), np.float64)  # [N, D]
     if len(features) <= features.shape[1]:
-        raise ValueError(
+        raise BadArgument(
             f"mahalanobis learns a covariance of {features.shape[1]} features from {len(features)} images "
             "(every second one): give more than twice as many as there are features"
         )
@@ -39,7 +40,13 @@ def mahalanobis(
     covariance = centred.T @ centred / len(features)
     # Features that never change (a ReLU that is never on) have no variance: they get a millionth of the mean one.
     covariance += 1e-6 * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
-    whiten = np.linalg.cholesky(np.linalg.inv(covariance))  # x S^-1 x = |x whiten|^2
+    try:
+        whiten = np.linalg.cholesky(np.linalg.inv(covariance))  # x S^-1 x = |x whiten|^2
+    except np.linalg.LinAlgError:
+        raise BadArgument(
+            f"the features of the {len(features)} images that mahalanobis learns from do not vary in every direction: "
+            "give more and more different images"
+        ) from None
     whiten, means = jnp.asarray(whiten, jnp.float32), jnp.asarray(means @ whiten, jnp.float32)
 
     def score(images):
@@ -60,10 +67,8 @@ def knn(classifier: Callable, kind: str, real: np.ndarray, labels: np.ndarray | 
     Sun et al., "Out-of-distribution detection with deep nearest neighbors" (arXiv 2204.06507), section 3.
     """
     del labels
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise ValueError(f"k is {k!r}: expected a whole number of at least 1")
     if len(real) < k:
-        raise ValueError(f"knn takes neighbour number {k}, and learns from {len(real)} images: give more images")
+        raise BadArgument(f"knn takes neighbour number {k}, and learns from {len(real)} images: give more images")
 
     def look(images):
         return _unit(classifier.features(images))

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
+from cganjax import checks
 from cganjax import scores as scores_of
 from cganjax.decoys.detectors import features, outputs
 from cganjax.decoys.detectors.entry import Entry
+from cganjax.types import BadArgument
 
 DETECTORS: Mapping[str, Entry] = {
     "energy": Entry(outputs.energy, ("logits", "sigmoid")),
@@ -25,12 +27,13 @@ def entry(name: str, kind: str) -> Entry:
     Raises:
       ValueError: the detector is unknown, or does not work on such outputs; those that would do are listed.
     """
-    if name not in DETECTORS:
-        raise ValueError(f"unknown detector {name!r}: known are {', '.join(DETECTORS)}")
+    checks.one_of("detector", name, DETECTORS)
     kinds = DETECTORS[name].scores
     if kind not in kinds:
         fitting = ", ".join(n for n, d in DETECTORS.items() if kind in d.scores)
-        raise ValueError(f"detector {name} takes {' or '.join(kinds)}, and the classifier gives {kind}: take {fitting}")
+        raise BadArgument(
+            f"detector {name} takes {' or '.join(kinds)}, and the classifier gives {kind}: take {fitting}"
+        )
     return DETECTORS[name]
 
 

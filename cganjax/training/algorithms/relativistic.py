@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -80,7 +81,8 @@ def _every(config: RelativisticGAN, name: str) -> int:
     fraction, size = getattr(config, name), config.batch_size
     every = round(1 / fraction)
     if size % every or abs(fraction * every - 1) > 0.01:
-        fits = min((k for k in range(1, size + 1) if size % k == 0), key=lambda k: abs(k - every))
+        small = [k for k in range(1, math.isqrt(size) + 1) if size % k == 0]
+        fits = min([*small, *(size // k for k in reversed(small))], key=lambda k: abs(k - every))
         raise UserError(
             f"{name} is {fraction}: with a batch_size of {size} give 1 over a divisor of it, as {1 / fits:.3g}"
         )
