@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cganjax import parallel
+from cganjax import determinism, parallel
 from cganjax.types import CheckpointError, UnknownCheckpoint, UserError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
@@ -67,6 +67,16 @@ def add_overwrite(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace existing files")
 
 
+def add_deterministic(parser: argparse.ArgumentParser) -> None:
+    """`--deterministic`, of commands that train."""
+    parser.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="make the result independent of the number of CPU cores: one thread for each of --devices (default: one "
+        "device); on a GPU, use XLA's deterministic kernels (not tested on one). See docs/how-to/determinism.md",
+    )
+
+
 def check_seed(seed: int) -> None:
     """Raise UserError unless JAX takes the seed."""
     if not 0 <= seed < 2**32:
@@ -120,7 +130,8 @@ def use_compilation_cache() -> None:
     folder = os.environ.get("CGANJAX_CACHE_DIR", str(default))
     if folder:
         # A CPU program is compiled for a number of cores, which XLA's cache key does not contain.
-        jax.config.update("jax_compilation_cache_dir", str(Path(folder) / f"{parallel.cores()}-cores"))
+        of = "deterministic" if determinism.fixed() else f"{parallel.cores()}-cores"
+        jax.config.update("jax_compilation_cache_dir", str(Path(folder) / of))
         # A command compiles some ten small programs beside a large one: reading them saves a seventh of its start.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 

@@ -16,12 +16,14 @@ import re
 import shutil
 import sys
 import textwrap
+import warnings
 from pathlib import Path
 
-from cganjax import cli, data, recipes, run_folder
+from cganjax import cli, data, determinism, recipes, run_folder
 from cganjax.data import sources
 from cganjax.training import config as cfg
 from cganjax.training import loop
+from cganjax.training.manifest import BitsWarning
 from cganjax.training.progress import Begun, Shown
 
 
@@ -53,6 +55,7 @@ def parser(prog: str) -> cli.Parser:
         help="devices that share each batch (default: as the run began; else 1, or on a CPU, if the algorithm gains "
         "by it, one per core with 32 images or more each)",
     )
+    cli.add_deterministic(p)
     p.add_argument(
         "--keep",
         metavar="N|best",
@@ -110,6 +113,8 @@ def _main(args, command: list[str]) -> int:
     out = args.out or Path("runs") / f"{config.recipe}-s{config.seed}"
     from cganjax.training import devices, session  # Flax and optax: not for --help
 
+    if args.deterministic:
+        determinism.fix()
     before = None if args.overwrite else out
     cli.choose_backend(args.backend, cpu_devices=devices.wanted(config, args.devices, before))
     if args.dry_run:
@@ -118,7 +123,7 @@ def _main(args, command: list[str]) -> int:
         _describe(args, config, out, devices.choose(config, args.devices, before))
         print(f"data: {config.dataset} ({config.split}), not read" if dataset is None else _said(dataset))
         return cli.DONE
-    with cli.Stop() as stop:
+    with cli.Stop() as stop, _warnings_in_words():
         try:
             run = session.train(
                 config,
@@ -154,7 +159,7 @@ def resolve(args) -> cfg.Config:
 
 
 # What `cganjax.train` says of its parameters: "devices is 3: expected ...", "choose another folder (out=)".
-_PARAMETER = re.compile(r"^(stop_after|block|devices)(?= is )|\b(out|dataset|data_dir|devices|overwrite)=(True)?")
+_PARAMETER = re.compile(r"^(stop_after|block|devices)(?= is )|\b(out|dataset|data_dir|devices|block|overwrite)=(True)?")
 
 
 @contextlib.contextmanager
@@ -175,6 +180,19 @@ def _for_shell(text: str) -> str:
         return f"{name} " if followed else name
 
     return _PARAMETER.sub(flag, text)
+
+
+@contextlib.contextmanager
+def _warnings_in_words():
+    """Within it, a warning of `cganjax.train` is one line, without the place in the code, that names flags."""
+
+    def show(message, category, *place, **more):
+        print(f"warning: {_for_shell(str(message))}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", BitsWarning)
+        warnings.showwarning = show
+        yield
 
 
 def _until(args, config: cfg.Config) -> int:

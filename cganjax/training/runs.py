@@ -37,9 +37,10 @@ class InMemory:
         self.best: dict[str, Weights] | None = None  # the weights of the lowest loss, if the config keeps them
         self._saved, self._lowest = 0, None
 
-    def begin(self, state: Any, dataset: Dataset, command: Sequence[str], devices: int = 1) -> Any:
-        """The given first state. `command` and `devices`, the number that share a batch, are for the record."""
-        self.manifest, self._began = manifest(self.config, dataset, command, devices), time.perf_counter()
+    def begin(self, state: Any, dataset: Dataset, command: Sequence[str], devices: int = 1, block: int = 1) -> Any:
+        """The given first state. The other arguments are for the record, see `Run.begin`."""
+        self.manifest = manifest(self.config, dataset, command, devices, block=block)
+        self._began = time.perf_counter()
         return state
 
     def save(self, step: int, state: Any) -> None:
@@ -87,10 +88,10 @@ class Run:
         self._fresh = overwrite
         self.done = 0 if overwrite else run_states.newest_step(folder)  # updates that the newest checkpoint holds
 
-    def begin(self, state: Any, dataset: Dataset, command: Sequence[str], devices: int = 1) -> Any:
+    def begin(self, state: Any, dataset: Dataset, command: Sequence[str], devices: int = 1, block: int = 1) -> Any:
         """The newest state in the folder, or the given first one if there is none yet.
 
-        `command` and `devices`, the number that share a batch, are for the record.
+        For the record are `command`, `devices`, the number that share a batch, and `block`, the steps in one call.
 
         Raises:
           UserError: the data are not those that the run began with.
@@ -103,7 +104,7 @@ class Run:
             _, before = run_folder.read_run(self.folder)
             _check_same_images(self.folder, before, dataset)
         (self.folder / run_folder.SAMPLES).mkdir(exist_ok=True)
-        self.manifest = manifest(self.config, dataset, command, devices, before)
+        self.manifest = manifest(self.config, dataset, command, devices, before, block)
         self._wall_before, self._began = self.manifest["wall_time_s"], time.perf_counter()
         files.write_json(self.folder / run_folder.CONFIG, cfg.to_json(self.config))
         files.write_json(self.folder / run_folder.MANIFEST, self.manifest)

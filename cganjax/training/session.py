@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from cganjax.training import config as cfg
 from cganjax.training import devices as device_count
 from cganjax.training.algorithms import Trainer
 from cganjax.training.config import Config
+from cganjax.training.manifest import BitsWarning, resumed_otherwise
 from cganjax.training.progress import Begun, Progress, Shown
 from cganjax.training.result import Interrupted, TrainedRun
 from cganjax.types import UserError
@@ -145,6 +147,10 @@ def train(
       Diverged: a loss or a parameter is no longer finite; the message names the last good checkpoint.
       Interrupted: see above.
 
+    Warns:
+      BitsWarning: something on which the last bits depend is not as it was when the run was stopped, such as the number
+        of CPU cores; see docs/how-to/determinism.md.
+
     Example:
       >>> import cganjax, dataclasses
       >>> config = dataclasses.replace(cganjax.recipe("pattern_1010"), steps=100)
@@ -167,7 +173,11 @@ def train(
     algorithm, key = algorithms.build(config, networks), rng.root(config.seed)
     watch = progress if isinstance(progress, Progress) else Shown() if progress else Progress()
 
-    state, begun = run.begin(jax.jit(algorithm.init)(key), dataset, command, count), run.done
+    size = block or (1 if jax.default_backend() == "cpu" else BLOCK)
+
+    state, begun = run.begin(jax.jit(algorithm.init)(key), dataset, command, count, size), run.done
+    for said in resumed_otherwise(run.manifest):
+        warnings.warn(said, BitsWarning, stacklevel=2)
     with contextlib.ExitStack() as at_end:
         at_end.callback(run.end)
         hooks = _hooks(run, networks, key, state, test)
@@ -175,7 +185,7 @@ def train(
         at_end.callback(watch.end)
         began, caught = time.perf_counter(), at_end.enter_context(_ctrl_c(should_stop))
         spread = parallel.Spread(count)
-        step, block = _compiled(algorithm.step, spread, block)
+        step, block = _compiled(algorithm.step, spread, size)
         try:
             state = loop.run(
                 step,
@@ -270,9 +280,8 @@ def _hooks(run: "runs.Run | runs.InMemory", networks: Networks, key: jax.Array, 
     return hooks
 
 
-def _compiled(step: Callable, spread: parallel.Spread, size: int | None) -> tuple[Callable, loop.Block | None]:
+def _compiled(step: Callable, spread: parallel.Spread, size: int) -> tuple[Callable, loop.Block | None]:
     """The step on the devices that share a batch, and a block of so many steps."""
-    size = size or (1 if jax.default_backend() == "cpu" else BLOCK)
     block = loop.Block(size, spread.jit(loop.scanned(step), leading=1)) if size > 1 else None
     return spread.jit(step), block
 
