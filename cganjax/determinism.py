@@ -51,6 +51,15 @@ def fixed() -> bool:
     return os.environ.get(THREADS) == "1" and GPU_FLAGS[0] in flags
 
 
+def use_cores(count: int) -> None:
+    """Keep this process on so many of its CPU cores, if it has more and the system lets it choose, as `taskset` does.
+
+    Call it before JAX first computes anything.
+    """
+    if hasattr(os, "sched_setaffinity") and count < parallel.cores():
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+
+
 def threads(devices: int = 1) -> int:
     """The number of threads among which XLA's CPU backend shares the work of one device; this starts JAX.
 

@@ -27,6 +27,7 @@ LAYERS = (
     ("recipes", "sampling"),
     ("compat", "evaluation", "training.result"),
     ("training.session",),
+    ("reproduction",),
     ("cli",),
     ("commands",),
     ("__main__",),
