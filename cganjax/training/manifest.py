@@ -120,13 +120,13 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
         if None not in values and values[0] != values[1]:
             found.append(Change(what, *values, advice))
 
-    compare("backend", lambda r: (r.get("device") or {}).get("platform"), "choose the same backend")
-    on_cpu = all((r.get("device") or {}).get("platform") == "cpu" for r in (before, now))
-    if on_cpu:
+    compare("backend", lambda r: _device(r, "platform"), "choose the same backend")
+    backends = {_device(record, "platform") for record in (before, now)}
+    if backends == {"cpu"}:
         compare("kind of CPU", lambda r: r.get("processor"), "use the same kind of machine")
         compare("CPU threads for each device", lambda r: r.get("threads"), _give_cores(before))
-    else:
-        compare("kind of device", lambda r: (r.get("device") or {}).get("kind"), "use the same kind of device")
+    elif "cpu" not in backends:
+        compare("kind of device", lambda r: _device(r, "kind"), "use the same kind of device")
         compare("deterministic", lambda r: r.get("deterministic"), "choose the same again")
     compare("devices that share a batch", lambda r: r.get("devices"), f"give devices={before.get('devices')}")
     compare("steps in one call", lambda r: r.get("block"), f"give block={before.get('block')}")
@@ -136,6 +136,10 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
     compare("jax_threefry_partitionable", lambda r: r.get("jax_threefry_partitionable"), "set the same option of JAX")
     compare("XLA_FLAGS", _flags, "set the same XLA_FLAGS")
     return found
+
+
+def _device(record: Mapping[str, Any], what: str) -> str | None:
+    return (record.get("device") or {}).get(what)
 
 
 def _give_cores(record: Mapping[str, Any]) -> str:
@@ -148,7 +152,7 @@ def _give_cores(record: Mapping[str, Any]) -> str:
 def _flags(record: Mapping[str, Any]) -> str | None:
     """XLA's flags without those that `deterministic` stands for."""
     flags = record.get("xla_flags")
-    return None if flags is None else " ".join(f for f in flags.split() if f not in determinism.GPU_FLAGS)
+    return None if flags is None else " ".join(f for f in flags.split() if f not in determinism.GPU_FLAGS) or "none"
 
 
 def resumed_otherwise(manifest: Mapping[str, Any]) -> list[str]:
