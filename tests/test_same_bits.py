@@ -8,12 +8,14 @@ import shutil
 import subprocess
 import sys
 import threading
+import tomllib
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 from conftest import TINY_FLAGS
+from packaging.requirements import Requirement
 
 import cganjax
 from cganjax import determinism, parallel, run_folder
@@ -253,3 +255,19 @@ def test_commands_before_take_nothing_from_those_after(command):
     assert command(sample, "31", "--out", "b.npz")[0] == 0
     with np.load("a.npz") as a, np.load("b.npz") as b:
         assert np.array_equal(a["images"], b["images"])
+
+
+# --- versions ---------------------------------------------------------------------------------------------------------
+
+
+def test_constraints_name_every_direct_dependency_exactly():
+    root = Path(__file__).resolve().parents[1]
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = [Requirement(r) for r in (*project["dependencies"], *extras["test"], *extras["docs"], *extras["onnx"])]
+    lines = [line for line in (root / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    pinned = dict(line.split("==") for line in lines)
+    assert [*pinned] == sorted(pinned)
+    for requirement in wanted:
+        if requirement.name != "cganjax":
+            assert pinned[requirement.name.lower()] in requirement.specifier, requirement
