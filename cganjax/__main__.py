@@ -1,21 +1,31 @@
-"""The command `cganjax VERB ...`, also `python -m cganjax VERB ...`: calls the verb's file in `cganjax.commands`."""
+"""The command `cganjax VERB ...`, also `python -m cganjax VERB ...`: calls the verb's file in `cganjax.commands`.
 
-import difflib
-import importlib
+Everything but `interrupts` is imported inside the functions, so that Ctrl-C is watched before it.
+"""
+
 import sys
 
-from cganjax import cli, commands
+from cganjax import interrupts
 
 PROG = "cganjax"
 
 
 def main(argv=None) -> int:
     """Run the verb, or list the verbs."""
+    import difflib
+    import importlib
+
+    import cganjax
+    from cganjax import cli, commands
+
     argv = list(sys.argv[1:] if argv is None else argv)
     if not argv or argv[0] in ("-h", "--help"):
         print(usage())
         return cli.DONE if argv else cli.BAD_INPUT
     verb, *rest = argv
+    if verb == "--version":
+        print(f"{PROG} {cganjax.__version__}")
+        return cli.DONE
     known = commands.names()
     if verb not in known:
         near = difflib.get_close_matches(verb, known, n=1)
@@ -26,14 +36,20 @@ def main(argv=None) -> int:
 
 def usage() -> str:
     """What `--help` prints: each verb in one line."""
+    from cganjax import commands
+
     verbs = commands.summaries()
     width = max(map(len, verbs))
     lines = "\n".join(f"  {name:{width}}  {summary}" for name, summary in verbs.items())
-    return f"usage: {PROG} VERB [--help] ...\n\nverbs:\n{lines}\n\n{PROG} VERB --help describes the flags of a verb."
+    usage = f"usage: {PROG} VERB [--help] ..., or {PROG} --version"
+    return f"{usage}\n\nverbs:\n{lines}\n\n{PROG} VERB --help describes the flags of a verb."
 
 
 def entry() -> None:
     """What the installed `cganjax` script calls."""
+    interrupts.watch()
+    from cganjax import cli
+
     sys.exit(cli.execute(main))
 
 

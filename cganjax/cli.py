@@ -3,17 +3,24 @@
 import argparse
 import contextlib
 import difflib
+import errno
+import logging
 import os
+import re
 import signal
+import stat
 import sys
+import threading
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cganjax import determinism, parallel
+from cganjax import determinism, files, interrupts, parallel
 from cganjax.types import CheckpointError, UnknownCheckpoint, UserError
 
-DONE, FAILED, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+DONE, FAILED, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, interrupts.INTERRUPTED, 143
 BACKENDS = ("cpu", "gpu", "tpu", "auto")
+CACHE, OF_JAX = "CGANJAX_CACHE_DIR", "JAX_COMPILATION_CACHE_DIR"  # variables that name the folder of compiled programs
 
 
 class Parser(argparse.ArgumentParser):
@@ -36,6 +43,42 @@ class Parser(argparse.ArgumentParser):
         return values
 
 
+def path(text: str) -> Path:
+    """The type of every flag that takes a path: "~" and "~name" are expanded, as a shell does only for whole words.
+
+    >>> path("runs/mine")
+    PosixPath('runs/mine')
+    """
+    return Path(_expanded(text))
+
+
+def name_or_path(text: str) -> str:
+    """The type of a flag that takes a name or a path, such as --checkpoint and --dataset: see `path`.
+
+    >>> name_or_path("mnist"), name_or_path("images/")
+    ('mnist', 'images/')
+    """
+    return _expanded(text)
+
+
+def _expanded(text: str) -> str:
+    """The text with its home folder; argparse turns the error into ours, with the flag's name."""
+    found = os.path.expanduser(text)
+    said = text if len(text) <= 60 else f"{text[:40]}..., {len(text)} characters,"
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty: give a path")
+    if found.startswith("~") and not os.path.lexists(found):
+        raise argparse.ArgumentTypeError(f"{said} names a home folder that does not exist: give another path")
+    try:
+        os.lstat(found)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} holds a zero byte: give a path without") from None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise argparse.ArgumentTypeError(f"{said} is longer than a path may be: give a shorter one") from None
+    return found
+
+
 def add_backend(parser: argparse.ArgumentParser) -> None:
     """`--backend`, which every command has."""
     parser.add_argument(
@@ -50,12 +93,14 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     """`--dataset` and `--data-dir`."""
     parser.add_argument(
         "--dataset",
+        type=name_or_path,
         metavar="SOURCE",
         help="digits (embedded), mnist, or any TFDS image set, by its name; a folder with one sub-folder of PNG or "
         "JPEG files per class; or an .npz file with images and labels",
     )
     parser.add_argument(
         "--data-dir",
+        type=path,
         metavar="DIR",
         help="where data sets are looked for by name: a folder with IDX files, or one with mnist/, kmnist/, tfds/ "
         "(default: CGANJAX_DATA_DIR, then TFDS's default folder, then a download)",
@@ -83,17 +128,21 @@ def check_seed(seed: int) -> None:
         raise UserError(f"--seed is {seed}: give a number within 0 and 2^32 - 1")
 
 
-def choose_backend(name: str, cpu_devices: int = 1) -> None:
+def choose_backend(name: str, cpu_devices: int = 1, *, keep_programs: bool = True) -> None:
     """Fix the backend before JAX initialises, and switch on the compilation cache.
 
-    `cpu_devices` is the number of devices that JAX sees the CPU as. If JAX has already initialised, it stays as it is.
+    Args:
+      name: one of `BACKENDS`.
+      cpu_devices: the number of devices that JAX sees the CPU as. If JAX has already initialised, it stays as it is.
+      keep_programs: keep compiled programs in the cache folder.
 
     Raises:
-      UserError: the backend is not available.
+      UserError: the backend is not available, or others may write into the cache folder.
     """
     import jax
 
-    use_compilation_cache()
+    if keep_programs:
+        use_compilation_cache()
     keep_freed_memory()
     if cpu_devices > 1:
         with contextlib.suppress(RuntimeError):
@@ -121,19 +170,51 @@ def _no_backend(name: str, reason: str) -> str:
 
 
 def use_compilation_cache() -> None:
-    """Keep compiled programs in the user's cache folder; CGANJAX_CACHE_DIR names another, or none if it is empty."""
+    """Keep compiled programs in `cache_folder`, if any.
+
+    Raises:
+      UserError: others may write into it.
+    """
     import jax
 
-    if "JAX_COMPILATION_CACHE_DIR" in os.environ:  # the user has said it to JAX itself
+    folder = cache_folder()
+    if folder is None or OF_JAX in os.environ:  # of the latter JAX knows itself
         return
+    # The processor runs what is in there. JAX makes the folder later, with the usual rights.
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if others := may_be_changed_by_others(folder):
+        raise UserError(f"{others}: chmod go-w {folder}, or set {CACHE} to a folder of your own")
+    # A CPU program is compiled for a number of cores, which XLA's cache key does not contain.
+    of = "deterministic-" * determinism.fixed() + f"{parallel.cores()}-cores"
+    jax.config.update("jax_compilation_cache_dir", str(folder / of))
+    # A command compiles some ten small programs beside a large one: reading them saves a seventh of its start.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def cache_folder() -> Path | None:
+    """Where compiled programs are kept: JAX's own setting, CGANJAX_CACHE_DIR, or the user's cache folder.
+
+    None if CGANJAX_CACHE_DIR is empty.
+    """
+    if OF_JAX in os.environ:
+        return Path(os.environ[OF_JAX])
     default = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "cganjax"
-    folder = os.environ.get("CGANJAX_CACHE_DIR", str(default))
-    if folder:
-        # A CPU program is compiled for a number of cores, which XLA's cache key does not contain.
-        of = "deterministic" if determinism.fixed() else f"{parallel.cores()}-cores"
-        jax.config.update("jax_compilation_cache_dir", str(Path(folder) / of))
-        # A command compiles some ten small programs beside a large one: reading them saves a seventh of its start.
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    folder = os.environ.get(CACHE, str(default))
+    return Path(folder) if folder else None
+
+
+def may_be_changed_by_others(folder: Path) -> str:
+    """Who else may write compiled programs, which the processor runs, into a folder; "" if nobody may."""
+    if os.name != "posix" or not folder.is_dir():
+        return ""
+    for place in (folder, *(path for path in folder.iterdir() if path.name.endswith("-cores"))):
+        found = place.stat()
+        if found.st_uid not in (os.getuid(), 0):
+            return f"the cache folder {place} belongs to another user, and what is compiled in it is run"
+        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            return f"the cache folder {place} can be written by others, and what is compiled in it is run"
+    return ""
 
 
 def keep_freed_memory() -> None:
@@ -159,35 +240,108 @@ def execute(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[s
     Any other exception is a bug of ours, and passes with its traceback.
     """
     try:
-        return main(argv) or DONE
-    except BrokenPipeError:  # the reader of our output, such as `head`, has closed it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with interrupts.raised(), _without_late_calls(), _warnings_in_a_line():
+            try:
+                code = main(argv) or DONE
+            finally:
+                sys.stdout.flush()  # here a closed or full output is still an error that can be said
+    except BaseException as error:
+        stopped = isinstance(error, KeyboardInterrupt) or interrupts.asked()
+        if not stopped and (code := _said(error)) is None:
+            raise
+    else:
+        stopped = interrupts.asked()
+    if stopped:
+        interrupts.say()
+        return INTERRUPTED
+    return code
+
+
+def _said(error: BaseException) -> int | None:
+    """Say in one sentence what a user can mend. Returns the exit code, or None for what may be a bug of ours."""
+    if isinstance(error, BrokenPipeError):  # the reader of our output, such as `head`, has closed it
+        _drop_output()
         return FAILED
-    except (UserError, CheckpointError, UnknownCheckpoint) as error:
-        _mute_late_reads()
+    if isinstance(error, (UserError, CheckpointError, UnknownCheckpoint)):
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
-    except OSError as error:
-        if error.filename is None:
-            raise
-        print(
-            f"error: {error.filename} cannot be used ({error.strerror}): check the path and its rights", file=sys.stderr
-        )
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+    refused = error if isinstance(error, OSError) else _of_tensorstore(error)
+    if refused is None:
+        return None
+    if refused.errno in files.FULL or refused.errno == errno.EROFS:
+        if refused.filename is None:
+            _drop_output()
+        advice = "choose another disk" if refused.errno == errno.EROFS else "free some space, or choose another disk"
+        where = refused.filename or "the output"
+        print(f"error: {where} cannot be written ({refused.strerror}): {advice}", file=sys.stderr)
+        return FAILED
+    if refused.filename is None:
+        return None
+    print(
+        f"error: {refused.filename} cannot be used ({refused.strerror}): check the path and its rights",
+        file=sys.stderr,
+    )
+    return BAD_INPUT
 
 
-def _mute_late_reads() -> None:
-    """Keep TensorStore quiet after a failed restore: its reads still under way report to an event loop that is gone."""
-    before = sys.unraisablehook
+@contextlib.contextmanager
+def _warnings_in_a_line():
+    """Within it, a warning of ours is one line on stderr, without the line of code that gave it."""
+    before = warnings.showwarning
 
-    def hook(unraisable):
-        if not (isinstance(unraisable.exc_value, RuntimeError) and "Event loop is closed" in str(unraisable.exc_value)):
-            before(unraisable)
+    def show(message, category, *where, **more):
+        if category.__module__.partition(".")[0] == "cganjax":
+            print(f"warning: {message}", file=sys.stderr)
+        else:
+            before(message, category, *where, **more)
 
-    sys.unraisablehook = hook
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
+
+
+def _of_tensorstore(error: BaseException) -> OSError | None:
+    """The system's error in one of TensorStore, which writes the arrays of a run, if any: its text holds the number."""
+    text = str(error)
+    number, place = re.search(r"os_error_code='(\d+)'", text), re.search(r'local file "([^"]+)"', text)
+    if number is None:
+        return None
+    return OSError(int(number[1]), os.strerror(int(number[1])), place[1] if place else "the run folder")
+
+
+def _drop_output() -> None:
+    """Send what is still to be printed nowhere, so that it is not tried again when the process ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def _without_late_calls():
+    """Keep TensorStore and asyncio quiet after a call that failed, whose error was raised.
+
+    Threads still under way report to an event loop that is gone, and futures complain that nobody asked for them. As
+    they may do so until the process ends, all is put back only if nothing failed.
+    """
+    unraisable, exception, log = sys.unraisablehook, sys.excepthook, logging.getLogger("asyncio")
+    level = log.level
+
+    def late(value) -> bool:
+        return isinstance(value, RuntimeError) and "Event loop is closed" in str(value)
+
+    def on_unraisable(found):
+        if not late(found.exc_value):
+            unraisable(found)
+
+    def on_exception(kind, value, trace):
+        if threading.current_thread() is threading.main_thread() or not late(value):
+            exception(kind, value, trace)
+
+    sys.unraisablehook, sys.excepthook = on_unraisable, on_exception
+    log.setLevel(logging.CRITICAL)
+    yield
+    sys.unraisablehook, sys.excepthook = unraisable, exception
+    log.setLevel(level)
 
 
 class Stop:

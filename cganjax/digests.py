@@ -24,10 +24,13 @@ def of_array(array: Any) -> str:
 
 def of_tree(tree: Any) -> dict[str, str]:
     """The digest of each array of a tree, by its path, such as "generator/params/Dense_0/kernel"."""
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): of_array(array)
-        for path, array in jax.tree_util.tree_leaves_with_path(tree)
-    }
+    return {path: of_array(array) for path, array in by_path(tree).items()}
+
+
+def by_path(tree: Any) -> dict[str, Any]:
+    """The leaves of a tree by their paths, such as "generator/params/Dense_0/kernel"."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
 
 
 def of_json(values: Mapping[str, Any]) -> str:

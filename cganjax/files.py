@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import errno
 import io
 import json
 import logging
@@ -13,13 +14,16 @@ from typing import Any
 
 from cganjax.types import CheckpointError, UserError
 
+# Of a disk that has no more room: full, its user's quota is used up, or the file is longer than it may be.
+FULL = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
+
 
 @contextlib.contextmanager
-def quiet(logger: str):
-    """Within it, a library's logger says errors only; its level is put back at the end."""
+def quiet(logger: str, level: int = logging.CRITICAL):
+    """Within it, a library's logger says what is of that level or above: what fails is raised, too."""
     log = logging.getLogger(logger)
     before = log.level
-    log.setLevel(logging.ERROR)
+    log.setLevel(level)
     try:
         yield
     finally:
@@ -74,10 +78,43 @@ def write_csv(path: Path, header: Sequence[Any], rows: Iterable[Sequence[Any]], 
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a whole file or nothing: an interrupted write leaves what was there."""
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    os.replace(part, path)
+    """Write a whole file or nothing: an interrupted write, a full disk or a power cut leaves what was there.
+
+    A symbolic link stays, and the file that it points to is written. What is no file, such as /dev/stdout, is written
+    as it is.
+
+    Raises:
+      OSError: the file cannot be written; its name is in the error, also if the disk is full.
+    """
+    target = Path(os.path.realpath(path))
+    # The name holds the process, so that two commands that write one file do not share a part.
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+            return
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, target)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        raise
+    _sync_folder(target.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names in a folder last through a power cut, if the system can."""
+    with contextlib.suppress(OSError):  # not on Windows, nor on every network file system
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 def new_file(path: Path, overwrite: bool) -> Path:
@@ -91,12 +128,19 @@ def new_file(path: Path, overwrite: bool) -> Path:
 
 
 def writable_folder(folder: Path) -> Path:
-    """Make a folder, and prove that it can be written to."""
+    """Make a folder, and prove that it can be written to.
+
+    Raises:
+      UserError: it cannot.
+      OSError: its disk is full.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".cganjax-{os.getpid()}"
         probe.touch()
         probe.unlink()
     except OSError as error:
+        if error.errno in FULL:
+            raise OSError(error.errno, error.strerror, str(folder)) from None
         raise UserError(f"the folder {folder} cannot be written ({error.strerror}): choose another folder") from None
     return folder

@@ -124,6 +124,7 @@ def again(
         out=out,
         test=data.load(run.config.dataset, "test", data_dir) if tried else None,
         stop_after=steps,
+        on_nonfinite="restore" if run.manifest.get("restored") else "stop",
         devices=_devices(run),
         block=_block(run),
         progress=progress,

@@ -28,6 +28,17 @@ class CheckpointError(ValueError):
     """A checkpoint is damaged, foreign, or lacks what was asked of it; the message names the file."""
 
 
+class DamagedCheckpoint(UserWarning):
+    """A run's newest checkpoint is damaged, and an older one is used; the message names both.
+
+    To make it an error: `warnings.simplefilter("error", DamagedCheckpoint)`.
+    """
+
+
+class RunFolderWarning(UserWarning):
+    """A file of a run folder is damaged, or cannot be protected; the message says how things go on without it."""
+
+
 class UnknownCheckpoint(FileNotFoundError):
     """There is no checkpoint of that name or at that place; the message lists the known names."""
 
@@ -42,3 +53,7 @@ class DataError(UserError, ValueError):
 
 class DataTypeError(DataError, TypeError):
     """The same, of a wrong type or dtype."""
+
+
+class BitsWarning(UserWarning):
+    """A run goes on under other conditions than before, so that its last bits can differ."""

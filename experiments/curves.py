@@ -1,7 +1,6 @@
 """Draw a part of a run's curves: `python -m experiments.curves runs/label_map-s0 --to 937` draws the first epoch."""
 
 import sys
-from pathlib import Path
 
 from cganjax import cli, files, report, run_folder
 
@@ -9,10 +8,10 @@ from cganjax import cli, files, report, run_folder
 def main(argv=None) -> int:
     """Read the run's metrics, and draw the steps that were asked for."""
     p = cli.Parser(prog="python -m experiments.curves", description=__doc__)
-    p.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    p.add_argument("run", type=cli.path, metavar="RUN", help="a run folder")
     p.add_argument("--from", dest="first", type=int, default=0, metavar="STEP", help="first step (default: 0)")
     p.add_argument("--to", dest="last", type=int, metavar="STEP", help="last step (default: the last one of the run)")
-    p.add_argument("--out", type=Path, metavar="PNG", help="a file (default: RUN/curves-FIRST-LAST.png)")
+    p.add_argument("--out", type=cli.path, metavar="PNG", help="a file (default: RUN/curves-FIRST-LAST.png)")
     cli.add_overwrite(p)
     args = p.parse_args(argv)
     if not (args.run / run_folder.METRICS).is_file():

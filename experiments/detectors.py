@@ -44,6 +44,7 @@ def parser() -> cli.Parser:
     p = cli.Parser(prog="python -m experiments.detectors", description=__doc__)
     p.add_argument(
         "classifiers",
+        type=cli.name_or_path,
         nargs="*",
         metavar="CLASSIFIER",
         help="shipped names or runs (default: all shipped whose role is target)",
@@ -56,10 +57,10 @@ def parser() -> cli.Parser:
     )
     study.add_checkpoint(p)
     p.add_argument("--seed", type=int, default=0, help="of the noise and the generated images (default: 0)")
-    p.add_argument("--out", type=Path, default=Path("runs/detectors.csv"), help="default: runs/detectors.csv")
+    p.add_argument("--out", type=cli.path, default=Path("runs/detectors.csv"), help="default: runs/detectors.csv")
     cli.add_overwrite(p)
     cli.add_backend(p)
-    p.add_argument("--data-dir", metavar="DIR", help="where the data sets lie (default: as for train)")
+    p.add_argument("--data-dir", type=cli.path, metavar="DIR", help="where the data sets lie (default: as for train)")
     return p
 
 

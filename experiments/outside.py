@@ -30,6 +30,7 @@ def parser() -> cli.Parser:
     study.add_checkpoint(p)
     p.add_argument(
         "--held-out",
+        type=cli.name_or_path,
         default=HELD_OUT,
         metavar="CLASSIFIER",
         help=f"a shipped name or a run; the models are trained on its data set (default: {HELD_OUT})",

@@ -97,7 +97,7 @@ def parser() -> cli.Parser:
     p.add_argument("--steps", type=int, help="rounds, a multiple of 10 (default: the recipe's, 10000)")
     p.add_argument(
         "--out",
-        type=Path,
+        type=cli.path,
         default=Path("runs/pattern_1010"),
         help="a folder (default: runs/pattern_1010)",
     )

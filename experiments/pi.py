@@ -15,10 +15,15 @@ PI = "3141592653589793238462643383279502884197169399375105820974944592"
 def main(argv=None) -> int:
     """Generate the grids."""
     p = cli.Parser(prog="python -m experiments.pi", description=__doc__)
-    p.add_argument("--checkpoint", default="mnist", help="a conditional checkpoint of ten classes (default: mnist)")
+    p.add_argument(
+        "--checkpoint",
+        type=cli.name_or_path,
+        default="mnist",
+        help="a conditional checkpoint of ten classes (default: mnist)",
+    )
     p.add_argument("--seed", type=int, default=0, help="the same seed gives the same grids (default: 0)")
     p.add_argument("--grids", type=int, default=20, metavar="N", help="how many (default: 20)")
-    p.add_argument("--out", type=Path, metavar="DIR", help="a folder (default: samples/pi-CHECKPOINT-sSEED)")
+    p.add_argument("--out", type=cli.path, metavar="DIR", help="a folder (default: samples/pi-CHECKPOINT-sSEED)")
     cli.add_overwrite(p)
     cli.add_backend(p)
     args = p.parse_args(argv)

@@ -11,7 +11,7 @@ from experiments import train
 def main(argv=None) -> int:
     """Sample, train, and say where the pictures are."""
     p = cli.Parser(prog="python -m experiments.quickstart", description=__doc__)
-    p.add_argument("--out", type=Path, default=Path("runs/quickstart"), help="a folder (default: runs/quickstart)")
+    p.add_argument("--out", type=cli.path, default=Path("runs/quickstart"), help="a folder (default: runs/quickstart)")
     cli.add_backend(p)
     args = p.parse_args(argv)
     drawn, run = files.writable_folder(args.out / "drawn"), args.out / "digits"

@@ -7,7 +7,6 @@ figures are printed for the real test images of the data set that the generator 
 """
 
 import sys
-from pathlib import Path
 
 import numpy as np
 
@@ -21,9 +20,15 @@ N = 10_000
 def parser() -> cli.Parser:
     """The command's flags."""
     p = cli.Parser(prog="python -m experiments.read_back", description=__doc__)
-    p.add_argument("checkpoint", metavar="CHECKPOINT", help="a conditional generator: a shipped name or a run")
+    p.add_argument(
+        "checkpoint",
+        type=cli.name_or_path,
+        metavar="CHECKPOINT",
+        help="a conditional generator: a shipped name or a run",
+    )
     p.add_argument(
         "--by",
+        type=cli.name_or_path,
         nargs="+",
         default=["lenet5"],
         metavar="CLASSIFIER",
@@ -31,9 +36,11 @@ def parser() -> cli.Parser:
     )
     p.add_argument("--seed", type=int, default=0, help="of the samples (default: 0)")
     p.add_argument(
-        "--data-dir", help="where the generator's data set lies, for the row of real images (default: no such row)"
+        "--data-dir",
+        type=cli.path,
+        help="where the generator's data set lies, for the row of real images (default: no such row)",
     )
-    p.add_argument("--json", type=Path, help="also write the figures here")
+    p.add_argument("--json", type=cli.path, help="also write the figures here")
     cli.add_overwrite(p)
     cli.add_backend(p)
     return p

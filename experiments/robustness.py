@@ -26,6 +26,7 @@ def parser() -> cli.Parser:
     p = cli.Parser(prog="python -m experiments.robustness", description=__doc__)
     p.add_argument(
         "checkpoints",
+        type=cli.name_or_path,
         nargs="*",
         metavar="CHECKPOINT",
         default=["lenet5"],
@@ -43,7 +44,7 @@ def parser() -> cli.Parser:
     p.add_argument("--images", type=int, metavar="N", help="the first N test images alone (default: all)")
     p.add_argument(
         "--out",
-        type=Path,
+        type=cli.path,
         default=Path("runs/robustness"),
         help="a folder (default: runs/robustness)",
     )

@@ -1,7 +1,8 @@
-"""Make a shipped checkpoint from a run: `python -m experiments.ship runs/mnist-s0 --name mnist`.
+"""Make a checkpoint of plain arrays from a run: `python -m experiments.ship runs/mnist-s0 --name mine`.
 
-Writes checkpoints/NAME/: weights.npz (plain arrays: the generator, the discriminator if it serves as a classifier, or
-the classifier), card.json, and for a generator grid.png. With --data-dir a classifier's card has the thresholds of its
+Writes my_checkpoints/NAME/: weights.npz (the generator, the discriminator if it serves as a classifier, or the
+classifier), card.json, and for a generator grid.png. Every command takes this folder as a checkpoint. With --out
+checkpoints it becomes one that is shipped in the wheel. With --data-dir a classifier's card has the thresholds of its
 detectors: they accept 95 % of the first 5,000 test images (or of the first half of fewer) of the data set that it was
 trained on, and beside each is the fraction of the others accepted.
 """
@@ -13,14 +14,19 @@ from pathlib import Path
 from cganjax import checkpoint as ckpt
 from cganjax import cli, files
 
+# Not checkpoints/, which is a part of the package: the next wheel would carry what is in it.
+OWN = Path("my_checkpoints")
+
 
 def main(argv=None) -> int:
     """Read the newest checkpoint of the run (its best, if it keeps that) and write what users need."""
     p = cli.Parser(prog="python -m experiments.ship", description=__doc__)
-    p.add_argument("run", type=Path, help="a run folder, or one of its checkpoints")
+    p.add_argument("run", type=cli.path, help="a run folder, or one of its checkpoints")
     p.add_argument("--name", required=True, help="the name to ship it under")
-    p.add_argument("--out", type=Path, default=Path("checkpoints"), help="the shelf (default: checkpoints)")
-    p.add_argument("--quality", type=Path, metavar="JSON", help="figures for the card, of experiments.evaluate --json")
+    p.add_argument("--out", type=cli.path, default=OWN, help=f"the folder to put it into (default: {OWN})")
+    p.add_argument(
+        "--quality", type=cli.path, metavar="JSON", help="figures for the card, of experiments.evaluate --json"
+    )
     p.add_argument(
         "--role",
         choices=("surrogate", "target", "onlooker", "extractor", "judge"),
@@ -28,7 +34,9 @@ def main(argv=None) -> int:
         default=[],
         help="what a classifier serves as, besides",
     )
-    p.add_argument("--data-dir", metavar="DIR", help="where the run's data set lies, for a classifier's thresholds")
+    p.add_argument(
+        "--data-dir", type=cli.path, metavar="DIR", help="where the run's data set lies, for a classifier's thresholds"
+    )
     p.add_argument("--overwrite", action="store_true", help="replace a checkpoint of that name")
     cli.add_backend(p)
     args = p.parse_args(argv)

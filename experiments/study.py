@@ -97,6 +97,7 @@ def add_checkpoint(parser: cli.Parser) -> None:
     """`--checkpoint`, the generator of the images that are attacked."""
     parser.add_argument(
         "--checkpoint",
+        type=cli.name_or_path,
         default="mnist",
         metavar="GENERATOR",
         help="a conditional generator: a shipped name or a run (default: mnist)",
@@ -106,7 +107,9 @@ def add_checkpoint(parser: cli.Parser) -> None:
 def add_table(parser: cli.Parser, out: str) -> None:
     """`--seed`, `--out`, `--overwrite`, `--backend` and `--data-dir`, of a study that writes one table."""
     parser.add_argument("--seed", type=int, default=0, help="of the images and the attacks (default: 0)")
-    parser.add_argument("--out", type=Path, default=Path(out), help=f"default: {out}")
+    parser.add_argument("--out", type=cli.path, default=Path(out), help=f"default: {out}")
     cli.add_overwrite(parser)
     cli.add_backend(parser)
-    parser.add_argument("--data-dir", metavar="DIR", help="where the data set lies (default: as for train)")
+    parser.add_argument(
+        "--data-dir", type=cli.path, metavar="DIR", help="where the data set lies (default: as for train)"
+    )

@@ -34,6 +34,7 @@ def parser() -> cli.Parser:
     for role, what in ROLES.items():
         p.add_argument(
             f"--{role}s",
+            type=cli.name_or_path,
             nargs="+",
             metavar="CLASSIFIER",
             help=f"{what}: shipped names or runs (default: all shipped whose role is {role})",
@@ -46,10 +47,10 @@ def parser() -> cli.Parser:
     )
     p.add_argument("--outside", action="store_true", help="also targets of scikit-learn, ONNX Runtime and PyTorch")
     p.add_argument("--seed", type=int, default=0, help="of the images and the attacks (default: 0)")
-    p.add_argument("--out", type=Path, help="a folder (default: runs/transfer, or runs/transfer-quick)")
+    p.add_argument("--out", type=cli.path, help="a folder (default: runs/transfer, or runs/transfer-quick)")
     cli.add_overwrite(p)
     cli.add_backend(p)
-    p.add_argument("--data-dir", metavar="DIR", help="where the data sets lie (default: as for train)")
+    p.add_argument("--data-dir", type=cli.path, metavar="DIR", help="where the data sets lie (default: as for train)")
     return p
 
 

@@ -121,7 +121,6 @@ def test_what_a_step_observes_is_described_and_ranks_checkpoints(trained):
     assert {*names} & metrics.shown().keys()
 
 
-@pytest.mark.filterwarnings("ignore:Sharding info not provided:UserWarning")
 def test_a_state_comes_back_from_a_run_folder_bit_for_bit(trained, tmp_path):
     state = trained.states[0]
     states = run_states.RunStates(tmp_path, keep=1)

@@ -121,7 +121,6 @@ def test_two_steps_of_training_are_the_same(recipe, recorded):
     compare(of_run(recipe), recorded)
 
 
-@pytest.mark.filterwarnings("ignore:Sharding info not provided:UserWarning")
 def test_a_run_of_an_older_version_resumes_to_the_same_bits(tmp_path, command):
     """tests/old_run.zip was made by commit d506369: three steps of six, and what the six gave there."""
     from conftest import TINY

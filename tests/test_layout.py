@@ -18,10 +18,10 @@ ROOT = Path(__file__).resolve().parents[1]
 # From the lowest to the highest: a module imports lower layers only. A folder stands for all its files that have no
 # layer of their own, and these may import each other; two modules of one layer may not.
 LAYERS = (
-    ("parallel", "types"),
+    ("interrupts", "parallel", "types"),
     ("augment", "determinism", "digests", "files", "metrics", "pixels", "rng", "scores", "spec"),
     ("run_folder",),
-    ("checkpoint", "data", "decoys", "models", "run_states"),
+    ("checkpoint", "data", "decoys", "models", "run_lock", "run_states"),
     ("report",),
     ("training",),
     ("recipes", "sampling"),
@@ -29,6 +29,7 @@ LAYERS = (
     ("training.session",),
     ("reproduction",),
     ("cli",),
+    ("health",),
     ("commands",),
     ("__main__",),
 )

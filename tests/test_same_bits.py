@@ -20,8 +20,7 @@ from packaging.requirements import Requirement
 import cganjax
 from cganjax import determinism, parallel, run_folder
 from cganjax.training import manifest
-from cganjax.training.manifest import BitsWarning
-from cganjax.types import UserError
+from cganjax.types import BitsWarning, UserError
 
 RECORD = {
     "versions": {"cganjax": "0.1.0", "jax": "0.10.2", "jaxlib": "0.10.2", "flax": "0.12.8", "optax": "0.2.8"},
@@ -219,7 +218,7 @@ def test_programs_of_deterministic_runs_are_kept_apart(monkeypatch, tmp_path):
     finally:
         jax.config.update("jax_compilation_cache_dir", before["jax_compilation_cache_dir"])
         jax.config.update("jax_persistent_cache_min_compile_time_secs", waits)
-    assert folders == [f"{parallel.cores()}-cores", "deterministic"]
+    assert folders == [f"{parallel.cores()}-cores", f"deterministic-{parallel.cores()}-cores"]
 
 
 def test_a_deterministic_run_has_one_device_unless_told_otherwise(monkeypatch):

@@ -19,7 +19,7 @@ from PIL import Image
 
 import cganjax
 from cganjax import checkpoint as ckpt
-from cganjax import compat, data, models, recipes, run_states, scores
+from cganjax import compat, data, models, recipes, scores
 from cganjax.commands import _image_files as image_files
 from cganjax.commands import sample as sample_command
 from cganjax.commands._class_labels import file_name_of, parse_labels
@@ -198,15 +198,6 @@ def test_pattern_1010_trains_by_the_same_command(command):
     code, out, _ = command(train, "--recipe", "pattern_1010", "--steps", "20", "--set", "checkpoint_every=10")
     assert code == 0 and "pattern_1010 (train), 10000 images, from drawn" in out
     assert cganjax.sample(KEY, n=2, checkpoint="runs/pattern_1010-s0").shape == (2, 1, 4, 1)
-
-
-def test_keep_best_keeps_the_lowest_loss(tmp_path):
-    states = run_states.RunStates(tmp_path, keep=1, keep_best=True)
-    for step, loss in ((1, 0.9), (2, 0.3), (3, 0.8), (4, 0.5)):
-        states.save(step, {"x": jnp.float32(step)}, loss)
-    assert states.steps() == [2, 4] and states.best() == 2
-    states.close()
-    assert run_states.newest_step(tmp_path) == 4, "a resumed run goes on from the newest"
 
 
 def test_keep_best_by_the_command(train_tiny, monkeypatch):

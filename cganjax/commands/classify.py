@@ -6,7 +6,6 @@ classify seven.png --checkpoint label-score   by another classifier
 """
 
 import sys
-from pathlib import Path
 
 from cganjax import cli
 
@@ -14,8 +13,13 @@ from cganjax import cli
 def parser(prog: str) -> cli.Parser:
     """The command's flags."""
     p = cli.Parser(prog=prog, description=__doc__)
-    p.add_argument("images", nargs="+", type=Path, metavar="FILE", help="a picture, or a file of many images")
-    p.add_argument("--checkpoint", default="lenet5", help="a shipped name or run of a classifier (default: lenet5)")
+    p.add_argument("images", nargs="+", type=cli.path, metavar="FILE", help="a picture, or a file of many images")
+    p.add_argument(
+        "--checkpoint",
+        type=cli.name_or_path,
+        default="lenet5",
+        help="a shipped name or run of a classifier (default: lenet5)",
+    )
     p.add_argument(
         "--ink",
         choices=("auto", "dark", "light"),

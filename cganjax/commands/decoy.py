@@ -38,12 +38,14 @@ def parser(prog: str) -> cli.Parser:
     )
     p.add_argument(
         "--target",
+        type=cli.name_or_path,
         default="label-score",
         metavar="CLASSIFIER",
         help="the classifier to deceive: a shipped name or a run (default: label-score)",
     )
     p.add_argument(
         "--surrogates",
+        type=cli.name_or_path,
         nargs="+",
         metavar="CLASSIFIER",
         help="attack these, and only evaluate on the target; all: the shipped surrogates",
@@ -70,15 +72,23 @@ def parser(prog: str) -> cli.Parser:
     p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the method: steps=40")
     p.add_argument("--detector", metavar="NAME", help="see cganjax.calibrate (default: msp; for sigmoids max_sigmoid)")
     p.add_argument("--accept", type=float, help="with --data-dir: the fraction of real images accepted (default: 0.95)")
-    p.add_argument("--data-dir", metavar="DIR", help="where the target's data set lies, to calibrate the detector anew")
+    p.add_argument(
+        "--data-dir",
+        type=cli.path,
+        metavar="DIR",
+        help="where the target's data set lies, to calibrate the detector anew",
+    )
     p.add_argument(
         "--checkpoint",
+        type=cli.name_or_path,
         default=ckpt.DEFAULT,
         metavar="GENERATOR",
         help=f"generates the images (default: {ckpt.DEFAULT})",
     )
     p.add_argument("--seed", type=int, default=0, help="the same seed gives the same images and decoys (default: 0)")
-    p.add_argument("--out", type=Path, metavar="PATH", help="a .png file, or a folder (default: a new file in decoys/)")
+    p.add_argument(
+        "--out", type=cli.path, metavar="PATH", help="a .png file or a folder (default: a new file in decoys/)"
+    )
     cli.add_overwrite(p)
     cli.add_backend(p)
     return p

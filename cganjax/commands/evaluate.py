@@ -21,6 +21,7 @@ def parser(prog: str) -> cli.Parser:
     p = cli.Parser(prog=prog, description=__doc__)
     p.add_argument(
         "checkpoints",
+        type=cli.name_or_path,
         nargs="*",
         metavar="CHECKPOINT",
         default=[ckpt.DEFAULT],
@@ -42,6 +43,7 @@ def parser(prog: str) -> cli.Parser:
     )
     p.add_argument(
         "--extractor",
+        type=cli.name_or_path,
         metavar="CLASSIFIER",
         help="the classifier whose features are compared: a shipped name, a run or a checkpoint folder (default: the "
         "shipped one for such images)",
@@ -49,14 +51,15 @@ def parser(prog: str) -> cli.Parser:
     p.add_argument(
         "--classifier",
         "--judge",
+        type=cli.name_or_path,
         dest="classifier",
         metavar="CLASSIFIER",
         help="the reference classifier, of another training than the extractor, for the accuracy of the samples "
         "(default: the shipped one for such images, if any; --judge is the former name)",
     )
-    p.add_argument("--json", type=Path, metavar="FILE", help="also write all figures to this file")
+    p.add_argument("--json", type=cli.path, metavar="FILE", help="also write all figures to this file")
     p.add_argument(
-        "--out", type=Path, default=Path("runs/evaluate"), help="a folder for pages (default: runs/evaluate)"
+        "--out", type=cli.path, default=Path("runs/evaluate"), help="a folder for pages (default: runs/evaluate)"
     )
     cli.add_overwrite(p)
     cli.add_backend(p)

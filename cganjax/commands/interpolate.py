@@ -33,6 +33,7 @@ def parser(prog: str) -> cli.Parser:
     p = cli.Parser(prog=prog, description=__doc__)
     p.add_argument(
         "checkpoint",
+        type=cli.name_or_path,
         nargs="?",
         default=ckpt.DEFAULT,
         metavar="CHECKPOINT",
@@ -55,17 +56,19 @@ def parser(prog: str) -> cli.Parser:
     )
     p.add_argument(
         "--extractor",
+        type=cli.name_or_path,
         metavar="CLASSIFIER",
         help="the classifier whose features are compared, with a reference by cganjax reference (default: the shipped "
         "one for such images)",
     )
     p.add_argument(
         "--classifier",
+        type=cli.name_or_path,
         metavar="CLASSIFIER",
         help="the reference classifier, for the accuracy (default: the shipped one for such images, if any)",
     )
     p.add_argument("--seed", type=int, default=0, help="of the latents (default: 0)")
-    p.add_argument("--out", type=Path, metavar="DIR", help="a folder (default: runs/latent-CHECKPOINT)")
+    p.add_argument("--out", type=cli.path, metavar="DIR", help="a folder (default: runs/latent-CHECKPOINT)")
     cli.add_overwrite(p)
     cli.add_backend(p)
     return p

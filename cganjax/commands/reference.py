@@ -17,6 +17,7 @@ def parser(prog: str) -> cli.Parser:
     p = cli.Parser(prog=prog, description=__doc__)
     p.add_argument(
         "--extractor",
+        type=cli.name_or_path,
         default="digits-v1",
         metavar="CLASSIFIER",
         help="a classifier with features: a shipped name or a run (default: digits-v1)",
@@ -24,6 +25,7 @@ def parser(prog: str) -> cli.Parser:
     p.add_argument(
         "--classifier",
         "--judge",
+        type=cli.name_or_path,
         dest="classifier",
         metavar="CLASSIFIER",
         help="the reference classifier, of another training than the extractor, for the accuracies of the rows "

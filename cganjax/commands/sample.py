@@ -37,6 +37,7 @@ def parser(prog: str) -> cli.Parser:
     p.add_argument("--per-class", type=int, metavar="N", help="N images of each class")
     p.add_argument(
         "--checkpoint",
+        type=cli.name_or_path,
         default=ckpt.DEFAULT,
         help=f"a shipped name, a run folder or a checkpoint folder (default: {ckpt.DEFAULT})",
     )
@@ -50,7 +51,10 @@ def parser(prog: str) -> cli.Parser:
         help="images per row of the grid (default: one row up to 10 images, about a square above)",
     )
     p.add_argument(
-        "--out", type=Path, metavar="PATH", help="a .png or .npz file, or a folder (default: a new file in samples/)"
+        "--out",
+        type=cli.path,
+        metavar="PATH",
+        help="a .png or .npz file, or a folder (default: a file in samples/)",
     )
     p.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
     cli.add_backend(p)

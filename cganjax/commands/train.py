@@ -23,8 +23,8 @@ from cganjax import cli, data, determinism, recipes, run_folder
 from cganjax.data import sources
 from cganjax.training import config as cfg
 from cganjax.training import loop
-from cganjax.training.manifest import BitsWarning
 from cganjax.training.progress import Begun, Shown
+from cganjax.types import BitsWarning
 
 
 def parser(prog: str) -> cli.Parser:
@@ -69,7 +69,14 @@ def parser(prog: str) -> cli.Parser:
         metavar="KEY=VALUE",
         help="change one key of the recipe, dotted if nested; the keys are described below",
     )
-    p.add_argument("--out", type=Path, metavar="DIR", help="the run folder (default: runs/RECIPE-sSEED)")
+    p.add_argument(
+        "--on-nonfinite",
+        choices=("stop", "restore"),
+        default="stop",
+        help="if a loss or a parameter is not finite: stop (exit code 1), or restore: go back to the last checkpoint "
+        "and go on with the next data, at most three times in a run (default: stop)",
+    )
+    p.add_argument("--out", type=cli.path, metavar="DIR", help="the run folder (default: runs/RECIPE-sSEED)")
     p.add_argument("--overwrite", action="store_true", help="begin anew if the run folder already holds a run")
     p.add_argument(
         "--dry-run",
@@ -134,6 +141,7 @@ def _main(args, command: list[str]) -> int:
                 overwrite=args.overwrite,
                 devices=args.devices,
                 block=args.block,
+                on_nonfinite=args.on_nonfinite,
                 progress=_Printed(),
                 should_stop=stop.wished,
                 command=command,
@@ -169,6 +177,8 @@ def _said_with_flags():
         yield
     except cli.UserError as error:
         raise cli.UserError(_for_shell(str(error))) from None
+    except cli.CheckpointError as error:
+        raise cli.CheckpointError(_for_shell(str(error))) from None
 
 
 def _for_shell(text: str) -> str:
@@ -184,10 +194,11 @@ def _for_shell(text: str) -> str:
 
 @contextlib.contextmanager
 def _warnings_in_words():
-    """Within it, a warning of `cganjax.train` is one line, without the place in the code, that names flags."""
+    """Within it, a warning of changed conditions is given each time, and names the command's flags."""
+    before = warnings.showwarning
 
-    def show(message, category, *place, **more):
-        print(f"warning: {_for_shell(str(message))}", file=sys.stderr)
+    def show(message, *where, **more):
+        before(_for_shell(str(message)), *where, **more)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", BitsWarning)

@@ -2,18 +2,20 @@
 
 import functools
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from cganjax import checkpoint as ckpt
 from cganjax import models, run_folder, run_states
 from cganjax.sampling import cards
 from cganjax.sampling.records import Classifier, Discriminator, Generator
 from cganjax.spec import ImageSpec
-from cganjax.types import CheckpointError, UserError, Weights
+from cganjax.types import CheckpointError, DamagedCheckpoint, UserError, Weights
 
 
 def load(checkpoint: str | os.PathLike = ckpt.DEFAULT) -> Generator:
@@ -30,6 +32,9 @@ def load(checkpoint: str | os.PathLike = ckpt.DEFAULT) -> Generator:
       TypeError: the checkpoint is neither a name nor a path.
       FileNotFoundError: there is no such name or folder; the known names are listed.
       CheckpointError: the checkpoint is damaged, was made by something else, or holds no generator.
+
+    Warns:
+      cganjax.types.DamagedCheckpoint: the newest checkpoint of a run folder is damaged, and an older one is read.
 
     >>> import cganjax
     >>> generator = cganjax.load("mnist")
@@ -112,6 +117,8 @@ def _read(folder: Path, role: str, stamp: tuple):
     weights = parts.get(role, parts.get("discriminator"))
     if network is None or weights is None or _kinds(weights) != _kinds(jax.eval_shape(network.init, jax.random.key(0))):
         raise CheckpointError(f"{folder} holds arrays that do not fit its networks: get the checkpoint again")
+    if not all(np.isfinite(array).all() for array in jax.tree.leaves(weights)):
+        raise CheckpointError(f"{folder} holds weights that are not finite: get the checkpoint again, or train anew")
     # Outside of any trace: a cached tracer would outlive its transformation. Nothing else is inside, because everything
     # traced there would be computed at once, in tens of small programs that each are compiled first.
     with jax.ensure_compile_time_eval():
@@ -158,7 +165,10 @@ def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Weights]]:
       The card of the run at that step, and the weights of each network by name.
 
     Raises:
-      CheckpointError: the folder holds no run, or one that this version cannot read.
+      CheckpointError: the folder holds no run, one that this version cannot read, or no checkpoint that is sound.
+
+    Warns:
+      DamagedCheckpoint: of a run folder, the checkpoint to read is damaged, and the next sound one is read.
     """
     # These import optax, which sampling from a shipped checkpoint does not need.
     from cganjax.training import algorithms
@@ -176,13 +186,14 @@ def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Weights]]:
     cards.settings_of(values, run / run_folder.CONFIG)
     networks = _build(config, cards.spec_of(manifest["data"], run / run_folder.MANIFEST), run / run_folder.CONFIG)
     like = jax.eval_shape(algorithms.build(config, networks).init, jax.random.key(0))
-    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), like)
     states = run_states.RunStates(run)
-    try:
-        state = states.restore(like, at or (states.best() if config.keep_best else None))
-    finally:
-        states.close()
+    if at is None:
+        _, state, damaged = states.restore_newest(like, best=config.keep_best)
+    else:
+        state, damaged = states.restore(like, at), []
     step, parts = int(state.step), state.weights()
+    if damaged:
+        used = f"{run / run_folder.STATES / str(step)} is used instead"
+        warnings.warn(f"{'; '.join(damaged)}; {used}", DamagedCheckpoint, stacklevel=5)  # of `load`
     roles = [role for role in ("generator", "discriminator", "classifier") if getattr(networks, role)]
     return cards.card_of_run(run.name, values, manifest, roles, step, cards.metrics_at(run, step)), parts

@@ -66,8 +66,8 @@ class Config:
     checkpoint_every: int = field("steps between checkpoints; each adds a line to metrics.jsonl", COUNT)
     keep: int = field("number of newest checkpoints that are kept", COUNT)
     keep_best: bool = field(
-        "also keep the checkpoint of the lowest mean loss (of G or of the classifier) since the one before it, and "
-        "sample from that one",
+        "also keep the checkpoint of the lowest mean loss (of G or of the classifier) over the last checkpoint_every "
+        "steps, and sample from that one",
         default=False,
     )
 

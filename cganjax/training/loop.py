@@ -5,7 +5,7 @@ Every training in the project goes through `run`: `session.train`, and the class
 
 import collections
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -39,6 +39,13 @@ class Block(NamedTuple):
     call: Callable[[jax.Array, Any, Batch], tuple[Any, Any]]
 
 
+class Sums(NamedTuple):
+    """The sums of info's fields over the steps since the last line of the log."""
+
+    steps: int
+    sums: Mapping[str, float]
+
+
 def scanned(step: Callable[[jax.Array, Any, Batch], tuple[Any, Any]]) -> Callable[..., tuple[Any, Any]]:
     """The same step over batches with a leading axis, as one program; to be jitted.
 
@@ -60,8 +67,11 @@ def run(
     *,
     until: int,
     log_every: int,
+    total: int | None = None,
+    carried: Sums | None = None,
     block: Block | None = None,
     on_log: Callable[[int, dict[str, float]], None] = lambda done, means: None,
+    on_cut: Callable[[Sums], None] = lambda sums: None,
     on_step: Callable[[int], None] = lambda done: None,
     hooks: Sequence[Hook] = (),
     should_stop: Callable[[], bool] = lambda: False,
@@ -74,6 +84,8 @@ def run(
       state: has `.step`, the number of updates done.
       batches: the batches from the state's place in the data onwards.
       until: the number of updates after which to end.
+      total: the length of the whole run, of which `until` may be a part; None: `until`.
+      carried: what `on_cut` received when the state was made, if anything: the next line includes these steps.
       block: is used instead of `step` from each multiple of its size on, if nothing is due within it. Which steps run
         together follows from their number, so a resumed run forms the same blocks, unless it was stopped inside one.
       log_every: the number of steps that one call of `on_log` summarises. It is fewer if a hook or the end comes
@@ -81,6 +93,8 @@ def run(
       on_log: receives (step, means), the means of info's fields over the steps since the last call and `steps`, their
         number. If no hook is due it is called after the next step was handed to the device, which therefore never
         waits for the host.
+      on_cut: receives the sums of the last line, just before `on_log` receives its means, if the run ends at a step at
+        which an unbroken one would write no line.
       on_step: receives the number of updates handed out so far, for a progress bar.
       hooks: see `Hook`; they run after the log, in order.
       should_stop: is asked after each step or block.
@@ -91,7 +105,8 @@ def run(
     Raises:
       Diverged: an info or the state is not finite; no hook has seen that state.
     """
-    done, log, in_flight = int(state.step), _Log(on_log), collections.deque()
+    done, log, in_flight = int(state.step), _Log(on_log, carried), collections.deque()
+    total = until if total is None else total
     while done < until:
         quiet = _steps_until_due(done, until, log_every, hooks)
         if block and done % block.size == 0 and block.size <= quiet:
@@ -110,7 +125,8 @@ def run(
         last = done == until or should_stop()
         due = [hook for hook in hooks if last or done % hook.every == 0]
         if last or due:
-            log.write(done)
+            cut = done != total and all(done % every for every in (log_every, *(hook.every for hook in hooks)))
+            log.write(done, on_cut if cut else None)
             _call(due, done, state)
         elif done % log_every == 0:
             log.postpone(done)
@@ -135,27 +151,32 @@ def _call(hooks: Sequence[Hook], done: int, state: Any) -> None:
 class _Log:
     """Infos since the last line, and the line that waits until the device has its next work."""
 
-    def __init__(self, write: Callable[[int, dict[str, float]], None]):
-        self._write, self._infos, self._postponed = write, [], None
+    def __init__(self, write: Callable[[int, dict[str, float]], None], carried: Sums | None):
+        self._write, self._carried, self._infos, self._postponed = write, carried or Sums(0, {}), [], None
 
     def add(self, info: Any) -> None:
         """Collect the info of a step or of a block."""
         self._infos.append(info)
 
-    def write(self, done: int) -> None:
-        """Write the means of the infos now. Raises Diverged if one is not finite."""
+    def write(self, done: int, on_cut: Callable[[Sums], None] | None) -> None:
+        """Write the means of the infos now, after telling their sums. Raises Diverged if an info is not finite."""
         self.postpone(done)
-        self.write_postponed()
+        self.write_postponed(on_cut)
 
     def postpone(self, done: int) -> None:
         """Leave the line to `write_postponed`."""
         self._postponed, self._infos = (done, self._infos), []
 
-    def write_postponed(self) -> None:
+    def write_postponed(self, on_cut: Callable[[Sums], None] | None = None) -> None:
         """Write the line that waits, if any."""
-        if self._postponed:
-            (done, infos), self._postponed = self._postponed, None
-            self._write(done, _means(_finite(done, _each(jax.device_get(infos)))))
+        if not self._postponed:
+            return
+        (done, infos), self._postponed = self._postponed, None
+        steps, sums = _added(self._carried, _finite(done, _each(jax.device_get(infos))))
+        self._carried = Sums(0, {})
+        if on_cut:
+            on_cut(Sums(steps, sums))
+        self._write(done, {"steps": steps} | {name: total / steps for name, total in sums.items()})
 
 
 @jax.jit
@@ -181,9 +202,12 @@ def _finite(done: int, infos: list) -> list:
     return infos
 
 
-def _means(infos: list) -> dict[str, float]:
-    names = infos[0]._fields
-    return {"steps": len(infos)} | {n: float(sum(float(getattr(i, n)) for i in infos) / len(infos)) for n in names}
+def _added(to: Sums, infos: list) -> Sums:
+    """One addition after the other, so that a sum which was carried over has the bits of an unbroken one."""
+    sums = {name: to.sums.get(name, 0.0) for name in infos[0]._fields}
+    for info in infos:
+        sums = {name: total + float(getattr(info, name)) for name, total in sums.items()}
+    return Sums(to.steps + len(infos), sums)
 
 
 @jax.jit

@@ -90,10 +90,6 @@ def manifest(
     }
 
 
-class BitsWarning(UserWarning):
-    """A run goes on under other conditions than before, so that its last bits can differ."""
-
-
 class Change(NamedTuple):
     """Something on which the last bits depend, and that is not as it was."""
 

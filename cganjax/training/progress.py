@@ -34,6 +34,9 @@ class Progress:
     def log(self, done: int, metrics: Mapping[str, float]) -> None:
         """The means of the metrics over the last steps; for a classifier also those of a trial."""
 
+    def restored(self, reason: str, step: int) -> None:
+        """The run has gone back to the state of this step, as `on_nonfinite="restore"` asks for."""
+
     def end(self) -> None:
         """The run has ended, for whatever reason."""
 
@@ -77,6 +80,11 @@ class Shown(Progress):
             f"  {rate:.0f} images/s  {minutes:.1f} min left",
             flush=True,
         )
+
+    def restored(self, reason: str, step: int) -> None:
+        """Say so, and move the bar back."""
+        print(f"\nwarning: {reason}: going on from step {step} with the next data", file=sys.stderr, flush=True)
+        self._bar.update(step - self._bar.n)
 
     def _rate(self, done: int) -> float:
         return (done - self._start) * self._images / max(time.perf_counter() - self._began, 1e-9)

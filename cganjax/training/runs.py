@@ -1,11 +1,13 @@
 """Where a run keeps its states and metrics: `Run` in a folder, which can be resumed, `InMemory` nowhere.
 
-Both have the same methods: `begin` returns the state to start from, `save` keeps one, `end` closes.
+Both are context managers and have the same methods: `begin` returns the state to start from, `save` keeps one,
+`restore` returns the last one that was kept.
 """
 
 import contextlib
-import dataclasses
+import os
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,29 +15,75 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from cganjax import files, report, run_folder, run_states
+from cganjax import digests, files, report, run_folder, run_states
 from cganjax import metrics as recorded
 from cganjax.data import Dataset
+from cganjax.run_lock import RunLock
 from cganjax.training import config as cfg
+from cganjax.training.loop import Diverged, Sums
 from cganjax.training.manifest import manifest
 from cganjax.training.metrics_log import MetricsLog
-from cganjax.types import CheckpointError, UserError, Weights
+from cganjax.types import CheckpointError, DamagedCheckpoint, UserError, Weights
 
 
 def open_run(folder: Path | None, config: cfg.Config, *, overwrite: bool = False) -> "Run | InMemory":
-    """A run in that folder, or in memory if the folder is None. Raises UserError as `Run` does."""
+    """A run in that folder, or in memory if the folder is None. Raises as `Run` does."""
     return InMemory(config) if folder is None else Run(folder, config, overwrite=overwrite)
 
 
-class InMemory:
+def place(out: str | os.PathLike) -> Path:
+    """The folder that `out` names, with "~" expanded. Raises UserError if no folder can have that name."""
+    try:
+        folder = Path(os.path.expanduser(os.fspath(out)))
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.lstat(folder)
+    except TypeError:
+        raise UserError(f"out is {out!r}: give a path") from None
+    except (OSError, ValueError) as error:  # too long, or with a zero byte
+        name, reason = str(out), getattr(error, "strerror", error)
+        shown = name if len(name) <= 60 else f"{name[:40]}..., {len(name)} characters"
+        raise UserError(f"out is {shown!r}: give a path that can exist ({reason})") from None
+    if str(folder).startswith("~"):
+        raise UserError(f"out is {str(out)!r}: there is no such home folder")
+    return folder
+
+
+class _Restorable(contextlib.AbstractContextManager):
+    """What both kinds of run know of returns to the last good state."""
+
+    manifest: dict[str, Any]
+    done: int  # updates that the last state which was kept holds
+
+    def __exit__(self, *raised: Any) -> None:
+        self.end()
+
+    @property
+    def restored(self) -> list[run_folder.Restored]:
+        """The returns to a last good state up to now, oldest first."""
+        return self.manifest.setdefault("restored", [])
+
+    @property
+    def batch(self) -> int:
+        """The place in the data of the next batch: the number of updates, and of batches that were left out."""
+        return self.done + sum(restored["skipped"] for restored in self.restored)
+
+    def _leave_out(self, error: Diverged) -> None:
+        """Record a return to the last state, and leave out all batches since then, which have the bad one."""
+        self.restored.append(
+            {"step": error.step, "what": error.what, "to": self.done, "skipped": error.step - self.done}
+        )
+
+
+class InMemory(_Restorable):
     """A run that writes no file."""
 
-    folder, done = None, 0
+    folder = None
 
     def __init__(self, config: cfg.Config):
-        self.config, self.metrics = config, _Rows()
+        self.config, self.metrics, self.done = config, _Rows(), 0
         self.best: dict[str, Weights] | None = None  # the weights of the lowest loss, if the config keeps them
-        self._saved, self._lowest = 0, None
+        self._lowest, self._last = None, None
+        self.keeps_last = False  # whether `restore` will be needed
 
     def begin(self, state: Any, dataset: Dataset, command: Sequence[str], devices: int = 1, block: int = 1) -> Any:
         """The given first state. The other arguments are for the record, see `Run.begin`."""
@@ -45,48 +93,77 @@ class InMemory:
 
     def save(self, step: int, state: Any) -> None:
         """Note the step; keep a copy of the weights if their loss is the lowest and the config asks for the best."""
-        loss, self._saved = mean_loss(self.metrics.rows, self._saved), step
-        if self.config.keep_best and (self._lowest is None or loss < self._lowest):
+        loss, self.done = ranking_loss(self.config, self.metrics.rows, step), step
+        if self.config.keep_best and loss is not None and (self._lowest is None or loss < self._lowest):
             self._lowest, self.best = loss, jax.tree.map(jnp.copy, state.weights())
+        if self.keeps_last:
+            self._last = jax.tree.map(jnp.copy, state)
         self.manifest["steps"] = step
+
+    def restore(self, first: Any, error: Diverged) -> Any:
+        """The last state that was saved, or the first one if there is none; the metrics after it are forgotten."""
+        self._leave_out(error)
+        self.metrics.rows = [row for row in self.metrics.rows if row["step"] <= self.done]
+        return first if self._last is None else jax.tree.map(jnp.copy, self._last)
 
     def end(self) -> None:
         """Bring the manifest up to date."""
-        self.manifest["wall_time_s"] = round(time.perf_counter() - self._began, 1)
+        if hasattr(self, "manifest"):
+            self.manifest["wall_time_s"] = round(time.perf_counter() - self._began, 1)
 
 
 class _Rows:
     """What `MetricsLog` offers, without a file."""
 
+    carried = None
+
     def __init__(self):
         self.rows: list[dict[str, Any]] = []
+
+    def cut(self, sums: Sums) -> None:
+        """A run in memory is not resumed."""
 
     def write(self, step: int, values: Mapping[str, Any]) -> None:
         """Append a row."""
         self.rows.append({"step": step, **values})
 
 
-class Run:
-    """One run folder, opened for one config."""
+class Run(_Restorable):
+    """One run folder, opened for one config and locked for one process until `end`.
+
+    No order of interruptions makes a folder unusable: the file of the lock, which a killed process leaves behind, says
+    that the folder is a run folder, and the config is the first other file. With no more it is a run at step 0.
+    """
+
+    metrics = states = None
 
     def __init__(self, folder: Path, config: cfg.Config, *, overwrite: bool = False):
         """Claim the folder.
 
         Raises:
-          UserError: the folder cannot be written, holds something else, or holds a run of another config.
-          CheckpointError: the folder's config is damaged.
+          UserError: the folder cannot be written, is in use by another process, holds something else, or holds a run of
+            another config.
+          CheckpointError: the folder's config or manifest is damaged, or all of its checkpoints are.
+
+        Warns:
+          DamagedCheckpoint: the newest checkpoint is damaged, and the run goes on from an older one.
         """
-        self.folder, self.config = folder, config
-        if folder.exists() and not folder.is_dir():
-            raise UserError(f"{folder} is a file: give a folder (out=)")
-        if folder.is_dir() and any(folder.iterdir()):
-            if not _holds_a_run(folder):
-                raise UserError(f"{folder} is not empty and holds no run: choose another folder (out=)")
-            if not overwrite:
-                _check_same(folder, files.read_json(folder / run_folder.CONFIG), cfg.to_json(config))
-        files.writable_folder(folder)
-        self._fresh = overwrite
-        self.done = 0 if overwrite else run_states.newest_step(folder)  # updates that the newest checkpoint holds
+        self.folder, self.config, self._fresh = folder, config, overwrite
+        self._lock, self._made = _claim(folder)
+        try:
+            for name in (run_folder.SAMPLES, run_folder.STATES):
+                if (folder / name).exists() and not (folder / name).is_dir():
+                    raise UserError(f"{folder / name} is a file, where a run has a folder: move it away")
+            there = None if overwrite else _config_there(folder)
+            if there is not None:
+                _check_same(folder, there, cfg.to_json(config))
+            # Updates that the newest checkpoint holds.
+            self.done = 0 if overwrite else _newest_sound(folder)
+            if self.done and there is None:
+                raise CheckpointError(f"{folder} holds no {run_folder.CONFIG}{_REMEDY}")
+        except BaseException:
+            self.end()
+            raise
 
     def begin(self, state: Any, dataset: Dataset, command: Sequence[str], devices: int = 1, block: int = 1) -> Any:
         """The newest state in the folder, or the given first one if there is none yet.
@@ -97,39 +174,96 @@ class Run:
           UserError: the data are not those that the run began with.
           CheckpointError: the manifest or the newest checkpoint is damaged.
         """
-        before = None
+        before = {}
+        for part in (*self.folder.glob("*.part"), *self.folder.glob(f"{run_folder.SAMPLES}/*.part")):
+            part.unlink()  # of a process that was killed
         if self._fresh:
             run_folder.remove_run(self.folder)
-        elif (self.folder / run_folder.MANIFEST).exists():
-            _, before = run_folder.read_run(self.folder)
+        elif self.done or (self.folder / run_folder.MANIFEST).exists():
+            _, before = _read_run(self.folder)
             _check_same_images(self.folder, before, dataset)
+        config = self.folder / run_folder.CONFIG
+        if self._fresh or not config.exists():
+            files.write_json(config, cfg.to_json(self.config))
         (self.folder / run_folder.SAMPLES).mkdir(exist_ok=True)
+        self.states = run_states.RunStates(self.folder, self.config.keep, self.config.keep_best, after=self.done)
+        state = self._newest(state)
+
+        if before:
+            before["steps"] = self.done  # the process may have been killed between the state and the manifest
         self.manifest = manifest(self.config, dataset, command, devices, before, block)
         self._wall_before, self._began = self.manifest["wall_time_s"], time.perf_counter()
-        files.write_json(self.folder / run_folder.CONFIG, cfg.to_json(self.config))
-        files.write_json(self.folder / run_folder.MANIFEST, self.manifest)
-        self.states = run_states.RunStates(self.folder, keep=self.config.keep, keep_best=self.config.keep_best)
-        if self.done:
-            state = self.states.restore(state, self.done)
-        self.metrics = MetricsLog(self.folder / run_folder.METRICS, self.done)
+        self.manifest["config"] = digests.of_json(files.read_json(config))
+        for name, empty in (("states", {}), ("metrics", {}), ("restored", []), ("damage", [])):
+            self.manifest[name] = before.get(name, empty)
+        self._go_on(state)
         return state
 
-    def save(self, step: int, state: Any) -> None:
-        """Keep a state, and bring the curves up to date: a hook of the loop."""
-        self.states.save(step, state, mean_loss(self.metrics.rows, self.done))
-        self.done = self.manifest["steps"] = step
+    def _newest(self, first: Any) -> Any:
+        """The newest state, or the given first one if there is none yet."""
+        return self.states.restore(first, self.done) if self.done else first
+
+    def _go_on(self, state: Any) -> None:
+        """Open the metrics at the state, and forget what the manifest says of later ones."""
+        kept, at = self.manifest, str(self.done)
+        kept["restored"] = [restored for restored in kept["restored"] if restored["to"] <= self.done]
+        kept["states"] = {step: digest for step, digest in kept["states"].items() if int(step) <= self.done}
+        if self.done and at not in kept["states"]:
+            kept["states"][at] = digests.of_json(digests.of_tree(state))
+        if self.metrics:
+            self.metrics.close()
+        self.metrics = MetricsLog(self.folder / run_folder.METRICS, self.done, kept["metrics"])
+        kept["metrics"] = self.metrics.seals
+        if self.metrics.damage:
+            kept["damage"].append(self.metrics.damage)
         self._write_manifest()
-        report.save_curves(self.folder / run_folder.CURVES, self.metrics.rows, f"{self.folder.name}, to step {step}")
+
+    def save(self, step: int, state: Any) -> None:
+        """Keep a state, and bring the curves up to date: a hook of the loop.
+
+        The state comes last: what belongs to it is there before it, whenever the process is killed.
+        """
+        rows = self.metrics.rows
+        report.save_curves(self.folder / run_folder.CURVES, rows, f"{self.folder.name}, to step {step}")
+        self.metrics.seal(step)
+        self._write_manifest()
+        arrays = self.states.save(step, state, ranking_loss(self.config, rows, step))
+        self.done = self.manifest["steps"] = step
+        self.manifest["states"][str(step)] = digests.of_json(arrays)
+        self._write_manifest()
+
+    def restore(self, first: Any, error: Diverged) -> Any:
+        """The last state that was saved, or the first one if there is none; the metrics after it are dropped."""
+        state = self._newest(first)
+        self._leave_out(error)
+        self._go_on(state)
+        return state
 
     def end(self) -> None:
-        """Bring the manifest up to date and let go of the folder."""
-        self._write_manifest()
-        self.metrics.close()
-        self.states.close()
+        """Let go of the folder; one that holds no config yet is left as it was found."""
+        for held in (self.metrics, self.states):
+            if held:
+                held.close()
+        empty = not (self.folder / run_folder.CONFIG).exists()
+        self._lock.release()
+        if empty:
+            with contextlib.suppress(OSError):  # the first that is not empty
+                for folder in self._made:
+                    folder.rmdir()
 
     def _write_manifest(self) -> None:
         self.manifest["wall_time_s"] = round(self._wall_before + time.perf_counter() - self._began, 1)
-        files.write_json(self.folder / run_folder.MANIFEST, self.manifest)
+        files.write_json(self.folder / run_folder.MANIFEST, run_folder.sealed(self.manifest))
+
+
+def ranking_loss(config: cfg.Config, rows: Sequence[Mapping[str, Any]], step: int) -> float | None:
+    """The mean loss over the last `checkpoint_every` steps, or None for a stop between two checkpoints.
+
+    All candidates for the best are thus measured over as many steps, wherever the run was interrupted.
+    """
+    if step % config.checkpoint_every and step != config.steps:
+        return None
+    return mean_loss(rows, step - config.checkpoint_every)
 
 
 def mean_loss(rows: Sequence[Mapping[str, Any]], after: int) -> float:
@@ -150,16 +284,68 @@ def devices_before(folder: Path) -> int | None:
         return None
 
 
-def _holds_a_run(folder: Path) -> bool:
-    """Whether the config or the manifest there is one of ours; the other may be damaged."""
-    fields = {field.name for field in dataclasses.fields(cfg.Config) if field.default is dataclasses.MISSING}
-    for name, keys in ((run_folder.CONFIG, fields), (run_folder.MANIFEST, {"recipe", "seed", "data", "versions"})):
-        try:
-            if keys <= files.read_json(folder / name).keys():
-                return True
-        except CheckpointError:
-            continue
+_REMEDY = ": put it back from a copy, or begin anew (overwrite=True)"
+
+
+def _claim(folder: Path) -> tuple[RunLock, list[Path]]:
+    """Lock a folder, and make it if need be: the lock, and the folders that were made, the deepest first.
+
+    Nothing but names is read before the folder is locked. Raises UserError as `Run` does.
+    """
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"{folder} is a file: give a folder (out=)")
+        if folder.is_dir() and not _is_ours(folder):
+            raise UserError(f"{folder} is not empty and holds no run: choose another folder (out=)")
+        made = [path for path in (folder, *folder.parents) if not path.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        return RunLock(folder), made
+    except OSError as error:
+        if error.errno in files.FULL:
+            raise OSError(error.errno, error.strerror, str(folder)) from None
+        raise UserError(f"the folder {folder} cannot be written ({error.strerror}): choose another folder") from None
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder is empty or a run folder: in use, interrupted, or with a config or a manifest of ours."""
+    names = {path.name for path in folder.iterdir()}
+    if not names or run_folder.LOCK in names:
+        return True
+    if names == {run_folder.SAMPLES}:  # an earlier version was interrupted before it wrote its config
+        return not any((folder / run_folder.SAMPLES).iterdir())
+    for name, kind in ((run_folder.CONFIG, run_folder.Config), (run_folder.MANIFEST, run_folder.Manifest)):
+        with contextlib.suppress(CheckpointError):  # the other one may be sound
+            files.read_json(folder / name, kind)
+            return True
     return False
+
+
+def _newest_sound(folder: Path) -> int:
+    """The step of the checkpoint to go on from, or 0 if there is none yet; a warning names damaged later ones."""
+    step, damaged = run_states.newest_sound(folder)
+    if damaged:
+        used = f"{folder / run_folder.STATES / str(step)} is used instead"
+        warnings.warn(f"{'; '.join(damaged)}; {used}", DamagedCheckpoint, stacklevel=5)  # of `train`
+    return step
+
+
+def _read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    try:
+        return run_folder.read_run(folder)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}{_REMEDY}") from None
+
+
+def _config_there(folder: Path) -> dict[str, Any] | None:
+    """The config of the run in a folder; None if it has none, and no manifest either."""
+    if (folder / run_folder.MANIFEST).exists():
+        return _read_run(folder)[0]
+    if not (folder / run_folder.CONFIG).exists():
+        return None
+    try:
+        return files.read_json(folder / run_folder.CONFIG, run_folder.Config)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}{_REMEDY}") from None
 
 
 def _check_same(folder: Path, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

@@ -10,7 +10,6 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -24,12 +23,14 @@ from cganjax.training import config as cfg
 from cganjax.training import devices as device_count
 from cganjax.training.algorithms import Trainer
 from cganjax.training.config import Config
-from cganjax.training.manifest import BitsWarning, resumed_otherwise
+from cganjax.training.manifest import resumed_otherwise
 from cganjax.training.progress import Begun, Progress, Shown
 from cganjax.training.result import Interrupted, TrainedRun
-from cganjax.types import UserError
+from cganjax.types import BitsWarning, UserError
 
 BLOCK = 25  # steps in one call of an accelerator
+ON_NONFINITE = ("stop", "restore")
+RESTORES = 3  # returns to the last good state in a run; more of them need another learning rate
 
 
 class _WrongType(UserError, TypeError):
@@ -108,6 +109,7 @@ def train(
     overwrite: bool = False,
     devices: int | None = None,
     block: int | None = None,
+    on_nonfinite: str = "stop",
     progress: Progress | bool = True,
     should_stop: Callable[[], bool] | None = None,
     command: Sequence[str] = ("cganjax.train",),
@@ -132,6 +134,10 @@ def train(
       devices: the number of devices that share each batch. None: as the run began; else one, or on a CPU that JAX
         sees as several devices, as many as help. The last bits of the result depend on it.
       block: the number of steps in one call of the device. None: 1 on a CPU, where loops are slow, and 25 elsewhere.
+      on_nonfinite: what to do if a loss or a parameter is not finite. "stop" raises Diverged. "restore" goes back to
+        the last checkpoint (or to the first state) and goes on with the next data: the batches since then, up to the
+        bad one, are left out for good. The manifest lists each return under `restored`. It goes back at most three
+        times in a run, and then raises Diverged. In memory it takes room for one more state.
       progress: True shows a bar or lines with the time left, False nothing; or a `Progress` of your own.
       should_stop: is asked after each step or block; if it returns True, the run saves and returns.
       command: the words that the manifest records as the command of this run.
@@ -141,10 +147,12 @@ def train(
 
     Raises:
       UserError: the recipe is unknown, a value cannot work, the networks do not support the images, the data hold
-        fewer images than a batch, or `out` holds something else, a run of another config or one of other images.
+        fewer images than a batch, or `out` is in use by another process, or holds something else, a run of another
+        config or one of other images.
       TypeError: the recipe or the dataset is of another type (also a UserError).
       CheckpointError: the run in `out` is damaged.
       Diverged: a loss or a parameter is no longer finite; the message names the last good checkpoint.
+      OSError: a file cannot be written, such as on a full disk; the last checkpoint is sound.
       Interrupted: see above.
 
     Warns:
@@ -161,47 +169,57 @@ def train(
       (3, 1, 4, 1)
     """
     config = check(_resolve(recipe, dataset, seed), dataset, stop_after=stop_after, block=block)
-    until, folder = min(stop_after or config.steps, config.steps), None if out is None else Path(out)
-    count = device_count.choose(config, devices, None if overwrite else folder)
-    run = runs.open_run(folder, config, overwrite=overwrite)
-    if run.done >= until:
-        return result.untouched(run)
-
-    dataset, test = _images(config, dataset, test, data_dir)
-    networks = models.build(config, dataset.spec)
-    data.check_fits(dataset, networks.image_shape, config.batch_size)
-    algorithm, key = algorithms.build(config, networks), rng.root(config.seed)
-    watch = progress if isinstance(progress, Progress) else Shown() if progress else Progress()
-
-    size = block or (1 if jax.default_backend() == "cpu" else BLOCK)
-
-    state, begun = run.begin(jax.jit(algorithm.init)(key), dataset, command, count, size), run.done
-    for said in resumed_otherwise(run.manifest):
-        warnings.warn(said, BitsWarning, stacklevel=2)
+    if on_nonfinite not in ON_NONFINITE:
+        raise UserError(f"on_nonfinite is {on_nonfinite!r}: expected {' or '.join(ON_NONFINITE)}")
+    until, folder = min(stop_after or config.steps, config.steps), None if out is None else runs.place(out)
     with contextlib.ExitStack() as at_end:
-        at_end.callback(run.end)
+        run = at_end.enter_context(runs.open_run(folder, config, overwrite=overwrite))
+        count = device_count.choose(config, devices, None if overwrite else folder)
+        if run.done >= until:
+            return result.untouched(run)
+
+        dataset, test = _images(config, dataset, test, data_dir)
+        networks = models.build(config, dataset.spec)
+        data.check_fits(dataset, networks.image_shape, config.batch_size)
+        algorithm, key = algorithms.build(config, networks), rng.root(config.seed)
+        watch = progress if isinstance(progress, Progress) else Shown() if progress else Progress()
+        init = jax.jit(algorithm.init)
+
+        run.keeps_last = on_nonfinite == "restore"
+        size = block or (1 if jax.default_backend() == "cpu" else BLOCK)
+        state, begun = run.begin(init(key), dataset, command, count, size), run.done
+        for said in resumed_otherwise(run.manifest):
+            warnings.warn(said, BitsWarning, stacklevel=2)
         hooks = _hooks(run, networks, key, state, test)
         watch.begin(Begun(config, dataset, folder, begun, until, count))
         at_end.callback(watch.end)
         began, caught = time.perf_counter(), at_end.enter_context(_ctrl_c(should_stop))
         spread = parallel.Spread(count)
         step, block = _compiled(algorithm.step, spread, size)
-        try:
-            state = loop.run(
-                step,
-                key,
-                spread.place(state),
-                data.batches(dataset, rng.stream(key, "data"), config.batch_size, start=begun),
-                until=until,
-                log_every=config.log_every,
-                block=block,
-                on_log=_both(run.metrics.write, watch.log),
-                on_step=watch.step,
-                hooks=[loop.Hook(hook.every, _on_one_device(hook.call)) for hook in hooks],
-                should_stop=should_stop or (lambda: bool(caught)),
-            )
-        except loop.Diverged as error:
-            raise loop.Diverged(error.step, error.what, _after_divergence(run)) from None
+        while True:
+            try:
+                state = loop.run(
+                    step,
+                    key,
+                    spread.place(state),
+                    data.batches(dataset, rng.stream(key, "data"), config.batch_size, start=run.batch),
+                    until=until,
+                    log_every=config.log_every,
+                    total=config.steps,
+                    carried=run.metrics.carried,
+                    block=block,
+                    on_log=_both(lambda *line: run.metrics.write(*line), watch.log),
+                    on_cut=lambda sums: run.metrics.cut(sums),
+                    on_step=watch.step,
+                    hooks=[loop.Hook(hook.every, _on_one_device(hook.call)) for hook in hooks],
+                    should_stop=should_stop or (lambda: bool(caught)),
+                )
+                break
+            except loop.Diverged as error:
+                if on_nonfinite == "stop" or len(run.restored) == RESTORES:
+                    raise loop.Diverged(error.step, error.what, _after_divergence(run)) from None
+                state = run.restore(init(key), error)
+                watch.restored(str(error), run.done)
         seconds = time.perf_counter() - began
     trained = result.of(run, networks, parallel.Spread.one(state), begun, seconds)
     if caught and trained.step < until:
@@ -267,17 +285,21 @@ def _images(
 
 
 def _hooks(run: "runs.Run | runs.InMemory", networks: Networks, key: jax.Array, state: Any, test: Dataset | None):
-    """What happens during the run, in this order: a trial of a classifier, a checkpoint, a preview of a generator."""
-    config, hooks = run.config, [loop.Hook(run.config.checkpoint_every, run.save)]
+    """What happens during the run, in this order: a trial of a classifier, a preview of a generator, a checkpoint.
+
+    The checkpoint comes last: a run that is resumed from it has the trial's row and the preview's picture.
+    """
+    config, hooks = run.config, []
     if test is not None:
-        # Before the checkpoint: a run that is resumed from it has the trial's row.
-        hooks.insert(0, loop.Hook(config.epoch_steps, trial.Trial(config, networks, test, run.metrics.write)))
+        hooks.append(
+            loop.Hook(config.epoch_steps, trial.Trial(config, networks, test, lambda *row: run.metrics.write(*row)))
+        )
     if networks.generator is not None and run.folder is not None:
         previews = preview.Preview(run.folder / run_folder.SAMPLES, networks, key)
         hooks.append(loop.Hook(config.sample_every, previews))
         if run.done == 0:
             previews(0, state)
-    return hooks
+    return [*hooks, loop.Hook(config.checkpoint_every, run.save)]
 
 
 def _compiled(step: Callable, spread: parallel.Spread, size: int) -> tuple[Callable, loop.Block | None]:

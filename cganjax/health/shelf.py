@@ -1,0 +1,70 @@
+"""Checks of the shipped checkpoints: every file against its digest, and one sample."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from cganjax import checkpoint as ckpt
+from cganjax import rng
+from cganjax.health.finding import OK, WRONG, Finding
+from cganjax.types import CheckpointError
+
+AGAIN = "install cganjax again, or get the folder from the repository (git checkout -- checkpoints/{name})"
+
+
+def checkpoints() -> Iterator[Finding]:
+    """Every file of each shipped checkpoint."""
+    shipped = ckpt.shipped()
+    if not shipped:
+        yield Finding(WRONG, "there are none: cganjax was installed without them", "install cganjax again")
+    for name, folder in shipped.items():
+        try:
+            verify(folder)
+        except CheckpointError as error:
+            yield Finding(WRONG, f"checkpoint {name}: {error}", AGAIN.format(name=name))
+        else:
+            yield Finding(OK, f"checkpoint {name} is intact: {', '.join(sorted(p.name for p in folder.iterdir()))}")
+
+
+def verify(folder: Path) -> None:
+    """Check every file of a shipped checkpoint. Raises CheckpointError that names the file."""
+    if hasattr(ckpt, "verify"):
+        ckpt.verify(folder)
+        return
+    from cganjax import sampling
+    from cganjax.evaluation import reference
+
+    card = ckpt.read_card(folder)
+    ckpt.read_weights(folder, card)
+    if (folder / reference.CARD).exists():
+        reference.read(folder, sampling.load_classifier(folder))
+
+
+# The mean of each of 4x4 fields of image 0 of the default checkpoint, for seed 0 and this label.
+LABEL = 3
+FIELDS = (
+    (0.0000, 0.0557, 0.1589, 0.0000),
+    (0.0000, 0.1407, 0.2794, 0.0000),
+    (0.0001, 0.1697, 0.2086, 0.0000),
+    (0.0000, 0.1408, 0.1363, 0.0000),
+)
+TOLERANCE = 2e-3  # of a field's mean: on an accelerator products have fewer bits
+
+
+def sample() -> Iterator[Finding]:
+    """One image of the default checkpoint, against the recorded one."""
+    from cganjax import sampling
+
+    image = np.asarray(sampling.sample(rng.root(0), [LABEL]))[0].mean(-1)
+    height, width = image.shape
+    fields = image.reshape(4, height // 4, 4, width // 4).mean((1, 3))
+    apart = float(np.abs(fields - FIELDS).max())
+    if apart <= TOLERANCE:
+        yield Finding(OK, f"image 0 of {ckpt.DEFAULT} is the recorded one to {apart:.0e} (allowed {TOLERANCE:.0e})")
+    else:
+        yield Finding(
+            WRONG,
+            f"image 0 of {ckpt.DEFAULT} differs from the recorded one by {apart:.1e}: expected {TOLERANCE:.0e} at most",
+            "see what is wrong above; if nothing is, install the tested versions (constraints.txt)",
+        )
