@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from conftest import TINY_FLAGS
 from packaging.requirements import Requirement
 
 import cganjax
-from cganjax import determinism, parallel, run_folder
+from cganjax import determinism, parallel, rng, run_folder
 from cganjax.training import manifest
 from cganjax.types import BitsWarning, UserError
 
@@ -254,6 +255,16 @@ def test_commands_before_take_nothing_from_those_after(command):
     assert command(sample, "31", "--out", "b.npz")[0] == 0
     with np.load("a.npz") as a, np.load("b.npz") as b:
         assert np.array_equal(a["images"], b["images"])
+
+
+def test_no_two_streams_or_seeds_share_a_key():
+    """Every name of a stream that the package uses, with two seeds; tests/test_rng.py looks at what is drawn."""
+    root = Path(cganjax.__file__).parent
+    source = "".join(path.read_text() for path in root.rglob("*.py"))
+    names = set(re.findall(r'stream\([\w.()]+, "(\w+)"\)', source))
+    assert {"init", "data", "z", "dropout", "augment", "preview", "labels", "decoy"} <= names
+    keys = {tuple(jax.random.key_data(rng.stream(rng.root(seed), name)).tolist()) for name in names for seed in (0, 1)}
+    assert len(keys) == 2 * len(names)
 
 
 # --- versions ---------------------------------------------------------------------------------------------------------
