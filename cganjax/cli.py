@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cganjax import files, interrupts, parallel
+from cganjax import determinism, files, interrupts, parallel
 from cganjax.types import CheckpointError, UnknownCheckpoint, UserError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, interrupts.INTERRUPTED, 143
@@ -114,6 +114,16 @@ def add_overwrite(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace existing files")
 
 
+def add_deterministic(parser: argparse.ArgumentParser) -> None:
+    """`--deterministic`, of commands that train."""
+    parser.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="make the result independent of the number of CPU cores: one thread for each of --devices (default: one "
+        "device); on a GPU, use XLA's deterministic kernels (not tested on one). See docs/how-to/determinism.md",
+    )
+
+
 def check_seed(seed: int) -> None:
     """Raise UserError unless JAX takes the seed."""
     if not 0 <= seed < 2**32:
@@ -178,7 +188,8 @@ def use_compilation_cache() -> None:
     if others := may_be_changed_by_others(folder):
         raise UserError(f"{others}: chmod go-w {folder}, or set {CACHE} to a folder of your own")
     # A CPU program is compiled for a number of cores, which XLA's cache key does not contain.
-    jax.config.update("jax_compilation_cache_dir", str(folder / f"{parallel.cores()}-cores"))
+    of = "deterministic-" * determinism.fixed() + f"{parallel.cores()}-cores"
+    jax.config.update("jax_compilation_cache_dir", str(folder / of))
     # A command compiles some ten small programs beside a large one: reading them saves a seventh of its start.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 

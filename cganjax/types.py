@@ -61,3 +61,7 @@ class DataError(UserError, ValueError):
 
 class DataTypeError(DataError, TypeError):
     """The same, of a wrong type or dtype."""
+
+
+class BitsWarning(UserWarning):
+    """A run goes on under other conditions than before, so that its last bits can differ."""

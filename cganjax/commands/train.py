@@ -16,13 +16,15 @@ import re
 import shutil
 import sys
 import textwrap
+import warnings
 from pathlib import Path
 
-from cganjax import cli, data, recipes, run_folder
+from cganjax import cli, data, determinism, recipes, run_folder
 from cganjax.data import sources
 from cganjax.training import config as cfg
 from cganjax.training import loop
 from cganjax.training.progress import Begun, Shown
+from cganjax.types import BitsWarning
 from cganjax.waiting import Waiting
 
 
@@ -54,6 +56,7 @@ def parser(prog: str) -> cli.Parser:
         help="devices that share each batch (default: as the run began; else 1, or on a CPU, if the algorithm gains "
         "by it, one per core with 32 images or more each)",
     )
+    cli.add_deterministic(p)
     p.add_argument(
         "--keep",
         metavar="N|best",
@@ -118,6 +121,8 @@ def _main(args, command: list[str]) -> int:
     out = args.out or Path("runs") / f"{config.recipe}-s{config.seed}"
     from cganjax.training import devices, session  # Flax and optax: not for --help
 
+    if args.deterministic:
+        determinism.fix()
     before = None if args.overwrite else out
     cli.choose_backend(args.backend, cpu_devices=devices.wanted(config, args.devices, before))
     if args.dry_run:
@@ -126,7 +131,11 @@ def _main(args, command: list[str]) -> int:
         _describe(args, config, out, devices.choose(config, args.devices, before))
         print(f"data: {config.dataset} ({config.split}), not read" if dataset is None else _said(dataset))
         return cli.DONE
-    with cli.Stop() as stop, Waiting("reading the data, and compiling the networks") as preparing:
+    with (
+        cli.Stop() as stop,
+        _warnings_in_words(),
+        Waiting("reading the data, and compiling the networks") as preparing,
+    ):
         try:
             run = session.train(
                 config,
@@ -163,7 +172,7 @@ def resolve(args) -> cfg.Config:
 
 
 # What `cganjax.train` says of its parameters: "devices is 3: expected ...", "choose another folder (out=)".
-_PARAMETER = re.compile(r"^(stop_after|block|devices)(?= is )|\b(out|dataset|data_dir|devices|overwrite)=(True)?")
+_PARAMETER = re.compile(r"^(stop_after|block|devices)(?= is )|\b(out|dataset|data_dir|devices|block|overwrite)=(True)?")
 
 
 @contextlib.contextmanager
@@ -186,6 +195,20 @@ def _for_shell(text: str) -> str:
         return f"{name} " if followed else name
 
     return _PARAMETER.sub(flag, text)
+
+
+@contextlib.contextmanager
+def _warnings_in_words():
+    """Within it, a warning of changed conditions is given each time, and names the command's flags."""
+    before = warnings.showwarning
+
+    def show(message, *where, **more):
+        before(_for_shell(str(message)), *where, **more)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", BitsWarning)
+        warnings.showwarning = show
+        yield
 
 
 def _until(args, config: cfg.Config) -> int:

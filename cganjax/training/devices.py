@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from cganjax import parallel
+from cganjax import determinism, parallel
 from cganjax.training import algorithms, runs
 from cganjax.training.config import Config
 from cganjax.types import UserError
@@ -15,7 +15,7 @@ from cganjax.types import UserError
 def wanted(config: Config, asked: int | None, folder: Path | None) -> int:
     """The number of devices that a CPU should be split into, before JAX begins. Raises UserError as `choose` does."""
     count, _ = _given(config, asked, folder)
-    return count or _default(config, parallel.cores())
+    return count or _default(config, _cores())
 
 
 def choose(config: Config, asked: int | None, folder: Path | None) -> int:
@@ -32,7 +32,7 @@ def choose(config: Config, asked: int | None, folder: Path | None) -> int:
     count, said = _given(config, asked, folder)
     there = jax.device_count()
     if count is None:
-        return _default(config, min(parallel.cores(), there)) if jax.default_backend() == "cpu" else 1
+        return _default(config, min(_cores(), there)) if jax.default_backend() == "cpu" else 1
     if count > there:
         most = max(n for n in range(1, there + 1) if _divides(n, config))
         raise UserError(
@@ -62,3 +62,8 @@ def _divides(count: Any, config: Config) -> bool:
 def _default(config: Config, limit: int) -> int:
     shares = config.algorithm in algorithms.SHARED
     return parallel.devices_for(config.batch_size, limit) if shares else 1
+
+
+def _cores() -> int:
+    """CPU cores that the default may count on: a deterministic run has the same number of devices everywhere."""
+    return 1 if determinism.fixed() else parallel.cores()

@@ -85,9 +85,10 @@ class InMemory(_Restorable):
         self._lowest, self._last = None, None
         self.keeps_last = False  # whether `restore` will be needed
 
-    def begin(self, state: Any, dataset: Dataset, command: Sequence[str], devices: int = 1) -> Any:
-        """The given first state. `command` and `devices`, the number that share a batch, are for the record."""
-        self.manifest, self._began = manifest(self.config, dataset, command, devices), time.perf_counter()
+    def begin(self, state: Any, dataset: Dataset, command: Sequence[str], devices: int = 1, block: int = 1) -> Any:
+        """The given first state. The other arguments are for the record, see `Run.begin`."""
+        self.manifest = manifest(self.config, dataset, command, devices, block=block)
+        self._began = time.perf_counter()
         return state
 
     def save(self, step: int, state: Any) -> None:
@@ -164,10 +165,10 @@ class Run(_Restorable):
             self.end()
             raise
 
-    def begin(self, state: Any, dataset: Dataset, command: Sequence[str], devices: int = 1) -> Any:
+    def begin(self, state: Any, dataset: Dataset, command: Sequence[str], devices: int = 1, block: int = 1) -> Any:
         """The newest state in the folder, or the given first one if there is none yet.
 
-        `command` and `devices`, the number that share a batch, are for the record.
+        For the record are `command`, `devices`, the number that share a batch, and `block`, the steps in one call.
 
         Raises:
           UserError: the data are not those that the run began with.
@@ -190,7 +191,7 @@ class Run(_Restorable):
 
         if before:
             before["steps"] = self.done  # the process may have been killed between the state and the manifest
-        self.manifest = manifest(self.config, dataset, command, devices, before)
+        self.manifest = manifest(self.config, dataset, command, devices, before, block)
         self._wall_before, self._began = self.manifest["wall_time_s"], time.perf_counter()
         self.manifest["config"] = digests.of_json(files.read_json(config))
         for name, empty in (("states", {}), ("metrics", {}), ("restored", []), ("damage", [])):

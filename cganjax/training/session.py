@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -21,9 +22,10 @@ from cganjax.training import config as cfg
 from cganjax.training import devices as device_count
 from cganjax.training.algorithms import Trainer
 from cganjax.training.config import Config
+from cganjax.training.manifest import resumed_otherwise
 from cganjax.training.progress import Begun, Progress, Shown
 from cganjax.training.result import Interrupted, TrainedRun
-from cganjax.types import UserError
+from cganjax.types import BitsWarning, UserError
 
 BLOCK = 25  # steps in one call of an accelerator
 ON_NONFINITE = ("stop", "restore")
@@ -152,6 +154,10 @@ def train(
       OSError: a file cannot be written, such as on a full disk; the last checkpoint is sound.
       Interrupted: see above.
 
+    Warns:
+      BitsWarning: something on which the last bits depend is not as it was when the run was stopped, such as the number
+        of CPU cores; see docs/how-to/determinism.md.
+
     Example:
       >>> import cganjax, dataclasses
       >>> config = dataclasses.replace(cganjax.recipe("pattern_1010"), steps=100)
@@ -180,13 +186,16 @@ def train(
         init = jax.jit(algorithm.init)
 
         run.keeps_last = on_nonfinite == "restore"
-        state, begun = run.begin(init(key), dataset, command, count), run.done
+        size = block or (1 if jax.default_backend() == "cpu" else BLOCK)
+        state, begun = run.begin(init(key), dataset, command, count, size), run.done
+        for said in resumed_otherwise(run.manifest):
+            warnings.warn(said, BitsWarning, stacklevel=2)
         hooks = _hooks(run, networks, key, state, test)
         watch.begin(Begun(config, dataset, folder, begun, until, count))
         at_end.callback(watch.end)
         began, caught = time.perf_counter(), at_end.enter_context(_ctrl_c(should_stop))
         spread = parallel.Spread(count)
-        step, block = _compiled(algorithm.step, spread, block)
+        step, block = _compiled(algorithm.step, spread, size)
         while True:
             try:
                 state = loop.run(
@@ -294,9 +303,8 @@ def _hooks(run: "runs.Run | runs.InMemory", networks: Networks, key: jax.Array, 
     return [*hooks, loop.Hook(config.checkpoint_every, run.save)]
 
 
-def _compiled(step: Callable, spread: parallel.Spread, size: int | None) -> tuple[Callable, loop.Block | None]:
+def _compiled(step: Callable, spread: parallel.Spread, size: int) -> tuple[Callable, loop.Block | None]:
     """The step on the devices that share a batch, and a block of so many steps."""
-    size = size or (1 if jax.default_backend() == "cpu" else BLOCK)
     block = loop.Block(size, spread.jit(loop.scanned(step), leading=1)) if size > 1 else None
     return spread.jit(step), block
 
