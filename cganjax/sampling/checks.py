@@ -60,8 +60,9 @@ def _as_array(labels: Any) -> jax.Array | np.ndarray:
 
 def check_paired(inputs: Any, labels: Any, what: str) -> None:
     """Raise ValueError unless there are as many labels as inputs; `what` names the inputs."""
-    if len(labels) != len(inputs):
-        raise ValueError(f"{len(inputs)} {what} and {len(labels)} labels were given: expected one label per input")
+    given, expected = np.shape(labels)[0], np.shape(inputs)[0]  # `len` knows no symbolic size, as of `jax.export`
+    if given != expected:
+        raise ValueError(f"{expected} {what} and {given} labels were given: expected one label per input")
 
 
 def check_count(n: Any) -> int:

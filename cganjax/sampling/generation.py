@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cganjax import checkpoint as ckpt
-from cganjax import pixels, rng
+from cganjax import parallel, pixels
 from cganjax.sampling import chunks
 from cganjax.sampling.checks import check_count, check_labels, check_truncation, typed_key
 from cganjax.sampling.loading import load
@@ -76,12 +76,15 @@ def sample_from(generator: Generator, key, labels=None, *, n=None, truncation=1.
         if labels is None:
             raise TypeError(f"labels are missing: give an integer from 0 to {generator.num_classes - 1} for each image")
         labels = check_labels(labels, generator.num_classes)
-        count = len(labels)
+        count = labels.shape[0]
     if count == 0:
         return jnp.zeros((0, *generator.image_shape), jnp.float32)
-    if any(isinstance(value, jax.core.Tracer) for value in (key, labels, truncation)):
-        return _of_rows(generator, key, labels, 0, count, truncation)
-    return _in_chunks(generator, key, labels, count, truncation)
+    traced = parallel.is_traced((generator.weights, key, labels, truncation))
+    truncation = truncation if traced else np.float32(truncation)  # Python's float would be another program
+    arguments = (generator.apply, generator.latent_size, generator.weights, key, truncation)
+    if traced:
+        return _sample(*arguments, jnp.arange(count, dtype=jnp.int32), labels)
+    return chunks.in_chunks(lambda rows: _sample(*arguments, *rows), (np.arange(count, dtype=np.int32), labels))
 
 
 def latents(key: jax.Array, n: int, latent_size: int, start: int | jax.Array = 0) -> jax.Array:
@@ -90,29 +93,18 @@ def latents(key: jax.Array, n: int, latent_size: int, start: int | jax.Array = 0
     Image i of `sample(key, labels)` is `generator(latents(key, n, generator.latent_size), labels)[i]`, up to rounding,
     whatever n is.
     """
-    return jax.vmap(lambda k: jax.random.normal(k, (latent_size,), jnp.float32))(rng.items(typed_key(key), n, start))
+    items = np.arange(n, dtype=np.int32) + start
+    return chunks.in_chunks(functools.partial(_latents, latent_size, typed_key(key)), items)
 
 
-def _in_chunks(generator: Generator, key, labels, count: int, truncation) -> jax.Array:
-    labels = None if labels is None else np.asarray(labels)
-
-    def rows(start: int, size: int) -> jax.Array:
-        part = None if labels is None else np.zeros(size, np.int32)
-        if part is not None:
-            rest = labels[start : start + size]
-            part[: len(rest)] = rest
-        return _of_rows(generator, key, part, np.int32(start), size, np.float32(truncation))
-
-    return chunks.in_chunks(rows, count, pad=True)
+@functools.partial(jax.jit, static_argnums=0)
+def _latents(latent_size, key, items):
+    one = lambda item: jax.random.normal(jax.random.fold_in(key, item), (latent_size,), jnp.float32)  # noqa: E731
+    return jax.vmap(one)(items)  # [N, L]
 
 
-def _of_rows(generator: Generator, key, labels, start, count: int, truncation) -> jax.Array:
-    """Images start..start+count-1."""
-    inputs = () if generator.num_classes is None else (labels,)
-    return _sample(generator.apply, generator.latent_size, count, generator.weights, key, start, truncation, *inputs)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _sample(apply, latent_size, count, weights, key, start, truncation, *labels):
-    z = latents(key, count, latent_size, start)  # [count, L]
-    return pixels.signed_to_unit(apply(weights, z * jnp.asarray(truncation, jnp.float32), *labels))
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _sample(apply, latent_size, weights, key, truncation, items, labels):
+    z = _latents(latent_size, key, items)
+    inputs = () if labels is None else (labels,)
+    return pixels.signed_to_unit(apply(weights, z * jnp.asarray(truncation, jnp.float32), *inputs))
