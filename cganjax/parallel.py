@@ -86,7 +86,13 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 
 def chunked(
-    function: Callable[[Any], Any], arrays: Any, size: int | Sequence[int], *, pad: bool = False, threads: bool = False
+    function: Callable[[Any], Any],
+    arrays: Any,
+    size: int | Sequence[int],
+    *,
+    pad: bool = False,
+    threads: bool = False,
+    on_rows: Callable[[int], None] = lambda done: None,
 ) -> Any:
     """A function of many rows, applied to `size` rows at a time; under a transformation of JAX all at once.
 
@@ -98,6 +104,7 @@ def chunked(
         serves any N. The results of the repeated rows are dropped. Without it the last chunk is shorter.
       threads: the function may work on several chunks at a time: on a CPU on as many as there are cores (see
         `in_turn`), and with several accelerators and `pad` on one chunk per device (see `row_devices`).
+      on_rows: called with the number of rows done, after each chunk of several.
 
     Returns:
       The function's results, put together as NumPy arrays [N, ...]. If one call without padding was enough, what it
@@ -133,6 +140,7 @@ def chunked(
         if whole is None:
             whole = jax.tree.map(lambda x: _empty((n, *x.shape[1:]), x.dtype), part)
         jax.tree.map(functools.partial(_write, start), whole, part)
+        on_rows(min(start + sizes[-1], n))
     return whole
 
 

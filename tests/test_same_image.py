@@ -1,8 +1,11 @@
 """Image i is the same to the bit whatever else is generated, and no number of images costs a compilation of its own."""
 
+import dataclasses
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
@@ -12,6 +15,7 @@ from numpy.testing import assert_array_equal
 import cganjax
 from cganjax import checkpoint as ckpt
 from cganjax import sampling
+from cganjax.commands import sample
 from cganjax.sampling import chunks
 
 pytestmark = pytest.mark.usefixtures("optimised")  # XLA rounds as it does for users
@@ -123,3 +127,54 @@ np.save(sys.argv[2], cganjax.sample(jax.random.key(7), np.arange(70) % 10))"""
         subprocess.run([sys.executable, "-c", code, str(cores), str(path)], check=True, env=env)
         found.append(np.load(path))
     assert_array_equal(*found)
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["../../escaped/x", "/absolute/x", "..", "a\\b\0c"])
+def test_a_card_cannot_name_another_folder(name, tmp_path, monkeypatch, command):
+    from cganjax import sampling as loaded
+
+    generator = cganjax.load("mnist")
+    stranger = dataclasses.replace(generator, card={**generator.card, "name": name})
+    monkeypatch.setattr(loaded, "load", lambda checkpoint: stranger)
+    out = tmp_path / "deep" / "deeper"
+    code, _, _ = command(sample, "3", "--out", str(out))
+    assert code == 0
+    assert [p.parent for p in tmp_path.rglob("*.png")] == [out], "one image, in the folder asked for"
+
+
+def test_commands_at_the_same_time_take_different_names(tmp_path):
+    together = threading.Barrier(8, timeout=60)
+
+    def write(path):
+        together.wait()
+        path.write_text(str(path))
+
+    with ThreadPoolExecutor(8) as pool:
+        paths = [*pool.map(lambda _: sample.written(tmp_path / "a.png", write, False), range(8))]
+    assert len({*paths}) == 8 and all(path.read_text() == str(path) for path in paths)
+
+    def fails(path):
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        sample.written(tmp_path / "b.png", fails, False)
+    assert not (tmp_path / "b.png").exists()
+
+
+def test_many_images_show_progress_with_the_time_left(capsys, monkeypatch):
+    clock = iter([0.0, 5.0, 20.0, 30.0])
+    monkeypatch.setattr(sample.time, "perf_counter", lambda: next(clock))
+    show = sample.shown(4000)
+    for done in (500, 1000, 4000):
+        show(done)
+    said = capsys.readouterr().err
+    assert said.splitlines() == [
+        "compiling, then generating 4,000 images",
+        "1,000 of 4,000 images, about 60 s left",
+        "4,000 of 4,000 images, about 0 s left",
+    ]
+    sample.shown(10)(10)
+    assert capsys.readouterr().err == ""

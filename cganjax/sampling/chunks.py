@@ -21,15 +21,18 @@ def sizes() -> tuple[int, ...]:
     return CHUNKS if jax.default_backend() == "cpu" else CHUNKS_OF_ACCELERATORS
 
 
-def in_chunks(function: Callable[[Any], jax.Array], rows: Any) -> jax.Array:
+def in_chunks(
+    function: Callable[[Any], jax.Array], rows: Any, on_rows: Callable[[int], None] = lambda done: None
+) -> jax.Array:
     """A function of rows, compiled for `sizes` alone, whatever the number of rows.
 
     Args:
       function: a tree of arrays [n, ...] -> an array [n, ...] on the device. Several threads call it.
       rows: a tree of arrays [N, ...], at least 1 row.
+      on_rows: called with the number of rows done, after each chunk of several.
 
     Returns:
       Its results [N, ...] on the device. Under a transformation of JAX they are those of one call.
     """
-    found = parallel.chunked(function, rows, sizes(), pad=True, threads=True)
+    found = parallel.chunked(function, rows, sizes(), pad=True, threads=True, on_rows=on_rows)
     return jax.device_put(found) if isinstance(found, np.ndarray) else found

@@ -26,9 +26,11 @@ def sample(
 ) -> jax.Array:
     """Generate one image for each label.
 
-    Image i depends on (key, i, label i) only: its latent comes from `fold_in(key, i)`. Under `jit`, `vmap` and `grad`
-    all images are generated at once. Otherwise they are generated in chunks, so that memory stays bounded for any
-    number of labels.
+    Image i depends on (key, i, label i) only: its latent comes from `fold_in(key, i)`. On a CPU image i has the same
+    bits whatever the number of images. On accelerators XLA rounds some numbers of images in other ways, so that a pixel may
+    differ by about 1e-5; the same holds under `jit`, `vmap` and `grad`, where all images are generated at once.
+    Otherwise they are generated in chunks of a few sizes: memory stays bounded for any number of labels, and no number
+    of labels is compiled for. Chunks are spread over all local accelerators, unless `jax.default_device` names one.
 
     Args:
       key: a typed key, or a legacy uint32 key.
@@ -62,8 +64,10 @@ def sample(
     return sample_from(generator, key, labels, n=n, truncation=truncation)
 
 
-def sample_from(generator: Generator, key, labels=None, *, n=None, truncation=1.0) -> jax.Array:
-    """`sample` with a loaded generator."""
+def sample_from(
+    generator: Generator, key, labels=None, *, n=None, truncation=1.0, on_rows=lambda done: None
+) -> jax.Array:
+    """`sample` with a loaded generator; `on_rows` is called with the number of images done, after each chunk."""
     key = typed_key(key)
     check_truncation(truncation)
     if generator.num_classes is None:
@@ -84,7 +88,8 @@ def sample_from(generator: Generator, key, labels=None, *, n=None, truncation=1.
     arguments = (generator.apply, generator.latent_size, generator.weights, key, truncation)
     if traced:
         return _sample(*arguments, jnp.arange(count, dtype=jnp.int32), labels)
-    return chunks.in_chunks(lambda rows: _sample(*arguments, *rows), (np.arange(count, dtype=np.int32), labels))
+    items = np.arange(count, dtype=np.int32)
+    return chunks.in_chunks(lambda rows: _sample(*arguments, *rows), (items, labels), on_rows)
 
 
 def latents(key: jax.Array, n: int, latent_size: int, start: int | jax.Array = 0) -> jax.Array:
@@ -92,6 +97,10 @@ def latents(key: jax.Array, n: int, latent_size: int, start: int | jax.Array = 0
 
     Image i of `sample(key, labels)` is `generator(latents(key, n, generator.latent_size), labels)[i]`, up to rounding,
     whatever n is.
+
+    >>> import jax
+    >>> latents(jax.random.key(0), 3, 64).shape
+    (3, 64)
     """
     items = np.arange(n, dtype=np.int32) + start
     return chunks.in_chunks(functools.partial(_latents, latent_size, typed_key(key)), items)
