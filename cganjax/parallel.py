@@ -116,13 +116,13 @@ def chunked(
     if is_traced(arrays):
         return function(arrays)
     sizes = (size,) if isinstance(size, int) else tuple(size)
-    n, largest = len(jax.tree.leaves(arrays)[0]), sizes[-1]
-    if n == 0 or n in sizes or (n < largest and not pad):
-        return function(arrays)
+    alone, n = sizes[-1], len(jax.tree.leaves(arrays)[0])
     devices = row_devices() if pad and threads else ()
-    if len(devices) > 1:
-        sizes = (*sizes, largest * len(devices))
+    if len(devices) > 1:  # each device works on rows of a size; the smallest size is left to one
+        alone, sizes = sizes[0], (sizes[0], *(len(devices) * s for s in sizes))
         over = NamedSharding(Mesh(np.array(devices), ("rows",)), PartitionSpec("rows"))
+    if n == 0 or (n in sizes and n <= alone) or (n < sizes[-1] and not pad):
+        return function(arrays)
     if pad:  # a slice of an array on a device would be compiled for each N
         arrays = jax.tree.map(_on_host, arrays)
 
@@ -130,7 +130,7 @@ def chunked(
         end = start + next((s for s in sizes if s >= n - start), sizes[-1])
         rows = slice(start, end) if end <= n or not pad else np.minimum(np.arange(start, end), n - 1)
         chunk = jax.tree.map(lambda x: x[rows], arrays)
-        return function(jax.device_put(chunk, over) if end - start > largest else chunk)
+        return function(jax.device_put(chunk, over) if end - start > alone else chunk)
 
     starts, whole = range(0, n, sizes[-1]), None
     parts = in_turn(of_chunk, starts) if threads and len(starts) > 1 else map(of_chunk, starts)

@@ -27,10 +27,12 @@ def sample(
     """Generate one image for each label.
 
     Image i depends on (key, i, label i) only: its latent comes from `fold_in(key, i)`. On a CPU image i has the same
-    bits whatever the number of images. On accelerators XLA rounds some numbers of images in other ways, so that a pixel may
-    differ by about 1e-5; the same holds under `jit`, `vmap` and `grad`, where all images are generated at once.
-    Otherwise they are generated in chunks of a few sizes: memory stays bounded for any number of labels, and no number
-    of labels is compiled for. Chunks are spread over all local accelerators, unless `jax.default_device` names one.
+    bits whatever the number of images. On accelerators, and under `jit`, `vmap` and `grad`, XLA may round in another
+    way for another number of images, so that a pixel may differ by about 1e-5.
+
+    Images are generated in chunks of a few sizes: memory stays bounded for any number of labels, and no number of
+    labels is compiled for. Chunks are spread over all local accelerators, unless `jax.default_device` names one. Under
+    transformations of JAX all images are generated at once.
 
     Args:
       key: a typed key, or a legacy uint32 key.
