@@ -9,7 +9,7 @@ import functools
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -31,6 +31,7 @@ _PER_THREAD = {
     "jax_numpy_rank_promotion": jax.numpy_rank_promotion,
     "jax_threefry_partitionable": jax.threefry_partitionable,
 }
+_ALIGNMENT = 64  # bytes; what XLA expects of an array
 SHARE = 32  # images of a batch for each device, at least: below, a step is mostly what it costs to begin one
 
 
@@ -84,16 +85,26 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix=_NAME)
 
 
-def chunked(function: Callable[[Any], Any], arrays: Any, size: int, *, pad: bool = False, threads: bool = False) -> Any:
+def chunked(
+    function: Callable[[Any], Any],
+    arrays: Any,
+    size: int | Sequence[int],
+    *,
+    pad: bool = False,
+    threads: bool = False,
+    on_rows: Callable[[int], None] = lambda done: None,
+) -> Any:
     """A function of many rows, applied to `size` rows at a time; under a transformation of JAX all at once.
 
     Args:
       function: a tree of arrays [n, ...] -> a tree of arrays [n, ...]; it sees each row by itself.
       arrays: a tree of arrays [N, ...], such as images, or a tuple of images and labels.
-      size: rows per call, at least 1.
-      pad: repeat the last row until the last chunk has `size` rows, too, so that one compiled program serves all of
-        them. The results of the repeated rows are dropped. Without it the last chunk is shorter.
-      threads: on a CPU, work on as many chunks at a time as there are cores (see `in_turn`), if the function allows it.
+      size: rows per call, at least 1; or several sizes, smallest first, if the last chunk may have one of the others.
+      pad: repeat the last row until the last chunk has the next size, too, so that one compiled program for each size
+        serves any N. The results of the repeated rows are dropped. Without it the last chunk is shorter.
+      threads: the function may work on several chunks at a time: on a CPU on as many as there are cores (see
+        `in_turn`), and with several accelerators and `pad` on one chunk per device (see `row_devices`).
+      on_rows: called with the number of rows done, after each chunk of several.
 
     Returns:
       The function's results, put together as NumPy arrays [N, ...]. If one call without padding was enough, what it
@@ -102,45 +113,68 @@ def chunked(function: Callable[[Any], Any], arrays: Any, size: int, *, pad: bool
     >>> chunked(lambda x: 2 * x, np.arange(5), size=2)
     array([0, 2, 4, 6, 8])
     """
-    leaves = jax.tree.leaves(arrays)
-    n = len(leaves[0])
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves) or n == 0 or n == size or (n < size and not pad):
+    if is_traced(arrays):
         return function(arrays)
+    sizes = (size,) if isinstance(size, int) else tuple(size)
+    alone, n = sizes[-1], len(jax.tree.leaves(arrays)[0])
+    devices = row_devices() if pad and threads else ()
+    if len(devices) > 1:  # each device works on rows of a size; the smallest size is left to one
+        alone, sizes = sizes[0], (sizes[0], *(len(devices) * s for s in sizes))
+        over = NamedSharding(Mesh(np.array(devices), ("rows",)), PartitionSpec("rows"))
+    if n == 0 or (n in sizes and n <= alone) or (n < sizes[-1] and not pad):
+        return function(arrays)
+    if pad:  # a slice of an array on a device would be compiled for each N
+        arrays = jax.tree.map(_on_host, arrays)
 
     def of_chunk(start: int) -> Any:
-        rows = np.minimum(np.arange(start, start + size), n - 1) if pad else slice(start, start + size)
-        return function(jax.tree.map(lambda x: x[rows], arrays))
+        end = start + next((s for s in sizes if s >= n - start), sizes[-1])
+        rows = slice(start, end) if end <= n or not pad else np.minimum(np.arange(start, end), n - 1)
+        chunk = jax.tree.map(lambda x: x[rows], arrays)
+        return function(jax.device_put(chunk, over) if end - start > alone else chunk)
 
-    starts = range(0, n, size)
-    found = in_turn(of_chunk, starts) if threads else map(of_chunk, starts)
-    fetched = [
-        jax.tree.map(lambda x, rest=n - start: np.asarray(x)[:rest], part)
-        for start, part in zip(starts, found, strict=True)
-    ]
-    return jax.tree.map(lambda *parts: np.concatenate(parts), *fetched)
-
-
-def joined(chunk: Callable[[int], jax.Array], count: int, size: int) -> jax.Array:
-    """One array on the device from chunks of it: [count, ...].
-
-    The array is written in place, so that no more than it and a few chunks are held at a time.
-
-    Args:
-      chunk: the first row -> rows first..first+size-1: an array [size, ...]. Chunks are made by several threads.
-      count: rows in all, at least `size`. The last chunk begins early, so that it has `size` rows as well.
-      size: rows of a chunk.
-    """
-    whole, starts = None, (*range(0, count - size, size), count - size)
-    for start, made in zip(starts, in_turn(chunk, starts), strict=True):
+    starts, whole = range(0, n, sizes[-1]), None
+    parts = in_turn(of_chunk, starts) if threads and len(starts) > 1 else map(of_chunk, starts)
+    for start, part in zip(starts, parts, strict=True):
+        if is_traced(part):
+            return function(arrays)  # arrays that are constants of a transformation
         if whole is None:
-            whole = jnp.zeros((count, *made.shape[1:]), made.dtype)
-        whole = _write(whole, made, np.int32(start))
+            whole = jax.tree.map(lambda x: _empty((n, *x.shape[1:]), x.dtype), part)
+        jax.tree.map(functools.partial(_write, start), whole, part)
+        on_rows(min(start + sizes[-1], n))
     return whole
 
 
-@functools.partial(jax.jit, donate_argnums=0)
-def _write(images, piece, start):
-    return jax.lax.dynamic_update_slice_in_dim(images, piece, start, axis=0)
+def _write(start: int, whole: np.ndarray, part: Any) -> None:
+    rest = whole[start : start + len(part)]
+    rest[:] = np.asarray(part)[: len(rest)]
+
+
+def is_traced(tree: Any) -> bool:
+    """Whether a transformation of JAX holds the place of an array of the tree."""
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
+
+
+def row_devices() -> tuple[jax.Device, ...]:
+    """The devices that rows are spread over: this process's accelerators, unless `jax.default_device` chooses one.
+
+    CPU devices share the cores, which threads keep busy already.
+    """
+    if jax.default_backend() == "cpu" or jax.config.jax_default_device is not None:
+        return ()
+    return tuple(jax.local_devices())
+
+
+def _on_host(x: Any) -> Any:
+    return x if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else np.asarray(x)
+
+
+def _empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """An array to be filled, aligned so that `jax.device_put` takes it over on a CPU instead of copying it."""
+    dtype = np.dtype(dtype)
+    size = int(np.prod(shape)) * dtype.itemsize
+    room = np.empty(size + _ALIGNMENT, np.uint8)
+    begin = -room.ctypes.data % _ALIGNMENT
+    return room[begin : begin + size].view(dtype).reshape(shape)
 
 
 def devices_for(batch_size: int, limit: int) -> int:

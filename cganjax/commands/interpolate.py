@@ -19,6 +19,7 @@ from pathlib import Path
 
 from cganjax import checkpoint as ckpt
 from cganjax import cli, files
+from cganjax.commands.sample import file_stem, shown
 from cganjax.waiting import Waiting
 
 TRUNCATIONS = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -90,7 +91,7 @@ def main(argv=None, prog: str = "python -m cganjax interpolate") -> int:
         )
     memory.check_images(f"--samples is {args.samples}", args.samples, generator.image_shape)
     chosen = _networks(args, generator) if args.samples else None
-    folder = args.out or Path("runs") / f"latent-{generator.card['name']}"
+    folder = args.out or Path("runs") / f"latent-{file_stem(generator.card['name'])}"
     names = ["latents.png", "classes.png", "handwriting.png", "truncation.png"]
     if args.samples:
         names += ["handwriting.csv"] * (generator.spec.channels == 1) + ["truncation.csv", "truncation-curve.png"]
@@ -227,9 +228,8 @@ def truncations(generator, key, sizes, samples: int, folder: Path, chosen) -> No
     labels = np.arange(samples) % generator.num_classes
     table = []
     for size in sizes:
-        with Waiting(f"truncation {size:g}: generating {samples:,} images") as waiting:
-            images = np.asarray(sampling.sample_from(generator, key, labels, truncation=size))
-            waiting.now(f"truncation {size:g}: measuring them")
+        images = np.asarray(sampling.sample_from(generator, key, labels, truncation=size, on_rows=shown(len(labels))))
+        with Waiting(f"truncation {size:g}: measuring"):
             images, _ = evaluation.check_given(images, labels, generator.image_shape, generator.num_classes)
             found = evaluation.measure(images, labels, reference, chosen.extractor, chosen.classifier, metrics).figures
         columns = [name for name in FIGURES if name in found]

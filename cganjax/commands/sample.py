@@ -8,9 +8,14 @@ sample                              asks: Input your number: 0 1 2 3
 sample --checkpoint label-score     asks too, and prints the highest output of its discriminator for each image
 """
 
+import contextlib
+import functools
 import io
 import math
+import re
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from cganjax import checkpoint as ckpt
@@ -19,6 +24,7 @@ from cganjax.commands._class_labels import file_name_of, parse_digits, parse_lab
 
 __all__ = ["main", "parse_digits", "parse_labels", "parser", "unused"]
 PROMPT = "Input your number: "
+SHOWN = 1000  # images that take so long that progress is shown
 MOST_ROWS = 32  # classes that have a row of the grid each
 
 
@@ -110,10 +116,15 @@ def _draw(args, generator) -> int:
         name = f"per-class-{args.per_class}"
     if args.columns not in (None, columns):
         columns, row_names = args.columns, []
-    path = _out_file(args, f"{generator.card['name']}-{name}")
+    path, chosen = _out_file(args, f"{file_stem(generator.card['name'])}-{name}")
     n = args.random if labels is None else None
-    images = np.asarray(sampling.sample_from(generator, key, labels, n=n, truncation=args.truncation))
-    _write(path, images, labels, columns, generator.spec, row_names)
+    progress = shown(n or len(labels))
+    images = np.asarray(sampling.sample_from(generator, key, labels, n=n, truncation=args.truncation, on_rows=progress))
+
+    def write(path: Path) -> None:
+        _write(path, images, labels, columns, generator.spec, row_names)
+
+    path = written(path, write, args.overwrite or chosen)
     print(f"{len(images)} {'image' if len(images) == 1 else 'images'} from {generator.card['name']}: {path}")
     return cli.DONE
 
@@ -170,8 +181,9 @@ def _ask(args, generator) -> int:
         images = np.asarray(sampling.sample_from(generator, turn_key, labels, truncation=args.truncation))
         for i, (image, label) in enumerate(zip(images, labels, strict=True)):
             name = spec.class_names[label]
-            path = unused(folder / f"{file_name_of([name]) or label}-s{args.seed}-{turn}-{i}.png", args.overwrite)
-            report.save_png(path, report.grid(image[None], 1, spec), scale=4)
+            path = folder / f"{file_name_of([name]) or label}-s{args.seed}-{turn}-{i}.png"
+            save = functools.partial(report.save_png, sheet=report.grid(image[None], 1, spec), scale=4)
+            path = written(path, save, args.overwrite)
             says = ""
             if discriminator:
                 outputs = np.asarray(discriminator(image[None]))[0]
@@ -180,13 +192,43 @@ def _ask(args, generator) -> int:
         turn += 1
 
 
-def _out_file(args, name: str) -> Path:
+def _out_file(args, name: str) -> tuple[Path, bool]:
+    """Where to write, and whether the user named the file itself."""
     if args.out is None or args.out.is_dir() or (not args.out.suffix and not args.out.is_file()):
-        folder = files.writable_folder(args.out or Path("samples"))
-        return unused(folder / f"{name}-s{args.seed}.png", args.overwrite)
+        return files.writable_folder(args.out or Path("samples")) / f"{name}-s{args.seed}.png", False
     if args.out.suffix.lower() not in (".png", ".npz"):
         raise cli.UserError(f"--out is {args.out}: give a name that ends in .png or .npz, or a folder")
-    return files.new_file(args.out, args.overwrite)
+    return files.new_file(args.out, args.overwrite), True
+
+
+def file_stem(name: str) -> str:
+    """The name in a card as a part of a file name: a card may come from a stranger, and name another folder.
+
+    >>> file_stem("../../escaped/x"), file_stem("label-score")
+    ('escaped-x', 'label-score')
+    """
+    return re.sub(r"[^\w.-]+", "-", name)[:100].strip(".-") or "checkpoint"
+
+
+def written(path: Path, write: Callable[[Path], None], replace: bool) -> Path:
+    """Write a file at a path, or unless it may be replaced at the first free name with a number; returns its path.
+
+    The name is taken before the file is written, so that commands at the same time take different ones.
+    """
+    if replace:
+        write(path)
+        return path
+    while True:
+        free = unused(path, False)
+        with contextlib.suppress(FileExistsError):  # another command was faster
+            free.open("x").close()
+            break
+    try:
+        write(free)
+    except BaseException:
+        free.unlink(missing_ok=True)
+        raise
+    return free
 
 
 def unused(path: Path, overwrite: bool) -> Path:
@@ -195,6 +237,26 @@ def unused(path: Path, overwrite: bool) -> Path:
         return path
     numbered = (path.with_stem(f"{path.stem}-{i}") for i in range(2, 1_000_000))
     return path if not path.exists() else next(p for p in numbered if not p.exists())
+
+
+def shown(count: int) -> Callable[[int], None]:
+    """What `on_rows` is to call: for many images it says how many are done, and how much time is left."""
+    if count <= SHOWN:
+        return lambda done: None
+    terminal, began = sys.stderr.isatty(), time.perf_counter()
+    said, every = began, 0.5 if terminal else 10.0
+    print(f"compiling, then generating {count:,} images", file=sys.stderr, flush=True)
+
+    def show(done: int) -> None:
+        nonlocal said
+        now = time.perf_counter()
+        if now - said < every:
+            return
+        said, left = now, (now - began) / done * (count - done)
+        text = f"{done:,} of {count:,} images, about {left:.0f} s left"
+        print(f"\r{text:60}" if terminal else text, end="" if terminal and done < count else "\n", file=sys.stderr)
+
+    return show
 
 
 def _write(path: Path, images, labels, columns: int, spec, row_names) -> None:

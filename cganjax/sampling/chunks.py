@@ -1,16 +1,18 @@
-"""How many images are generated at once, and calls that generate more."""
+"""How many rows a loaded network works on at once, and calls with more rows."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
+import numpy as np
 
 from cganjax import parallel
 
-# Sizes that are compiled for: a call is padded to the next one, and a longer call is made in chunks of the last one.
-# On a CPU the smallest above 1 is 32, because XLA rounds other batches in another way there, and image i should be
-# image i to the bit. Nothing is larger, because the intermediate results of many images are mapped and unmapped at each
-# call, and because two halves keep two cores busy.
-CHUNKS = (1, 32)
+# Sizes that are compiled for: a call is padded to the next one, and a longer call is made in chunks of the last one. On
+# a CPU XLA rounds generators' images in the same way at each of these sizes, so that image i is image i to the bit. At
+# 1 and at 64 it rounds in other ways. Nothing is larger than 32, because the intermediate results of many images are
+# mapped and unmapped at each call, and because two halves keep two cores busy.
+CHUNKS = (2, 8, 32)
 CHUNKS_OF_ACCELERATORS = (1, 64, 256, 1024)  # larger ones keep an accelerator busy
 
 
@@ -19,20 +21,18 @@ def sizes() -> tuple[int, ...]:
     return CHUNKS if jax.default_backend() == "cpu" else CHUNKS_OF_ACCELERATORS
 
 
-def in_chunks(rows: Callable[[int, int], jax.Array], count: int, *, pad: bool = False) -> jax.Array:
-    """Images 0..count-1, no more than the largest size at once.
+def in_chunks(
+    function: Callable[[Any], jax.Array], rows: Any, on_rows: Callable[[int], None] = lambda done: None
+) -> jax.Array:
+    """A function of rows, compiled for `sizes` alone, whatever the number of rows.
 
     Args:
-      rows: (start, size) -> images start..start+size-1, an array [size, ...]. Several threads call it.
-      count: the number of images, at least 1.
-      pad: generate a size that is compiled for, and drop the images from `count` on, which `rows` must then allow.
+      function: a tree of arrays [n, ...] -> an array [n, ...] on the device. Several threads call it.
+      rows: a tree of arrays [N, ...], at least 1 row.
+      on_rows: called with the number of rows done, after each chunk of several.
 
     Returns:
-      The images [count, ...] on the device.
+      Its results [N, ...] on the device. Under a transformation of JAX they are those of one call.
     """
-    largest = sizes()[-1]
-    if count > largest:
-        return parallel.joined(lambda start: rows(start, largest), count, largest)
-    size = next(s for s in sizes() if s >= count) if pad else count
-    images = rows(0, size)
-    return images if count == size else images[:count]  # a slice of all rows would be compiled, too
+    found = parallel.chunked(function, rows, sizes(), pad=True, threads=True, on_rows=on_rows)
+    return jax.device_put(found) if isinstance(found, np.ndarray) else found

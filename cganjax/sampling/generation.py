@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cganjax import checkpoint as ckpt
-from cganjax import checks, memory, pixels, rng
+from cganjax import checks, memory, parallel, pixels
 from cganjax.sampling import chunks
 from cganjax.sampling.checks import check_count, check_truncation
 from cganjax.sampling.loading import load
@@ -26,9 +26,13 @@ def sample(
 ) -> jax.Array:
     """Generate one image for each label.
 
-    Image i depends on (key, i, label i) only: its latent comes from `fold_in(key, i)`. Under `jit`, `vmap` and `grad`
-    all images are generated at once. Otherwise they are generated in chunks, so that memory stays bounded for any
-    number of labels.
+    Image i depends on (key, i, label i) only: its latent comes from `fold_in(key, i)`. On a CPU image i has the same
+    bits whatever the number of images. On accelerators, and under `jit`, `vmap` and `grad`, XLA may round in another
+    way for another number of images, so that a pixel may differ by about 1e-5.
+
+    Images are generated in chunks of a few sizes: memory stays bounded for any number of labels, and no number of
+    labels is compiled for. Chunks are spread over all local accelerators, unless `jax.default_device` names one. Under
+    transformations of JAX all images are generated at once.
 
     Args:
       key: a typed key, or a legacy uint32 key.
@@ -63,8 +67,10 @@ def sample(
     return sample_from(generator, key, labels, n=n, truncation=truncation)
 
 
-def sample_from(generator: Generator, key, labels=None, *, n=None, truncation=1.0) -> jax.Array:
-    """`sample` with a loaded generator."""
+def sample_from(
+    generator: Generator, key, labels=None, *, n=None, truncation=1.0, on_rows=lambda done: None
+) -> jax.Array:
+    """`sample` with a loaded generator; `on_rows` is called with the number of images done, after each chunk."""
     key, truncation = checks.typed_key(key), check_truncation(truncation)
     if generator.num_classes is None:
         if labels is not None:
@@ -76,13 +82,17 @@ def sample_from(generator: Generator, key, labels=None, *, n=None, truncation=1.
         if labels is None:
             raise TypeError(f"labels are missing: give an integer from 0 to {generator.num_classes - 1} for each image")
         labels = checks.labels(labels, generator.num_classes)
-        count = len(labels)
+        count = labels.shape[0]
     memory.check_images(f"the number of images is {count}", count, generator.image_shape)
     if count == 0:
         return jnp.zeros((0, *generator.image_shape), jnp.float32)
-    if any(isinstance(value, jax.core.Tracer) for value in (key, labels, truncation)):
-        return _of_rows(generator, key, labels, 0, count, truncation)
-    return _in_chunks(generator, key, labels, count, truncation)
+    traced = parallel.is_traced((generator.weights, key, labels, truncation))
+    truncation = truncation if traced else np.float32(truncation)  # Python's float would be another program
+    arguments = (generator.apply, generator.latent_size, generator.weights, key, truncation)
+    if traced:
+        return _sample(*arguments, jnp.arange(count, dtype=jnp.int32), labels)
+    items = np.arange(count, dtype=np.int32)
+    return chunks.in_chunks(lambda rows: _sample(*arguments, *rows), (items, labels), on_rows)
 
 
 def latents(key: jax.Array, n: int, latent_size: int, start: int | jax.Array = 0) -> jax.Array:
@@ -90,32 +100,23 @@ def latents(key: jax.Array, n: int, latent_size: int, start: int | jax.Array = 0
 
     Image i of `sample(key, labels)` is `generator(latents(key, n, generator.latent_size), labels)[i]`, up to rounding,
     whatever n is.
+
+    >>> import jax
+    >>> latents(jax.random.key(0), 3, 64).shape
+    (3, 64)
     """
-    return jax.vmap(lambda k: jax.random.normal(k, (latent_size,), jnp.float32))(
-        rng.items(checks.typed_key(key), n, start)
-    )
+    items = np.arange(n, dtype=np.int32) + start
+    return chunks.in_chunks(functools.partial(_latents, latent_size, checks.typed_key(key)), items)
 
 
-def _in_chunks(generator: Generator, key, labels, count: int, truncation) -> jax.Array:
-    labels = None if labels is None else np.asarray(labels)
-
-    def rows(start: int, size: int) -> jax.Array:
-        part = None if labels is None else np.zeros(size, np.int32)
-        if part is not None:
-            rest = labels[start : start + size]
-            part[: len(rest)] = rest
-        return _of_rows(generator, key, part, np.int32(start), size, np.float32(truncation))
-
-    return chunks.in_chunks(rows, count, pad=True)
+@functools.partial(jax.jit, static_argnums=0)
+def _latents(latent_size, key, items):
+    one = lambda item: jax.random.normal(jax.random.fold_in(key, item), (latent_size,), jnp.float32)  # noqa: E731
+    return jax.vmap(one)(items)  # [N, L]
 
 
-def _of_rows(generator: Generator, key, labels, start, count: int, truncation) -> jax.Array:
-    """Images start..start+count-1."""
-    inputs = () if generator.num_classes is None else (labels,)
-    return _sample(generator.apply, generator.latent_size, count, generator.weights, key, start, truncation, *inputs)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _sample(apply, latent_size, count, weights, key, start, truncation, *labels):
-    z = latents(key, count, latent_size, start)  # [count, L]
-    return pixels.signed_to_unit(apply(weights, z * jnp.asarray(truncation, jnp.float32), *labels))
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _sample(apply, latent_size, weights, key, truncation, items, labels):
+    z = _latents(latent_size, key, items)
+    inputs = () if labels is None else (labels,)
+    return pixels.signed_to_unit(apply(weights, z * jnp.asarray(truncation, jnp.float32), *inputs))

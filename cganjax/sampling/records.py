@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cganjax import checks, pixels
+from cganjax import checks, parallel, pixels
 from cganjax.sampling import chunks
 from cganjax.spec import ImageSpec
 from cganjax.types import BadArgument, Params, Weights
@@ -74,12 +74,12 @@ class Generator(_Loaded):
         if self.num_classes is None:
             if labels is not None:
                 raise TypeError("labels were given to an unconditional generator: call it with z alone")
-            return _generate_in_chunks(self, z)
+            return self._images(z)
         if labels is None:
             raise TypeError(f"labels are missing: give an integer from 0 to {self.num_classes - 1} for each latent")
         labels = checks.labels(labels, self.num_classes)
         checks.paired(z, labels, "latents")
-        return _generate_in_chunks(self, z, labels)
+        return self._images(z, labels)
 
     def between(self, z: jax.Array, weights: jax.Array) -> jax.Array:
         """Generate images between classes.
@@ -101,13 +101,13 @@ class Generator(_Loaded):
         z, weights = self._check_latents(z), checks.reals("weights", weights, "the weights of the classes [N, K]")
         if self.num_classes is None:
             raise TypeError("an unconditional generator has no classes to mix: call it with z alone")
-        if weights.shape != (len(z), self.num_classes):
-            raise BadArgument(f"weights have shape {weights.shape}: expected [{len(z)}, {self.num_classes}]")
+        if weights.shape != (z.shape[0], self.num_classes):
+            raise BadArgument(f"weights have shape {weights.shape}: expected [{z.shape[0]}, {self.num_classes}]")
         if not isinstance(weights, jax.core.Tracer):
             sums = np.asarray(weights).sum(axis=1)
             if (wrong := np.flatnonzero(~(np.abs(sums - 1) < 1e-3))).size:
                 raise BadArgument(f"weights[{wrong[0]}] sums to {sums[wrong[0]]:g}: expected 1")
-        return _generate_in_chunks(self, z, jnp.asarray(weights))
+        return self._images(z, jnp.asarray(weights))
 
     def _check_latents(self, z: Any) -> jax.Array:
         z = checks.reals("z", z, f"latents [N, {self.latent_size}]")
@@ -152,12 +152,12 @@ class Discriminator(_Loaded):
         if labels is None:
             if self.needs_labels:
                 raise TypeError("labels are missing: this discriminator needs the label of each image")
-            return _discriminate(self.apply, self.scores, self.weights, images)
+            return self._outputs(images)
         if self.num_classes is None:
             raise TypeError("labels were given to an unconditional discriminator: call it with images alone")
         labels = checks.labels(labels, self.num_classes)
         checks.paired(images, labels, "images")
-        return _discriminate(self.apply, self.scores, self.weights, images, labels)
+        return self._outputs(images, labels)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -191,29 +191,26 @@ class Classifier(_Loaded):
           ValueError: images are none or have another shape, are no floats (uint8, for instance), are NaN or outside
             [0, 1].
         """
-        return _classify(self.apply, self.weights, self._check_images(images))
+        return self._of_images(self.apply, images)
 
     def features(self, images: jax.Array) -> jax.Array:
         """The activations that enter the last layer, for the same images: float32 [N, D]."""
-        return _classify(self.apply_features, self.weights, self._check_images(images))
+        return self._of_images(self.apply_features, images)
+
+    def _of_images(self, apply: Callable, images: Any) -> jax.Array:
+        return _of_rows(functools.partial(_classify, apply), self.weights, self._check_images(images))
 
 
-def _generate_in_chunks(generator: Generator, *inputs) -> jax.Array:
-    """All at once under a transformation or up to the largest chunk, in chunks otherwise."""
-    count = len(inputs[0])
-
-    def rows(start: int, size: int) -> jax.Array:
-        part = inputs if size == count else _take(size, np.int32(start), *inputs)
-        return _generate(generator.apply, generator.weights, *part)
-
-    if count == 0 or any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves((generator.weights, inputs))):
-        return rows(0, count)
-    return chunks.in_chunks(rows, count)
+def _floats(x: Any) -> jax.Array | np.ndarray:
+    """As float32; what lies on the host stays there, because a chunk of it is cut without a program of its own."""
+    return x.astype(np.float32, copy=False) if isinstance(x, np.ndarray) else jnp.asarray(x, jnp.float32)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _take(size, start, *arrays):
-    return [jax.lax.dynamic_slice_in_dim(array, start, size) for array in arrays]
+def _of_rows(call: Callable, weights: Weights, *inputs: Any) -> jax.Array:
+    """`call(weights, *inputs)`, all at once if the weights are traced and in chunks otherwise."""
+    if parallel.is_traced(weights):
+        return call(weights, *inputs)
+    return chunks.in_chunks(lambda rows: call(weights, *rows), inputs)
 
 
 @functools.partial(jax.jit, static_argnums=0)

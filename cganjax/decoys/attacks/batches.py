@@ -36,7 +36,7 @@ def by_parts(attack: Callable[[Batch], Found], batch: Batch, size: int, *, threa
 
     def part(arrays: Batch) -> Found:
         found = attack(arrays._replace(generator=batch.generator))
-        return found._replace(queries=np.broadcast_to(np.asarray(found.queries, np.int64), (size,)))
+        return found._replace(queries=np.broadcast_to(np.asarray(found.queries, np.int64), arrays.labels.shape[:1]))
 
     return in_parts(part, batch._replace(generator=None), size, threads=threads)
 
