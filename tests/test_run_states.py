@@ -241,7 +241,8 @@ def test_a_resumed_run_sets_damaged_checkpoints_aside_and_saves_their_steps_agai
 
 @pytest.mark.parametrize("kind", ["an empty folder", "a file", "a link to nowhere"])
 def test_a_name_without_a_checkpoint_is_no_checkpoint(run, kind):
-    path = run / "checkpoints/40"
+    path, before = run / "checkpoints/40", run / "checkpoints/40.damaged"
+    before.touch() if kind == "an empty folder" else before.mkdir()
     {"an empty folder": path.mkdir, "a file": path.touch, "a link to nowhere": lambda: path.symlink_to("nowhere")}[
         kind
     ]()
@@ -250,7 +251,7 @@ def test_a_name_without_a_checkpoint_is_no_checkpoint(run, kind):
     states = RunStates(run, keep=3, after=30)
     states.save(40, state_at(40), loss=0.4)
     states.close()
-    assert same(RunStates(run).restore(LIKE), state_at(40))
+    assert same(RunStates(run).restore(LIKE), state_at(40)) and before.is_dir() == (kind == "an empty folder")
 
 
 def test_leftovers_of_a_killed_save_are_removed(run):
