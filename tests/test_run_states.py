@@ -466,3 +466,29 @@ def test_damage_to_a_real_checkpoint_is_never_silent(tiny_run, tmp_path):
     run = shutil.copytree(tiny_run, tmp_path / "run")
     found = [outcome for _, _, outcome in damage.damage(run, 6, flips=10, seed=1)]
     assert found.count(damage.SILENT) == 0 and found.count(damage.NOTICED) > 80
+
+
+SAVE_ON_FOUR = """
+import sys, jax, jax.numpy as jnp, pathlib
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from cganjax.run_states import RunStates
+
+mesh = Mesh(jax.devices(), ("batch",))
+assert len(jax.devices()) == 4
+places = {"copied": NamedSharding(mesh, PartitionSpec()), "spread": NamedSharding(mesh, PartitionSpec("batch"))}
+state = {name: jax.device_put(jnp.arange(8.0), place) for name, place in places.items()}
+states = RunStates(pathlib.Path(sys.argv[1]), keep=1)
+states.save(1, state, 0.5)
+assert all(array.sharding == places[name] for name, array in states.restore(state).items())
+states.close()
+"""
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_four_devices_is_read_on_one_and_on_four(tmp_path):
+    env = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
+    line = [sys.executable, "-c", SAVE_ON_FOUR, str(tmp_path)]
+    done = subprocess.run(line, cwd=ROOT, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    wanted = {name: jnp.arange(8.0) for name in ("copied", "spread")}
+    assert len(jax.devices()) == 1 and same(RunStates(tmp_path).restore(wanted), wanted)
