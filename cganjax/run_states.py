@@ -99,8 +99,7 @@ class RunStates:
         for step in self.steps():
             if step > after:
                 place = self.folder / f"{step}{DAMAGED}"
-                if place.is_dir():
-                    shutil.rmtree(place)
+                shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)  # of an earlier time
                 os.replace(self.folder / str(step), place)
 
     def steps(self) -> list[int]:
@@ -111,7 +110,7 @@ class RunStates:
     def best(self) -> int | None:
         """The step of the checkpoint with the lowest loss, or None if none has one."""
         losses = {}
-        for step in self.steps():
+        for step in reversed(self.steps()):  # of equal ones the newest
             with contextlib.suppress(CheckpointError):
                 losses[step] = self.loss(step)
         ranked = {step: loss for step, loss in losses.items() if loss is not None}
