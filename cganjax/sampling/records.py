@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from cganjax import checks, parallel, pixels
@@ -35,8 +34,9 @@ class _Loaded:
         """The trained arrays, a nested dict."""
         return self.weights.params
 
-    def _check_images(self, images: Any) -> jax.Array:
-        return jnp.asarray(pixels.check_unit(images, self.image_shape))
+    # What lies on the host stays there, because a chunk of it is cut without a program of its own.
+    def _check_images(self, images: Any) -> np.ndarray | jax.Array:
+        return pixels.check_unit(images, self.image_shape)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -107,13 +107,16 @@ class Generator(_Loaded):
             sums = np.asarray(weights).sum(axis=1)
             if (wrong := np.flatnonzero(~(np.abs(sums - 1) < 1e-3))).size:
                 raise BadArgument(f"weights[{wrong[0]}] sums to {sums[wrong[0]]:g}: expected 1")
-        return self._images(z, jnp.asarray(weights))
+        return self._images(z, weights)
 
-    def _check_latents(self, z: Any) -> jax.Array:
+    def _images(self, *inputs: Any) -> jax.Array:
+        return _of_rows(functools.partial(_generate, self.apply), self.weights, *inputs)
+
+    def _check_latents(self, z: Any) -> np.ndarray | jax.Array:
         z = checks.reals("z", z, f"latents [N, {self.latent_size}]")
         if z.ndim != 2 or z.shape[1] != self.latent_size:
             raise BadArgument(f"z has shape {z.shape}: expected [N, {self.latent_size}]")
-        return jnp.asarray(z)
+        return z
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -159,6 +162,9 @@ class Discriminator(_Loaded):
         checks.paired(images, labels, "images")
         return self._outputs(images, labels)
 
+    def _outputs(self, *inputs: Any) -> jax.Array:
+        return _of_rows(functools.partial(_discriminate, self.apply, self.scores), self.weights, *inputs)
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Classifier(_Loaded):
@@ -199,11 +205,6 @@ class Classifier(_Loaded):
 
     def _of_images(self, apply: Callable, images: Any) -> jax.Array:
         return _of_rows(functools.partial(_classify, apply), self.weights, self._check_images(images))
-
-
-def _floats(x: Any) -> jax.Array | np.ndarray:
-    """As float32; what lies on the host stays there, because a chunk of it is cut without a program of its own."""
-    return x.astype(np.float32, copy=False) if isinstance(x, np.ndarray) else jnp.asarray(x, jnp.float32)
 
 
 def _of_rows(call: Callable, weights: Weights, *inputs: Any) -> jax.Array:
