@@ -619,6 +619,20 @@ def test_a_disk_that_is_full_leaves_the_file_that_was_there(tmp_path, monkeypatc
     assert whole(tmp_path) == {"a.json": b"old"}
 
 
+def test_a_save_that_fails_leaves_no_half_of_it(small, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+
+    def full(self, step, *arguments):
+        (self.folder / f"{step}.orbax-checkpoint-tmp/state").mkdir(parents=True)
+        raise OSError(28, "No space left on device", str(self.folder))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs.run_states.RunStates, "save", full)
+        with pytest.raises(OSError, match="No space left"):
+            cganjax.train(*small, out=folder, progress=False)
+    assert list((folder / "checkpoints").iterdir()) == [] and not (folder / run_folder.LOCK).exists()
+
+
 def test_digests_and_seals_are_in_the_manifest(run, tiny):
     config, manifest = run_folder.read_run(run)
     assert list(manifest["states"]) == list(manifest["metrics"]) == ["3", "6"]

@@ -174,8 +174,7 @@ class Run(_Restorable):
           CheckpointError: the manifest or the newest checkpoint is damaged.
         """
         before = {}
-        for part in (*self.folder.glob("*.part"), *self.folder.glob(f"{run_folder.SAMPLES}/*.part")):
-            part.unlink()  # of a process that was killed
+        run_folder.remove_parts(self.folder)  # of a process that was killed
         if self._fresh:
             run_folder.remove_run(self.folder)
         elif self.done or (self.folder / run_folder.MANIFEST).exists():
@@ -248,6 +247,7 @@ class Run(_Restorable):
 
     def _unlock(self) -> None:
         began = (self.folder / run_folder.CONFIG).exists()
+        run_folder.remove_parts(self.folder)  # of a write that failed, such as on a full disk
         self._lock.release()
         if not began:
             with contextlib.suppress(OSError):  # the first that is not empty
