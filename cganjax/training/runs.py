@@ -230,6 +230,20 @@ class Run(_Restorable):
         self.manifest["states"][str(step)] = digests.of_json(arrays)
         self._write_manifest()
 
+    def finished(self) -> dict[str, Any]:
+        """The manifest of a run that has come as far as was asked for.
+
+        It is brought up to the newest state, if the process was killed between the two.
+        """
+        _, found = _read_run(self.folder)
+        if "states" in found and found["steps"] < self.done:
+            states = run_states.RunStates(self.folder)
+            found["steps"] = self.done
+            found["states"][str(self.done)] = digests.of_json(states.digests(self.done))
+            states.close()
+            files.write_json(self.folder / run_folder.MANIFEST, run_folder.sealed(found))
+        return found
+
     def restore(self, first: Any, error: Diverged) -> Any:
         """The last state that was saved, or the first one if there is none; the metrics after it are dropped."""
         state = self._newest(first)
