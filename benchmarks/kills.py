@@ -24,9 +24,9 @@ from typing import Any
 from cganjax import cli, digests, run_folder, run_states
 
 ROOT = Path(__file__).resolve().parents[1]
-STEPS = 40
+STEPS, EVERY = 40, 5
 # A step takes milliseconds, so that most of the life of the process is the writing of files.
-SETTINGS = f"""batch_size=8 steps={STEPS} log_every=4 sample_every=10 checkpoint_every=5 generator.latent_size=8
+SETTINGS = f"""batch_size=8 steps={STEPS} log_every=4 sample_every=10 checkpoint_every={EVERY} generator.latent_size=8
     generator.embedding=4 generator.hidden=16 generator.width_7=8 generator.width_14=8
     discriminator.width_14=4 discriminator.width_7=8 discriminator.hidden=16""".split()
 MOMENTS = ("at any time", "while it trains", "inside a checkpoint")
@@ -55,10 +55,12 @@ def kill(process: subprocess.Popen, run: Path, moment: str, chance: random.Rando
         before = _written_at(run)
         _until(process, lambda: _written_at(run) > before)
         if moment == "inside a checkpoint":
+            last = _newest(run) + EVERY * chance.randrange(4)
+            _until(process, lambda: _newest(run) >= last)
             _until(process, lambda: _being_written(run))
             _wait(process, 0.1 * chance.random())
         else:
-            _wait(process, 2.0 * chance.random())
+            _wait(process, life / 3 * chance.random())
     ended = process.poll() is not None
     if not ended:
         process.send_signal(signal.SIGKILL)
@@ -74,6 +76,11 @@ def _written_at(run: Path) -> float:
 def _being_written(run: Path) -> bool:
     states = run / run_folder.STATES
     return states.is_dir() and any("tmp" in path.name for path in states.iterdir())
+
+
+def _newest(run: Path) -> int:
+    states = run / run_folder.STATES
+    return max((int(p.name) for p in states.iterdir() if p.name.isdigit()), default=0) if states.is_dir() else 0
 
 
 def _wait(process: subprocess.Popen, seconds: float) -> None:

@@ -164,3 +164,9 @@ def remove_run(run: Path) -> None:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     for path in (run / MANIFEST, run / CURVES, *run.glob(f"{METRICS}*")):
         path.unlink(missing_ok=True)
+
+
+def remove_parts(run: Path) -> None:
+    """Delete what interrupted writes have left: half-written files, and checkpoints that Orbax has not finished."""
+    for part in (*run.glob("*.part"), *run.glob(f"{SAMPLES}/*.part"), *run.glob(f"{STATES}/*.orbax-checkpoint-tmp*")):
+        shutil.rmtree(part, ignore_errors=True) if part.is_dir() else part.unlink(missing_ok=True)

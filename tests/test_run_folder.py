@@ -21,6 +21,7 @@ from cganjax.training import loop, runs
 from cganjax.training.metrics_log import MetricsLog
 from cganjax.training.progress import Progress
 from cganjax.types import CheckpointError, RunFolderWarning, UserError
+from experiments import ship
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -220,15 +221,16 @@ def test_a_refused_training_leaves_no_folder(small, tmp_path):
     assert [p.name for p in tmp_path.rglob("*")] == ["there"]
 
 
-@pytest.mark.parametrize("at", ["state", "manifest"])
+@pytest.mark.parametrize("at", ["state", "manifest", "the last manifest"])
 def test_a_kill_around_a_save_loses_neither_grid_nor_line(small, tmp_path, monkeypatch, at):
     """Before the state: it is computed again. After it: the grid, the curves and the lines are there already."""
     whole_run = cganjax.train(*small, out=tmp_path / "whole", progress=False)
     folder, save = tmp_path / "run", runs.run_states.RunStates.save
 
-    def killed(self, *arguments):
-        if at == "manifest":
-            save(self, *arguments)
+    def killed(self, step, *arguments):
+        arrays = None if at == "state" else save(self, step, *arguments)
+        if at == "the last manifest" and step < 6:
+            return arrays
         raise Kill
 
     with monkeypatch.context() as patch:
@@ -236,13 +238,13 @@ def test_a_kill_around_a_save_loses_neither_grid_nor_line(small, tmp_path, monke
         with pytest.raises(Kill):
             cganjax.train(*small, out=folder, progress=False)
     run = cganjax.train(*small, out=folder, progress=False)
-    assert (run.begun, run.step) == (3 if at == "manifest" else 0, 6)
+    assert (run.begun, run.step) == ({"state": 0, "manifest": 3, "the last manifest": 6}[at], 6)
     assert run.metrics == whole_run.metrics == rows_of(folder)
     assert same(run.generator.weights, whole_run.generator.weights)
     for name in ("000000.png", "000003.png", "000006.png"):
         assert (folder / "samples" / name).read_bytes() == (tmp_path / "whole/samples" / name).read_bytes()
     manifests = [run_folder.read_run(path)[1] for path in (folder, tmp_path / "whole")]
-    assert manifests[0]["earlier_parts"][0]["steps"] == run.begun
+    assert [part["steps"] for part in manifests[0]["earlier_parts"]] == [run.begun] * (run.begun < 6)
     for name in ("states", "metrics", "steps"):
         assert manifests[0][name] == manifests[1][name]
     assert list(manifests[0]["states"]) == ["3", "6"]
@@ -617,6 +619,25 @@ def test_a_disk_that_is_full_leaves_the_file_that_was_there(tmp_path, monkeypatc
     with pytest.raises(OSError, match=r"No space left on device: '.*a\.json'"):
         files.write_json(tmp_path / "a.json", {})
     assert whole(tmp_path) == {"a.json": b"old"}
+
+
+def test_a_save_that_fails_leaves_no_half_of_it(small, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+
+    def full(self, step, *arguments):
+        (self.folder / f"{step}.orbax-checkpoint-tmp/state").mkdir(parents=True)
+        raise OSError(28, "No space left on device", str(self.folder))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs.run_states.RunStates, "save", full)
+        with pytest.raises(OSError, match="No space left"):
+            cganjax.train(*small, out=folder, progress=False)
+    assert list((folder / "checkpoints").iterdir()) == [] and not (folder / run_folder.LOCK).exists()
+
+
+def test_own_checkpoints_and_decoys_stay_out_of_the_package():
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    assert {f"/{ship.OWN}/", "/decoys/"} <= set(ignored) and str(ship.OWN) != "checkpoints"
 
 
 def test_digests_and_seals_are_in_the_manifest(run, tiny):

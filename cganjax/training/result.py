@@ -116,6 +116,6 @@ def of(run: runs.Run | runs.InMemory, networks: Networks, state: Any, begun: int
 
 def untouched(run: runs.Run) -> TrainedRun:
     """A run that had come as far as was asked for."""
-    _, manifest = run_folder.read_run(run.folder)
+    manifest = run.finished()
     rows = run_folder.read_metrics(run.folder / run_folder.METRICS)
     return TrainedRun(run.config, known.recorded(manifest["data"]), run.folder, run.done, run.done, 0.0, rows)

@@ -175,8 +175,7 @@ class Run(_Restorable):
           CheckpointError: the manifest or the newest checkpoint is damaged.
         """
         before = {}
-        for part in (*self.folder.glob("*.part"), *self.folder.glob(f"{run_folder.SAMPLES}/*.part")):
-            part.unlink()  # of a process that was killed
+        run_folder.remove_parts(self.folder)  # of a process that was killed
         if self._fresh:
             run_folder.remove_run(self.folder)
         elif self.done or (self.folder / run_folder.MANIFEST).exists():
@@ -232,6 +231,20 @@ class Run(_Restorable):
         self.manifest["states"][str(step)] = digests.of_json(arrays)
         self._write_manifest()
 
+    def finished(self) -> dict[str, Any]:
+        """The manifest of a run that has come as far as was asked for.
+
+        It is brought up to the newest state, if the process was killed between the two.
+        """
+        _, found = _read_run(self.folder)
+        if "states" in found and found["steps"] < self.done:
+            states = run_states.RunStates(self.folder)
+            found["steps"] = self.done
+            found["states"][str(self.done)] = digests.of_json(states.digests(self.done))
+            states.close()
+            files.write_json(self.folder / run_folder.MANIFEST, run_folder.sealed(found))
+        return found
+
     def restore(self, first: Any, error: Diverged) -> Any:
         """The last state that was saved, or the first one if there is none; the metrics after it are dropped."""
         state = self._newest(first)
@@ -249,6 +262,7 @@ class Run(_Restorable):
 
     def _unlock(self) -> None:
         began = (self.folder / run_folder.CONFIG).exists()
+        run_folder.remove_parts(self.folder)  # of a write that failed, such as on a full disk
         self._lock.release()
         if not began:
             with contextlib.suppress(OSError):  # the first that is not empty
