@@ -119,7 +119,7 @@ def build(config: Any, spec: ImageSpec) -> Networks:
 
 
 def _build(family, config: Any, spec: ImageSpec) -> Networks:
-    images, num_classes = jnp.zeros((1, *spec.shape)), spec.num_classes
+    images, num_classes = jnp.zeros((1, *spec.shape), jnp.float32), spec.num_classes
     if hasattr(family, "Classifier"):
         classifier = _network(family.Classifier, config.classifier, spec, num_classes, images, None)
         return Networks(None, None, classifier, family.SCORES, None, num_classes, spec)
@@ -127,8 +127,9 @@ def _build(family, config: Any, spec: ImageSpec) -> Networks:
         num_classes = None
     labels = None if num_classes is None else jnp.zeros(1, jnp.int32)
     latent_size = config.generator["latent_size"]
+    z = jnp.zeros((1, latent_size), jnp.float32)
     settings = {k: v for k, v in config.generator.items() if k != "latent_size"}
-    generator = _network(family.Generator, settings, spec, num_classes, jnp.zeros((1, latent_size)), labels)
+    generator = _network(family.Generator, settings, spec, num_classes, z, labels)
     discriminator = _network(family.Discriminator, config.discriminator, spec, num_classes, images, labels)
     if not getattr(family, "PIECEWISE_LINEAR", False):
         discriminator = discriminator._replace(scaled=None)
