@@ -62,6 +62,9 @@ def say() -> None:
         _said = True
         with contextlib.suppress(OSError, ValueError, AttributeError):  # nobody listens
             print("interrupted", file=sys.stderr, flush=True)
+    # If Ctrl-C came inside `exec`, as of a dataclass, Python would end by a signal instead of the exit code, unless
+    # another `exec` has ended well since.
+    exec("")
 
 
 def _leave(number: int, frame: object) -> None:

@@ -395,16 +395,22 @@ BODIES = {
             "time.sleep(60)",
         ]
     ),
+    "inside exec": "exec('time.sleep(60)')",
     "as it comes": "time.sleep(60)",
 }
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize("body", BODIES)
-def test_a_ctrl_c_that_is_swallowed_ends_the_command_all_the_same(body):
-    code = SWALLOWED.format(body=BODIES[body])
+def test_a_ctrl_c_that_is_swallowed_ends_the_command_all_the_same(body, tmp_path):
+    (tmp_path / "command.py").write_text(SWALLOWED.format(body=BODIES[body]))
     process = subprocess.Popen(
-        [*PYTHON, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*PYTHON, "-m", "command"],  # as commands are started: the exit code takes another way than that of -c
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout.readline() == "begun\n"
     process.send_signal(signal.SIGINT)
