@@ -15,7 +15,6 @@ def main(argv=None) -> int:
     import difflib
     import importlib
 
-    import cganjax
     from cganjax import cli, commands
 
     argv = list(sys.argv[1:] if argv is None else argv)
@@ -24,7 +23,7 @@ def main(argv=None) -> int:
         return cli.DONE if argv else cli.BAD_INPUT
     verb, *rest = argv
     if verb == "--version":
-        print(f"{PROG} {cganjax.__version__}")
+        print(f"{PROG} {sys.modules[__package__].__version__}")
         return cli.DONE
     known = commands.names()
     if verb not in known:

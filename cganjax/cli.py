@@ -332,7 +332,8 @@ def _mute_late_calls() -> None:
         return isinstance(value, RuntimeError) and "Event loop is closed" in str(value)
 
     def on_unraisable(found):
-        if not late(found.exc_value):
+        # A Ctrl-C that a callback swallowed is not lost: see `interrupts`.
+        if not (late(found.exc_value) or (isinstance(found.exc_value, KeyboardInterrupt) and interrupts.asked())):
             unraisable(found)
 
     def on_exception(kind, value, trace):

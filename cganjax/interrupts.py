@@ -20,8 +20,12 @@ _asked = _said = False
 
 
 def watch() -> None:
-    """End the process at once at Ctrl-C, until `raised` is entered; to be called before anything heavy is imported."""
-    signal.signal(signal.SIGINT, _leave)
+    """End the process at once at Ctrl-C, until `raised` is entered; to be called before anything heavy is imported.
+
+    If Ctrl-C is ignored, as a shell does for what it starts in the background, it stays so.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _leave)
 
 
 @contextlib.contextmanager
@@ -58,6 +62,9 @@ def say() -> None:
         _said = True
         with contextlib.suppress(OSError, ValueError, AttributeError):  # nobody listens
             print("interrupted", file=sys.stderr, flush=True)
+    # If Ctrl-C came inside `exec`, as of a dataclass, Python would end by a signal instead of the exit code, unless
+    # another `exec` has ended well since.
+    exec("")
 
 
 def _leave(number: int, frame: object) -> None:

@@ -53,7 +53,12 @@ def test_all_is_well_and_every_check_has_a_line(command, shelved, monkeypatch):
     said = [line[7:20].strip() for line in out.splitlines() if line.startswith(("ok ", "note "))]
     assert [name for name in said if name] == list(health.CHECKS)
     assert "WRONG" not in out and re.search(r"all is well \(\d+ s\)\n$", out)
-    for known in ("jaxlib 0.", "mnist is intact: card.json, grid.png, weights.npz", "reference.npz", "owned by"):
+    for known in (
+        "jaxlib 0.",
+        "mnist is intact (card.json, grid.png, weights.npz): generator, image",
+        "reference.npz",
+        "owned by",
+    ):
         assert known in out
     (line,) = (line for line in out.splitlines() if "  data folder " in line)
     assert f"{shelved}, owned by " in line and "holds digits-v1, mnist" in line

@@ -325,6 +325,13 @@ COMMANDS = {
     "cganjax decoy": ["cganjax", "decoy", "0123456789", "--target", "lenet5", "--set", "steps=2000"],
     "experiments.pattern_1010": ["experiments.pattern_1010", "--steps", "100000", "--seeds", "3000", "--out", "p"],
 }
+# Python with Ctrl-C as a terminal gives it: what starts the tests may ignore it, and children inherit that.
+PYTHON = [
+    sys.executable,
+    "-c",
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])",
+]
 MOMENTS = (0.0, 0.1, 0.2, 0.4, 0.6, 0.9, 1.3, 1.8, 2.5, 3.5, 5.0, 8.0)
 
 
@@ -332,7 +339,7 @@ def interrupted(line, moment, folder):
     """Start a command, press Ctrl-C so many seconds after it began to import NumPy; its exit code, stderr and time."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_ENABLE_COMPILATION_CACHE": "false"}
     process = subprocess.Popen(
-        [sys.executable, "-m", *line], cwd=folder, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+        [*PYTHON, "-m", *line], cwd=folder, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
     )
     maps = Path(f"/proc/{process.pid}/maps")
     while process.poll() is None and "numpy" not in maps.read_text():
@@ -378,16 +385,32 @@ BODIES = {
         ["try:", "    time.sleep(60)", "except BaseException:", "    raise ImportError('half done')"]
     ),
     "inside C": "import ctypes; ctypes.PyDLL(None).sleep(0); ctypes.CDLL(None).sleep(60)",
+    "in a callback": "\n    ".join(
+        [
+            "class Late:",
+            "    def __del__(self):",
+            "        time.sleep(60)",
+            "late = Late()",
+            "del late",
+            "time.sleep(60)",
+        ]
+    ),
+    "inside exec": "exec('time.sleep(60)')",
     "as it comes": "time.sleep(60)",
 }
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize("body", BODIES)
-def test_a_ctrl_c_that_is_swallowed_ends_the_command_all_the_same(body):
-    code = SWALLOWED.format(body=BODIES[body])
+def test_a_ctrl_c_that_is_swallowed_ends_the_command_all_the_same(body, tmp_path):
+    (tmp_path / "command.py").write_text(SWALLOWED.format(body=BODIES[body]))
     process = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*PYTHON, "-m", "command"],  # as commands are started: the exit code takes another way than that of -c
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout.readline() == "begun\n"
     process.send_signal(signal.SIGINT)
@@ -395,9 +418,22 @@ def test_a_ctrl_c_that_is_swallowed_ends_the_command_all_the_same(body):
     assert (process.returncode, err) == (130, "interrupted\n")
 
 
+def test_a_command_in_the_background_goes_on_ignoring_ctrl_c():
+    code = """if True:
+        import os, signal
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        from cganjax import interrupts
+        interrupts.watch()
+        with interrupts.raised():
+            os.kill(os.getpid(), signal.SIGINT)
+        print("done")"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
 def test_only_a_command_that_is_run_watches_ctrl_c():
     code = "import signal; from experiments import pi; print(signal.getsignal(signal.SIGINT).__name__)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([*PYTHON, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "default_int_handler\n", done.stderr
 
 

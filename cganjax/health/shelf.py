@@ -14,17 +14,19 @@ AGAIN = "install cganjax again, or get the folder from the repository (git check
 
 
 def checkpoints() -> Iterator[Finding]:
-    """Every file of each shipped checkpoint."""
+    """Every file of each shipped checkpoint, and one image or output in each of its roles."""
     shipped = ckpt.shipped()
     if not shipped:
         yield Finding(WRONG, "there are none: cganjax was installed without them", "install cganjax again")
     for name, folder in shipped.items():
         try:
             verify(folder)
+            tried = "; ".join(_tried(name, role) for role in ckpt.read_card(folder)["roles"])
         except CheckpointError as error:
             yield Finding(WRONG, f"checkpoint {name}: {error}", AGAIN.format(name=name))
         else:
-            yield Finding(OK, f"checkpoint {name} is intact: {', '.join(sorted(p.name for p in folder.iterdir()))}")
+            held = ", ".join(sorted(path.name for path in folder.iterdir()))
+            yield Finding(OK, f"checkpoint {name} is intact ({held}): {tried}")
 
 
 def verify(folder: Path) -> None:
@@ -39,6 +41,23 @@ def verify(folder: Path) -> None:
     ckpt.read_weights(folder, card)
     if (folder / reference.CARD).exists():
         reference.read(folder, sampling.load_classifier(folder))
+
+
+def _tried(name: str, role: str) -> str:
+    """Use a checkpoint once in one of its roles, and say what came out."""
+    from cganjax import sampling
+
+    if role == "generator":
+        generator = sampling.load(name)
+        asked = {"n": 1} if generator.num_classes is None else {"labels": [0]}
+        return f"generator, image {tuple(sampling.sample_from(generator, rng.root(0), **asked).shape[1:])}"
+    if role not in ("classifier", "discriminator"):
+        return role  # what a classifier is used for with decoys or metrics
+    network = (sampling.load_classifier if role == "classifier" else sampling.load_discriminator)(name)
+    inputs = [np.zeros((1, *network.image_shape), np.float32)]
+    if getattr(network, "needs_labels", False):
+        inputs.append([0])
+    return f"{role}, output {tuple(network(*inputs).shape[1:])}"
 
 
 # The mean of each of 4x4 fields of image 0 of the default checkpoint, for seed 0 and this label.
