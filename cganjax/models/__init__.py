@@ -11,7 +11,7 @@ CONDITIONAL       whether G takes labels; not in families of classifiers
 PIECEWISE_LINEAR  that D consists of Conv, Dense and (leaky) ReLU layers only; optional
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -119,31 +119,33 @@ def build(config: Any, spec: ImageSpec) -> Networks:
 
 
 def _build(family, config: Any, spec: ImageSpec) -> Networks:
-    images, num_classes = (1, *spec.shape), spec.num_classes
+    images, num_classes = _one(*spec.shape), spec.num_classes
     if hasattr(family, "Classifier"):
-        classifier = _network(family.Classifier, config.classifier, spec, num_classes, images, False)
+        classifier = _network(family.Classifier, config.classifier, spec, num_classes, images, None)
         return Networks(None, None, classifier, family.SCORES, None, num_classes, spec)
     if not family.CONDITIONAL:
         num_classes = None
-    latent_size = config.generator["latent_size"]
+    labels = None if num_classes is None else jax.ShapeDtypeStruct((1,), jnp.int32)
+    latent_size = config.generator.get("latent_size")
+    if not isinstance(latent_size, int) or latent_size < 1:
+        raise UserError(f"generator.latent_size is {latent_size!r}: it must be a whole number of at least 1")
     settings = {k: v for k, v in config.generator.items() if k != "latent_size"}
-    generator = _network(family.Generator, settings, spec, num_classes, (1, latent_size), family.CONDITIONAL)
-    discriminator = _network(family.Discriminator, config.discriminator, spec, num_classes, images, family.CONDITIONAL)
+    generator = _network(family.Generator, settings, spec, num_classes, _one(latent_size), labels)
+    discriminator = _network(family.Discriminator, config.discriminator, spec, num_classes, images, labels)
     if not getattr(family, "PIECEWISE_LINEAR", False):
         discriminator = discriminator._replace(scaled=None)
     classifier = _as_classifier(discriminator) if family.CLASSIFIES else None
     return Networks(generator, discriminator, classifier, family.SCORES, latent_size, num_classes, spec)
 
 
+def _one(*shape: int) -> jax.ShapeDtypeStruct:
+    """One input of this shape, of which nothing is allocated yet."""
+    return jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+
+
 def _network(
-    kind,
-    settings: Mapping[str, int],
-    spec: ImageSpec,
-    num_classes: int | None,
-    shape_of_x: Sequence[int],
-    labelled: bool,
+    kind, settings: Mapping[str, int], spec: ImageSpec, num_classes: int | None, x: jax.ShapeDtypeStruct, labels
 ) -> Network:
-    """A network whose input has a shape [1, ...], and that takes labels or not. Nothing is allocated."""
     where = f"{kind.__module__}.{kind.__name__}"
     try:
         shape = {"shape": spec.shape} if "shape" in kind.__annotations__ else {}
@@ -152,8 +154,8 @@ def _network(
         raise UserError(f"the settings {dict(settings)} do not fit {where}: {error}") from None
 
     def init(key: jax.Array) -> Weights:
-        labels = jnp.zeros(1, jnp.int32) if labelled else None
-        variables = module.init(key, jnp.zeros(shape_of_x), labels, False)
+        zeros = jax.tree.map(lambda like: jnp.zeros(like.shape, like.dtype), (x, labels))
+        variables = module.init(key, *zeros, False)
         return Weights(variables["params"], variables.get("batch_stats", {}))
 
     def variables(weights: Weights):
@@ -183,7 +185,7 @@ def _network(
 
     try:
         jax.eval_shape(init, jax.random.key(0))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"these settings make no {where}: {str(error).splitlines()[0]}") from None
     return Network(init, apply, train, features, scaled)
 
