@@ -451,6 +451,14 @@ def test_a_damaged_or_huge_picture_is_one_error(tmp_path, name):
         one_sentence(error)
 
 
+def test_a_narrow_picture_is_not_padded_to_a_huge_one(tmp_path):
+    (tmp_path / "x.png").write_bytes(_picture("PNG", size=(1, 60_000)))
+    np.save(tmp_path / "x.npy", np.zeros((1, 60_000, 1), np.uint8))
+    for name, size in (("x.png", "1x60000"), ("x.npy", "60000x1")):
+        with pytest.raises(UserError, match=f"{name} is {size}, which is too narrow to fit 4x4: crop it"):
+            _image_files.read(tmp_path / name, GREY)
+
+
 @pytest.mark.parametrize("raised", [SyntaxError("broken PNG file"), MemoryError(), struct.error("x"), EOFError()])
 def test_whatever_a_decoder_raises_the_file_is_named(tmp_path, monkeypatch, raised):
     def fail(*args, **kwargs):
