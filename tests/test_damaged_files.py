@@ -529,6 +529,20 @@ def test_fuzz_counts_saves_and_fails_what_is_not_documented(tmp_path, monkeypatc
     assert fuzz.main(["--only", "card"]) != 0 and "KeyError" in capsys.readouterr().out
 
 
+def test_fuzz_saves_the_input_of_a_process_that_died(tmp_path):
+    code = "import benchmarks.fuzz as f, os; f.READERS['IDX'] = f.READERS['IDX']._replace(read=lambda p: os._exit(9)); "
+    real = fuzz.subprocess.run
+
+    def run(command, **options):
+        return real([*command[:-1], code + command[-1]], **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fuzz.subprocess, "run", run)
+        found = fuzz.fuzz("IDX", 1.0, 0, 4.0, tmp_path)
+    ((one),) = found["else"]
+    assert "the process ended with 9" in one["said"] and Path(one["input"]).is_file()
+
+
 # --- paths ------------------------------------------------------------------------------------------------------------
 
 
