@@ -560,11 +560,15 @@ def fuzz(name: str, seconds: float, seed: int, memory: float, out: Path) -> dict
             "out": str(out),
         }
         code = f"from benchmarks import fuzz; fuzz.worker({json.dumps(asked)!r}, {str(record)!r})"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, errors="replace")
+        try:
+            limit = seconds + 10 * SECONDS
+            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=limit)
+            said = f"the process ended with {done.returncode}: {done.stderr.strip()[-300:]}"
+        except subprocess.TimeoutExpired:  # within a call that no signal interrupts
+            said = "the process did not end"
         if record.exists():
             return json.loads(record.read_text())
         kept = [str(_keep(path, name, out)) for path in sorted(folder.glob("*/*")) if path.is_file()]
-        said = f"the process ended with {done.returncode}: {done.stderr.strip()[-300:]}"
         return {"inputs": 0, "error": 0, "result": 0, "else": [{"said": said, "input": ", ".join(kept)}]}
 
 

@@ -451,6 +451,14 @@ def test_a_damaged_or_huge_picture_is_one_error(tmp_path, name):
         one_sentence(error)
 
 
+def test_a_narrow_picture_is_not_padded_to_a_huge_one(tmp_path):
+    (tmp_path / "x.png").write_bytes(_picture("PNG", size=(1, 60_000)))
+    np.save(tmp_path / "x.npy", np.zeros((1, 60_000, 1), np.uint8))
+    for name, size in (("x.png", "1x60000"), ("x.npy", "60000x1")):
+        with pytest.raises(UserError, match=f"{name} is {size}, which is too narrow to fit 4x4: crop it"):
+            _image_files.read(tmp_path / name, GREY)
+
+
 @pytest.mark.parametrize("raised", [SyntaxError("broken PNG file"), MemoryError(), struct.error("x"), EOFError()])
 def test_whatever_a_decoder_raises_the_file_is_named(tmp_path, monkeypatch, raised):
     def fail(*args, **kwargs):
@@ -519,6 +527,20 @@ def test_fuzz_counts_saves_and_fails_what_is_not_documented(tmp_path, monkeypatc
     )
     monkeypatch.setattr(fuzz, "fuzz", lambda *args: found)
     assert fuzz.main(["--only", "card"]) != 0 and "KeyError" in capsys.readouterr().out
+
+
+def test_fuzz_saves_the_input_of_a_process_that_died(tmp_path):
+    code = "import benchmarks.fuzz as f, os; f.READERS['IDX'] = f.READERS['IDX']._replace(read=lambda p: os._exit(9)); "
+    real = fuzz.subprocess.run
+
+    def run(command, **options):
+        return real([*command[:-1], code + command[-1]], **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fuzz.subprocess, "run", run)
+        found = fuzz.fuzz("IDX", 1.0, 0, 4.0, tmp_path)
+    ((one),) = found["else"]
+    assert "the process ended with 9" in one["said"] and Path(one["input"]).is_file()
 
 
 # --- paths ------------------------------------------------------------------------------------------------------------

@@ -375,7 +375,7 @@ def test_images_to_choose_by_are_not_those_of_the_training(split, seen):
 
 def test_reference_writes_beside_a_shipped_extractor_alone(command, shelf, tmp_path):
     code, _, err = command(reference_command, "--extractor", shelf["folder"], "--judge", "lenet5")
-    assert code == 2 and "reference.npz exists" in err
+    assert code == 2 and "reference.json exists" in err
     (tmp_path / "run").mkdir()
     code, _, err = command(reference_command, "--extractor", tmp_path / "run", "--judge", "lenet5")
     assert code == 2 and "no shipped checkpoint" in err

@@ -100,12 +100,12 @@ def _of_many(path: Path, array: np.ndarray, spec: ImageSpec, limit: int | None) 
     size = images.shape[1:3]
     if size != spec.shape[:2]:
         notes.append(f"resized from {size[0]}x{size[1]} to {spec.height}x{spec.width}")
-        images = np.stack(
-            [
-                np.stack([np.asarray(_fitted(Image.fromarray(plane), spec)) for plane in np.moveaxis(image, -1, 0)], -1)
-                for image in images
-            ]
-        ).clip(0, 1)
+
+        def fitted(plane: np.ndarray) -> np.ndarray:
+            return np.asarray(_fitted(path, Image.fromarray(plane), spec))
+
+        images = np.stack([np.stack([fitted(x) for x in np.moveaxis(image, -1, 0)], -1) for image in images])
+        images = images.clip(0, 1)
     note = f"the images of {path} are {' and '.join(notes)}" if notes else ""
     return File([f"{path}[{i}]" for i in range(len(images))], np.ascontiguousarray(images), note)
 
@@ -126,7 +126,7 @@ def _read_picture(path: Path, spec: ImageSpec, ink: str) -> File:
     note = ""
     if (picture.height, picture.width) != spec.shape[:2]:
         note = f"{path} is {picture.height}x{picture.width}, resized to {spec.height}x{spec.width}"
-        picture = _fitted(picture, spec)
+        picture = _fitted(path, picture, spec)
     image = np.asarray(picture, np.float32).reshape(spec.shape) / np.float32(255)
     return File([str(path)], (1 - image if invert else image)[None], note)
 
@@ -149,7 +149,7 @@ def _border(picture) -> np.ndarray:
     return np.concatenate([edge[0], edge[-1], edge[:, 0], edge[:, -1]])
 
 
-def _fitted(picture, spec: ImageSpec):
+def _fitted(path: Path, picture, spec: ImageSpec):
     """A picture resized to a spec: first padded with the colour of its border, so that it keeps its proportions."""
     from PIL import Image
 
@@ -157,6 +157,8 @@ def _fitted(picture, spec: ImageSpec):
     # The smallest canvas of the spec's proportions that holds it.
     canvas_height = max(height, -(-width * spec.height // spec.width))
     canvas_width = max(width, -(-height * spec.width // spec.height))
+    if canvas_height * canvas_width > Image.MAX_IMAGE_PIXELS:  # a narrow picture of few pixels has a huge canvas
+        raise UserError(f"{path} is {height}x{width}, which is too narrow to fit {spec.height}x{spec.width}: crop it")
     colour = np.median(_border(picture), axis=0)
     colour = float(colour) if picture.mode == "F" else tuple(int(v) for v in np.atleast_1d(colour))
     canvas = Image.new(picture.mode, (canvas_width, canvas_height), colour)

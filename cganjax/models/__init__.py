@@ -146,7 +146,6 @@ def _one(*shape: int) -> jax.ShapeDtypeStruct:
 def _network(
     kind, settings: Mapping[str, int], spec: ImageSpec, num_classes: int | None, x: jax.ShapeDtypeStruct, labels
 ) -> Network:
-    """A network whose input has a shape [1, ...], and that takes labels or not. Nothing is allocated."""
     where = f"{kind.__module__}.{kind.__name__}"
     try:
         shape = {"shape": spec.shape} if "shape" in kind.__annotations__ else {}
