@@ -254,4 +254,4 @@ def _of_python_integers(array: jax.Array | np.ndarray) -> jax.Array | np.ndarray
 def paired(inputs: Any, labels: Any, what: str) -> None:
     """Raise BadArgument unless there are as many labels as inputs; `what` names the inputs."""
     if len(labels) != len(inputs):
-        raise BadArgument(f"{len(inputs)} {what} and {len(labels)} labels were given: expected one label per input")
+        raise BadArgument(f"{len(inputs):,} {what} and {len(labels):,} labels were given: expected one label per input")
