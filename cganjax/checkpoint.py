@@ -12,7 +12,7 @@ import numpy as np
 
 from cganjax import checks, run_folder
 from cganjax.files import read_json, write_file, write_json
-from cganjax.types import CheckpointError, UnknownCheckpoint, Weights
+from cganjax.types import BadType, CheckpointError, UnknownCheckpoint, Weights
 
 CARD, WEIGHTS, GRID = "card.json", "weights.npz", "grid.png"  # of a shipped checkpoint
 FORMAT = 2
@@ -54,7 +54,10 @@ def find(checkpoint: str | os.PathLike) -> Path:
 
     Raises:
       UnknownCheckpoint: there is no such checkpoint; the shipped names are listed.
+      BadType: it is neither a name nor a path.
     """
+    if not isinstance(checkpoint, (str, os.PathLike)):
+        raise BadType(f"checkpoint is {type(checkpoint).__name__}: expected a name or a path")
     shelf, wanted = _shelf(), str(checkpoint).replace("_", "-")
     # This runs at every call of `sample`: unlike `shipped`, it looks for one card only.
     for name in [] if shelf is None else sorted(os.listdir(shelf)):
