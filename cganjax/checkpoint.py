@@ -13,14 +13,11 @@ import msgspec
 import numpy as np
 
 from cganjax import checks, run_folder, sealed
-from cganjax.types import CheckpointError, UnknownCheckpoint, Weights
+from cganjax.types import BadType, CheckpointError, UnknownCheckpoint, Weights
 
 CARD, WEIGHTS, GRID = "card.json", "weights.npz", "grid.png"  # of a shipped checkpoint
 FORMAT, OLDEST = 3, 2  # of the card
-REFERENCE, REFERENCE_ARRAYS = (
-    "reference.json",
-    "reference.npz",
-)  # beside a feature extractor, see `evaluation.reference`
+REFERENCE, REFERENCE_ARRAYS = "reference.json", "reference.npz"  # of an extractor, see `evaluation.reference`
 REFERENCE_FORMAT, OLDEST_REFERENCE = 2, 1
 NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]*"  # what a checkpoint may be called: a plain file name
 DEFAULT = "mnist"  # the shipped generator that functions and commands load unless they are told otherwise
@@ -62,7 +59,10 @@ def find(checkpoint: str | os.PathLike) -> Path:
 
     Raises:
       UnknownCheckpoint: there is no such checkpoint; the shipped names are listed.
+      BadType: it is neither a name nor a path.
     """
+    if not isinstance(checkpoint, (str, os.PathLike)):
+        raise BadType(f"checkpoint is {type(checkpoint).__name__}: expected a name or a path")
     shelf, wanted = _shelf(), str(checkpoint).replace("_", "-")
     # This runs at every call of `sample`: unlike `shipped`, it looks for one card only.
     for name in [] if shelf is None else sorted(os.listdir(shelf)):

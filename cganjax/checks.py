@@ -255,4 +255,4 @@ def paired(inputs: Any, labels: Any, what: str) -> None:
     """Raise BadArgument unless there are as many labels as inputs; `what` names the inputs."""
     given, expected = np.shape(labels)[0], np.shape(inputs)[0]  # `len` knows no symbolic size, as of `jax.export`
     if given != expected:
-        raise BadArgument(f"{expected} {what} and {given} labels were given: expected one label per input")
+        raise BadArgument(f"{expected:,} {what} and {given:,} labels were given: expected one label per input")

@@ -36,6 +36,10 @@ class Parser(argparse.ArgumentParser):
 
     def parse_args(self, args=None, namespace=None):
         """Parse, and refuse unknown arguments."""
+        args = sys.argv[1:] if args is None else list(args)
+        for text in args:
+            if text.startswith("--") and text.endswith("=--"):  # argparse would take it for no value at all
+                self.error(f"argument {text.removesuffix('=--')}: '--' is no value")
         values, unknown = self.parse_known_args(args, namespace)
         if unknown:
             flags = [o for action in self._actions for o in action.option_strings if o.startswith("--")]

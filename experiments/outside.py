@@ -53,13 +53,14 @@ def main(argv=None) -> int:
         )
     out = files.new_file(args.out, args.overwrite)
     cli.choose_backend(args.backend)
-    from cganjax import rng, sampling, scores
+    from cganjax import memory, rng, sampling, scores
     from cganjax.decoys import detectors, pool
 
     held_out = sampling.load_classifier(args.held_out)
     real = study.real_images({args.held_out: held_out}, args.data_dir)
     train = data.of_card(held_out.card, "train", args.data_dir)
     study.generator(args.checkpoint, real.spec)
+    memory.check_images(f"--n is {args.n}", args.n, real.spec.shape)
     labels, key = np.arange(args.n) % real.spec.num_classes, rng.root(args.seed)
     with Waiting(f"generating {args.n:,} images"):
         images = np.asarray(sampling.sample(rng.stream(key, "digits"), labels, checkpoint=args.checkpoint))

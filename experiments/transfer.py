@@ -60,12 +60,13 @@ def main(argv=None) -> int:
     args = parser().parse_args(argv)
     names = _checked(args)
     cli.choose_backend(args.backend)
-    from cganjax import rng, sampling
+    from cganjax import memory, rng, sampling
     from cganjax.decoys import transfer
 
     loaded = {name: sampling.load_classifier(name) for group in names.values() for name in group}
     real = study.real_images(loaded, args.data_dir)
     spec = study.generator(args.checkpoint, real.spec).spec
+    memory.check_images(f"--n is {args.n}", args.n, spec.shape)
     labels, key = np.arange(args.n) % spec.num_classes, rng.root(args.seed)
     with Waiting(f"generating {args.n:,} images"):
         clean = np.asarray(sampling.sample(rng.stream(key, "digits"), labels, checkpoint=args.checkpoint))

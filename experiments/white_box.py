@@ -51,7 +51,7 @@ def main(argv=None) -> int:
     if args.n < 10:
         raise cli.UserError(f"--n is {args.n}: give at least 10")
     cli.choose_backend(args.backend)
-    from cganjax import rng, sampling, scores
+    from cganjax import memory, rng, sampling, scores
     from cganjax.decoys import detectors, white_box
 
     columns = white_box.Row._fields
@@ -62,6 +62,7 @@ def main(argv=None) -> int:
     classifiers = {name: sampling.load_classifier(name) for name in (*args.targets, HELD_OUT)}
     real = study.real_images(classifiers, args.data_dir)
     generator = study.generator(args.checkpoint, real.spec)
+    memory.check_images(f"--n is {args.n}", args.n, real.spec.shape)
     key, labels = rng.root(args.seed), np.arange(args.n) % real.spec.num_classes
     z = np.asarray(sampling.latents(rng.stream(key, "z"), args.n, generator.latent_size))
     clean = np.asarray(scores.in_chunks(lambda rows: generator(z[rows], labels[rows]), np.arange(args.n)))

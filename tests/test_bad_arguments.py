@@ -321,3 +321,37 @@ def test_the_settings_of_the_command_are_those_of_the_function(command):
     ):
         code, _, err = command(decoy, *given, "--set", text)
         assert code == 2 and says in err and err.count("\n") == 1
+
+
+# --- found by tests/test_properties.py --------------------------------------------------------------------------------
+
+
+def test_a_key_is_no_label_and_a_number_is_no_checkpoint():
+    images = np.arange(6 * 16, dtype=np.uint8).reshape(6, 4, 4)
+    with pytest.raises(TypeError, match="^labels is of type .*: expected an array$"):
+        cganjax.dataset(images=images, labels=KEY)
+    for number in (5, 10**5000):
+        with pytest.raises(TypeError, match="^checkpoint is int: expected a name or a path$"):
+            cganjax.evaluate(IMAGES, extractor=number)
+    with pytest.raises(FileNotFoundError, match="^no checkpoint 'aaaa"):
+        cganjax.load("a" * 5000)
+
+
+def test_metrics_and_seeds_are_named_when_they_are_none():
+    with pytest.raises(ValueError, match="^unknown metric True: known are"):
+        cganjax.evaluate(IMAGES, metrics=True)
+    for seed in (-1, 2**32, 10**5000, 1.0, np.zeros((2, 2))):
+        with pytest.raises(
+            ValueError, match=r"^seed is [^\n]*: expected a whole number of at least 0, at most 4294967295$"
+        ):
+            cganjax.evaluate(IMAGES, seed=seed)
+        with pytest.raises(ValueError, match=r"^seed is [^\n]*: expected a whole number"):
+            cganjax.compat.AiGcMn(seed=seed)
+
+
+def test_a_label_beyond_64_bits_is_a_label_out_of_range():
+    for label in (2**64, 10**400, -(2**70)):
+        with pytest.raises(
+            ValueError, match=r"^labels\[0\] is -?9223372036854775\d+: expected an integer from 0 to 2$"
+        ):
+            checks.labels(label, 3)

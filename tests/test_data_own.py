@@ -423,7 +423,7 @@ def test_folders_without_classes_and_paths_to_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"height": 0}, "height is 0: expected a whole number of pixels, at least 1"),
+        ({"height": 0}, "height is 0: expected a whole number of at least 1"),
         ({"width": 2.0}, "width is 2.0: expected a whole number"),
         ({"width": True}, "width is True: expected a whole number"),
         ({"channels": 2}, r"channels is 2: expected 1 \(grey\) or 3 \(RGB\)"),

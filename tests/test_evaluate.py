@@ -205,7 +205,7 @@ def test_bad_input_is_one_clear_sentence(measure, drawn):
         r"labels\[0\] is 10: expected an integer from 0 to 9": (images, labels + 10),
         "all 1,000 images are the same one": (np.repeat(images[:1], N, axis=0), labels),
         "every image is constant": (np.ones_like(images) * np.linspace(0, 1, N)[:, None, None, None], labels),
-        "expected numbers": (images.astype("U4"), labels),
+        "expected floats": (images.astype("U4"), labels),
     }
     for message, (x, y) in wrong.items():
         with pytest.raises(ValueError, match=message):

@@ -202,6 +202,8 @@ def _array(value: Any, name: str) -> np.ndarray:
         return np.asarray(value)
     except ValueError:
         raise DataError(f"{name} has rows of different shapes: expected one array of images of one size") from None
+    except TypeError:  # such as a JAX key
+        raise DataTypeError(f"{name} is of type {type(value).__name__}: expected an array") from None
 
 
 def _check_images(images: np.ndarray, x: str, call: str) -> None:

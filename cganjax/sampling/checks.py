@@ -12,7 +12,7 @@ from cganjax.types import BadArgument, BadType
 def check_count(n: Any) -> int:
     """The number of images of an unconditional checkpoint, 0 or more. Raises BadType or BadArgument."""
     if n is None:
-        raise BadType("n is missing: give the number of images, because an unconditional checkpoint has no labels")
+        raise BadType("n is None: expected the number of images, because an unconditional checkpoint has no labels")
     return checks.whole("n", n, 0)
 
 
