@@ -70,9 +70,9 @@ def calibrate(
     inputs = (real[::2], None if labels is None else np.asarray(labels)[::2]) if row.learns else ()
     _check_outputs(classifier, kind, real[: scores_of.CHUNK])
     score = row.make(classifier, kind, *inputs, **settings)
-    if scores_of.trace_error(score, real.shape[1:]) is None:
-        score = jax.jit(score)
-    values = scores_of.in_chunks(score, real[1::2] if row.learns else real)
+    traceable = scores_of.trace_error(score, real.shape[1:]) is None
+    score = functools.partial(scores_of.in_chunks, jax.jit(score) if traceable else score, compiled=traceable)
+    values = score(real[1::2] if row.learns else real)
     if not np.isfinite(values).all():
         bad = np.flatnonzero(~np.isfinite(values))
         raise ValueError(
@@ -80,7 +80,7 @@ def calibrate(
             "check the classifier's outputs"
         )
     threshold = float(np.quantile(values, accept, method="higher"))
-    return Detector(name, functools.partial(scores_of.in_chunks, score), threshold)
+    return Detector(name, score, threshold)
 
 
 def _check_settings(name: str, row: Entry, settings: dict[str, Any]) -> None:
@@ -135,4 +135,4 @@ def from_card(name: str, classifier: Any) -> Detector:
     """
     threshold = card_threshold(name, classifier)
     score = jax.jit(entry(name, classifier.scores).make(classifier, classifier.scores))
-    return Detector(name, functools.partial(scores_of.in_chunks, score), threshold)
+    return Detector(name, functools.partial(scores_of.in_chunks, score, compiled=True), threshold)
