@@ -15,6 +15,7 @@ from cganjax.types import BadArgument, BadType
 
 KINDS = ("logits", "sigmoid", "probabilities")
 CHUNK = 500  # images shown to a classifier at once
+CHUNKS = (8, 32, 128, CHUNK)  # the same, of what is compiled: no number of images is compiled for
 
 
 def kind_of(classifier: Callable, scores: str | None = None) -> str:
@@ -123,9 +124,12 @@ def trace_error(function: Callable, shape: tuple[int, ...]) -> Exception | None:
     return None
 
 
-def in_chunks(function: Callable, images: Any) -> Any:
-    """Apply a function of images to `CHUNK` of them at a time; under a JAX transformation, to all at once."""
-    return parallel.chunked(function, images, CHUNK)
+def in_chunks(function: Callable, images: Any, *, compiled: bool = False) -> Any:
+    """Apply a function of images to `CHUNK` of them at a time; under a JAX transformation, to all at once.
+
+    With `compiled` it is a jitted function: images are repeated to fill the next size of `CHUNKS`.
+    """
+    return parallel.chunked(function, images, CHUNKS if compiled else CHUNK, pad=compiled, threads=compiled)
 
 
 def confidences_of(classifier: Callable, images: Any, scores: str | None = None) -> np.ndarray:

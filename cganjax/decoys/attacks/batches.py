@@ -14,6 +14,8 @@ from cganjax.decoys.attacks.objectives import Goal
 from cganjax.decoys.attacks.parts import in_parts
 from cganjax.decoys.attacks.task import Found, Method, Task
 
+SIZES = (2, 10, 32)  # images at once of a small call
+
 
 class Batch(NamedTuple):
     """N images to attack: everything that has one row per image."""
@@ -32,13 +34,15 @@ def by_parts(attack: Callable[[Batch], Found], batch: Batch, size: int, *, threa
     Args:
       threads: parts may be attacked at the same time. A classifier that is not JAX's may not allow that.
     """
-    size = min(size, len(batch.labels))
+    n = len(batch.labels)
+    # What is compiled has one of few sizes; a classifier that is not JAX's is not asked about images that nobody gave.
+    sizes = (*(s for s in SIZES if s < size), size) if threads else (min(size, n),)
 
     def part(arrays: Batch) -> Found:
         found = attack(arrays._replace(generator=batch.generator))
         return found._replace(queries=np.broadcast_to(np.asarray(found.queries, np.int64), arrays.labels.shape[:1]))
 
-    return in_parts(part, batch._replace(generator=None), size, threads=threads)
+    return in_parts(part, batch._replace(generator=None), sizes, threads=threads)
 
 
 def attack(method: Method, goal: Goal, norm: str, settings: Mapping[str, Any], traced: bool, batch: Batch) -> Found:

@@ -1,6 +1,6 @@
 """A function of many rows, applied to some of them at a time, in parts of one size so that it is compiled once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -19,10 +19,11 @@ def at_once(*, gradient: bool = True) -> int:
     return 100 if gradient and jax.default_backend() == "cpu" else 500
 
 
-def in_parts(function: Callable[[Any], Any], rows: Any, size: int, *, threads: bool = False) -> Any:
+def in_parts(function: Callable[[Any], Any], rows: Any, size: int | Sequence[int], *, threads: bool = False) -> Any:
     """`function(rows)`, `size` rows at a time.
 
-    The last part is filled up to `size` with its last row, so that one compiled program serves all parts.
+    The last part is filled up to `size`, or to the next of several sizes, with its last row, so that one compiled
+    program for each size serves all parts.
 
     Args:
       function: of a pytree like `rows` with `size` rows, to a pytree of arrays with as many rows.

@@ -72,9 +72,9 @@ def calibrate(
         checks.paired(real, labels, "real images")
     inputs = (real[::2], None if labels is None else labels[::2]) if row.learns else ()
     score = row.make(classifier, kind, *inputs, **settings)
-    if scores_of.trace_error(score, real.shape[1:]) is None:
-        score = jax.jit(score)
-    values = scores_of.in_chunks(score, real[1::2] if row.learns else real)
+    traceable = scores_of.trace_error(score, real.shape[1:]) is None
+    score = functools.partial(scores_of.in_chunks, jax.jit(score) if traceable else score, compiled=traceable)
+    values = score(real[1::2] if row.learns else real)
     if not np.isfinite(values).all():
         bad = np.flatnonzero(~np.isfinite(values))
         raise BadArgument(
@@ -82,7 +82,7 @@ def calibrate(
             "check the classifier's outputs"
         )
     threshold = float(np.quantile(values, accept, method="higher"))
-    return Detector(name, functools.partial(scores_of.in_chunks, score), threshold)
+    return Detector(name, score, threshold)
 
 
 # What each setting of a detector may be: its name and the value given -> the value.
@@ -147,4 +147,4 @@ def from_card(name: str, classifier: Any) -> Detector:
     """
     threshold = card_threshold(name, classifier)
     score = jax.jit(entry(name, classifier.scores).make(classifier, classifier.scores))
-    return Detector(name, functools.partial(scores_of.in_chunks, score), threshold)
+    return Detector(name, functools.partial(scores_of.in_chunks, score, compiled=True), threshold)
