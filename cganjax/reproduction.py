@@ -80,6 +80,8 @@ def read(folder: Path) -> Recorded:
 def until(run: Recorded, steps: int | None) -> int:
     """The step up to which the run is repeated. Raises UserError if the run has not come so far."""
     most = run.manifest["steps"]
+    if not most:
+        raise UserError(f"{run.folder} has no checkpoint yet: there is nothing to compare with")
     if steps is None:
         steps = most
     if not 1 <= steps <= most:

@@ -67,6 +67,12 @@ def test_bad_input_is_one_sentence(run, command, arguments, said):
     assert code == 2 and said in err and err.count("\n") == 1
 
 
+def test_a_run_without_a_checkpoint_has_nothing_to_compare(pair):
+    run, _ = pair
+    with pytest.raises(UserError, match="run has no checkpoint yet: there is nothing to compare with"):
+        reproduction.until(run._replace(manifest={**run.manifest, "steps": 0}), None)
+
+
 # --- comparing --------------------------------------------------------------------------------------------------------
 
 

@@ -18,11 +18,11 @@ from cganjax import cli, determinism
 def parser(prog: str) -> cli.Parser:
     """The command's flags."""
     p = cli.Parser(prog=prog, description=__doc__)
-    p.add_argument("run", type=Path, metavar="RUN", help="the run folder")
+    p.add_argument("run", type=cli.path, metavar="RUN", help="the run folder")
     p.add_argument("--steps", type=int, metavar="N", help="repeat the first N steps (default: all of the run)")
     p.add_argument(
         "--out",
-        type=Path,
+        type=cli.path,
         metavar="DIR",
         help="keep the repetition in this new folder (default: a temporary folder, removed at the end)",
     )
@@ -37,6 +37,7 @@ def main(argv=None, prog: str = "cganjax reproduce") -> int:
     """Say what differs in the conditions, repeat the run, and compare."""
     args = parser(prog).parse_args(argv)
     from cganjax import reproduction
+    from cganjax.training import loop
 
     run = reproduction.read(args.run)
     steps = reproduction.until(run, args.steps)
@@ -48,7 +49,11 @@ def main(argv=None, prog: str = "cganjax reproduce") -> int:
     _introduce(run, steps, changed)
     with tempfile.TemporaryDirectory(prefix="cganjax-reproduce-") as folder, cli.Stop() as stop:
         out = args.out or Path(folder) / "run"
-        done = reproduction.again(run, dataset, out, steps, data_dir=args.data_dir, should_stop=stop.wished)
+        try:
+            done = reproduction.again(run, dataset, out, steps, data_dir=args.data_dir, should_stop=stop.wished)
+        except loop.Diverged as error:
+            print(f"error: the repetition diverged, as the run did not: {error}", file=sys.stderr)
+            return cli.FAILED
         if done < steps:
             return stop.exit_code()
         found = reproduction.compare(run, reproduction.read(out), steps)
