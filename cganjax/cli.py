@@ -259,7 +259,7 @@ def execute(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[s
     else:
         stopped = interrupts.asked()
     if stopped:
-        interrupts.say()
+        interrupts.end()
         return INTERRUPTED
     return code
 

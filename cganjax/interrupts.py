@@ -55,20 +55,27 @@ def asked() -> bool:
     return _asked
 
 
-def say() -> None:
-    """Say it, once."""
+def end() -> None:
+    """Say it, once, and end the process, if it is one that watches.
+
+    Python's own way out would be wrong here: it may crash while XLA's threads still compute, and after a Ctrl-C inside
+    `exec`, as of a dataclass, it ends by a signal instead of the exit code.
+    """
+    if signal.getsignal(signal.SIGINT) is _leave:
+        _leave(signal.SIGINT, None)
+    _say()
+
+
+def _say() -> None:
     global _said
     if not _said:
         _said = True
         with contextlib.suppress(OSError, ValueError, AttributeError):  # nobody listens
             print("interrupted", file=sys.stderr, flush=True)
-    # If Ctrl-C came inside `exec`, as of a dataclass, Python would end by a signal instead of the exit code, unless
-    # another `exec` has ended well since.
-    exec("")
 
 
 def _leave(number: int, frame: object) -> None:
-    say()
+    _say()
     os._exit(INTERRUPTED)
 
 
