@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # layer of their own, and these may import each other; two modules of one layer may not.
 LAYERS = (
     ("interrupts", "parallel", "types"),
-    ("augment", "determinism", "digests", "files", "metrics", "pixels", "rng", "scores", "spec"),
+    ("augment", "determinism", "digests", "distributed", "files", "metrics", "pixels", "rng", "scores", "spec"),
     ("run_folder",),
     ("checkpoint", "data", "decoys", "models", "run_lock", "run_states"),
     ("report",),
