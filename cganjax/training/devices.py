@@ -57,7 +57,8 @@ def choose(config: Config, asked: int | None, folder: Path | None) -> int:
     if count is None:
         return _default(config, min(_cores(), there)) if jax.default_backend() == "cpu" else 1
     if count > there:
-        most = max(n for n in range(1, there + 1) if _divides(n, config))
+        fitting = (n for n in range(processes, there + 1, processes) if _divides(n, config))
+        most = max(fitting, default=processes)
         raise UserError(
             f"{said}, and there are {there} here: give devices={most}, or a smaller divisor of the batch_size; "
             "the result will differ in its last bits"
