@@ -185,7 +185,7 @@ def test_only_the_first_process_writes_and_speaks(halfway):
     assert rows(folder)[0] == [2, 3], "each line once"
     assert sorted(path.name for path in (folder / "samples").iterdir()) == ["000000.png", "000003.png"]
     # The checkpoint that both wrote is read by one process on one device.
-    assert cganjax.load(folder).card["step"] == 3
+    assert cganjax.load(folder).card["steps"] == 3
 
 
 @pytest.mark.slow
