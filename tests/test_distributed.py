@@ -19,7 +19,7 @@ from cganjax.training import config as cfg
 from cganjax.training import devices, runs, together
 from cganjax.types import CheckpointError, UserError
 
-LIMIT = 300  # seconds for a few steps on a busy machine
+LIMIT = 900  # seconds for a few steps on a busy machine
 
 
 # --- in one process ---------------------------------------------------------------------------------------------------
