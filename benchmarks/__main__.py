@@ -28,6 +28,7 @@ NAMES = {
     "decoys": (DATA,),
     "memory": (DATA,),
     "growth": (),
+    "seeds": ("--backend=cpu",),
     "convolution": ("--backend=cpu",),
     "gpu": (),  # if there is a GPU
 }

@@ -185,12 +185,20 @@ def devices_for(batch_size: int, limit: int) -> int:
 class Spread:
     """A step over several devices: each has a part of the batch, and the whole state.
 
-    The step stays the one pure function; gradients are summed where its means need it, which is XLA's work. Another
-    number of devices adds up in another order, so its bits are others.
+    The step stays the one pure function of the whole batch, its means and statistics too; the sums over devices that
+    they need are XLA's work. Another number of devices adds up in another order, so its last bits are others.
+
+    The devices may be those of several processes (see `cganjax.distributed`). Then every process has the same batch
+    and the same state at first, and its devices take their parts of them.
     """
 
     def __init__(self, count: int):
-        self._mesh = Mesh(np.array(jax.devices()[:count]), ("batch",))
+        """Take so many devices, equally many of each process."""
+        each = count // jax.process_count()
+        mine: dict[int, list[jax.Device]] = {}
+        for device in jax.devices():
+            mine.setdefault(device.process_index, []).append(device)
+        self._mesh = Mesh(np.array([device for some in mine.values() for device in some[:each]]), ("batch",))
         self._whole = NamedSharding(self._mesh, PartitionSpec())
 
     def jit(self, step: Callable, leading: int = 0) -> Callable:
@@ -199,15 +207,28 @@ class Spread:
         jitted = jax.jit(step, donate_argnums=1, out_shardings=self._whole)
 
         def call(key: jax.Array, state: Any, batch: Any):
-            return jitted(key, state, jax.device_put(batch, shares))
+            return jitted(key, state, _put(batch, shares))
 
         return call
 
     def place(self, state: Any) -> Any:
         """A state on every device."""
-        return jax.device_put(state, self._whole)
+        return _put(state, self._whole)
 
     @staticmethod
     def one(state: Any) -> Any:
         """The first device's copy, which is the same as every other."""
         return jax.tree.map(lambda x: x.addressable_data(0), state)
+
+
+def _put(tree: Any, sharding: NamedSharding) -> Any:
+    """Arrays that this process has whole, on the devices of a sharding; another process does the same for its own."""
+    if jax.process_count() == 1:
+        return jax.device_put(tree, sharding)
+
+    def of_all(x: jax.Array) -> jax.Array:
+        if x.sharding == sharding:
+            return x
+        return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
+
+    return jax.tree.map(of_all, tree)

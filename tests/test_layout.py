@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("interrupts", "npz", "parallel", "types", "waiting"),
     ("checks", "memory"),
-    ("augment", "determinism", "digests", "files", "metrics", "pixels", "rng", "scores", "spec"),
+    ("augment", "determinism", "digests", "distributed", "files", "metrics", "pixels", "rng", "scores", "spec"),
     ("run_folder", "sealed"),
     ("checkpoint", "data", "decoys", "models", "run_lock", "run_states"),
     ("report",),

@@ -19,7 +19,7 @@ import textwrap
 import warnings
 from pathlib import Path
 
-from cganjax import cli, data, determinism, recipes, run_folder
+from cganjax import cli, data, determinism, distributed, recipes, run_folder
 from cganjax.data import sources
 from cganjax.training import config as cfg
 from cganjax.training import loop
@@ -63,6 +63,7 @@ def parser(prog: str) -> cli.Parser:
         help="checkpoints kept: the newest N (default: the recipe's); or best: also the one with the lowest loss of G "
         "or of the classifier, and samples come from it",
     )
+    _add_distributed(p)
     p.add_argument(
         "--set",
         action="append",
@@ -85,6 +86,19 @@ def parser(prog: str) -> cli.Parser:
         help="print the fully resolved run, check the data if they are a folder or a file, and exit",
     )
     return p
+
+
+def _add_distributed(p: cli.Parser) -> None:
+    """`--distributed`, and what it needs where JAX does not find the processes itself."""
+    p.add_argument(
+        "--distributed",
+        action="store_true",
+        help="one of several processes that train the run together, each started with this same command; Slurm, Open "
+        "MPI, TPU pods and Kubernetes are found by JAX itself, and the next three flags are for everything else",
+    )
+    p.add_argument("--coordinator", metavar="HOST:PORT", help="where process 0 listens; the same in every process")
+    p.add_argument("--num-processes", type=int, metavar="N", help="the number of processes; the same in every process")
+    p.add_argument("--process-id", type=int, metavar="I", help="which one this is, from 0; process 0 writes the files")
 
 
 def _keys() -> str:
@@ -124,7 +138,9 @@ def _main(args, command: list[str]) -> int:
     if args.deterministic:
         determinism.fix()
     before = None if args.overwrite else out
-    cli.choose_backend(args.backend, cpu_devices=devices.wanted(config, args.devices, before))
+    _join(args)
+    of_cpu = devices.wanted(config, args.devices, before, args.num_processes or 1)
+    cli.choose_backend(args.backend, cpu_devices=of_cpu)
     if args.dry_run:
         dataset = _read(config, args.data_dir)
         session.check(config, dataset, stop_after=args.stop_after, block=args.block)
@@ -134,6 +150,7 @@ def _main(args, command: list[str]) -> int:
     with (
         cli.Stop() as stop,
         _warnings_in_words(),
+        distributed.ends_together(cli.execute),
         Waiting("reading the data, and compiling the networks") as preparing,
     ):
         try:
@@ -154,8 +171,20 @@ def _main(args, command: list[str]) -> int:
         except loop.Diverged as error:
             print(f"error: the run diverged: {error}", file=sys.stderr)
             return cli.FAILED
-    _report(args, run)
-    return stop.exit_code() if run.step < _until(args, config) else cli.DONE
+    if distributed.first():
+        _report(args, run)
+    if run.step < _until(args, config):
+        return stop.exit_code() or cli.INTERRUPTED  # the signal may have come to another process
+    return cli.DONE
+
+
+def _join(args) -> None:
+    """Meet the other processes, if there are any. Raises UserError as `distributed.join` does."""
+    where = (args.coordinator, args.num_processes, args.process_id)
+    if args.distributed:
+        distributed.join(*where)
+    elif where != (None, None, None):
+        raise cli.UserError("--coordinator, --num-processes and --process-id are for --distributed: give that too")
 
 
 def resolve(args) -> cfg.Config:

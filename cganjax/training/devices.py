@@ -1,4 +1,7 @@
-"""How many devices share a batch: as asked, as the run began, or one per CPU core if its algorithm gains by it."""
+"""How many devices share a batch: as asked, as the run began, all of several processes, or one.
+
+On a CPU it is one per core if the algorithm gains by it.
+"""
 
 import numbers
 from pathlib import Path
@@ -12,9 +15,15 @@ from cganjax.training.config import Config
 from cganjax.types import UserError
 
 
-def wanted(config: Config, asked: int | None, folder: Path | None) -> int:
-    """The number of devices that a CPU should be split into, before JAX begins. Raises UserError as `choose` does."""
+def wanted(config: Config, asked: int | None, folder: Path | None, processes: int = 1) -> int:
+    """The number of devices that each process's CPU should be split into, before JAX begins.
+
+    Raises:
+      UserError: as `choose` does.
+    """
     count, _ = _given(config, asked, folder)
+    if processes > 1:
+        return max((count or 0) // processes, 1)
     return count or _default(config, _cores())
 
 
@@ -27,14 +36,29 @@ def choose(config: Config, asked: int | None, folder: Path | None) -> int:
       folder: holds a run that is resumed, whose number is kept; None if there is none.
 
     Raises:
-      UserError: the number does not divide the batch, or JAX has fewer devices.
+      UserError: the number does not divide the batch, JAX has fewer devices, or they cannot be equally many of each
+        process.
     """
     count, said = _given(config, asked, folder)
-    there = jax.device_count()
+    there, processes = jax.device_count(), jax.process_count()
+    if count is None and processes > 1:
+        fitting = [n for n in range(processes, there + 1, processes) if _divides(n, config)]
+        if not fitting:
+            raise UserError(
+                f"batch_size is {config.batch_size} and {processes} processes share each batch: expected a multiple of "
+                f"{processes}"
+            )
+        return fitting[-1]
+    if count is not None and count % processes:
+        raise UserError(
+            f"{said}, and there are {processes} processes: give devices=N, a multiple of {processes} and a divisor of "
+            f"the batch_size, {config.batch_size}; the result will differ in its last bits"
+        )
     if count is None:
         return _default(config, min(_cores(), there)) if jax.default_backend() == "cpu" else 1
     if count > there:
-        most = max(n for n in range(1, there + 1) if _divides(n, config))
+        fitting = (n for n in range(processes, there + 1, processes) if _divides(n, config))
+        most = max(fitting, default=processes)
         raise UserError(
             f"{said}, and there are {there} here: give devices={most}, or a smaller divisor of the batch_size; "
             "the result will differ in its last bits"

@@ -25,6 +25,7 @@ _OF_A_PART = (
     "versions",
     "device",
     "devices",
+    "processes",
     "processor",
     "cores",
     "threads",
@@ -76,6 +77,7 @@ def manifest(
         "versions": versions(),
         "device": {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()},
         "devices": devices,
+        "processes": jax.process_count(),
         "processor": determinism.processor(),
         "cores": parallel.cores(),
         "threads": determinism.threads(devices),
@@ -125,6 +127,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
         compare("kind of device", lambda r: _device(r, "kind"), "use the same kind of device")
         compare("deterministic", lambda r: r.get("deterministic"), "choose the same again")
     compare("devices that share a batch", lambda r: r.get("devices"), f"give devices={before.get('devices')}")
+    compare("processes", lambda r: r.get("processes"), f"start {before.get('processes')} of them")
     compare("steps in one call", lambda r: r.get("block"), f"give block={before.get('block')}")
     for package in _OF_A_STEP:
         version = (before.get("versions") or {}).get(package)

@@ -13,11 +13,11 @@ from typing import Any
 
 import jax
 
-from cganjax import checks, data, memory, models, parallel, recipes, rng, run_folder
+from cganjax import checks, data, distributed, memory, models, parallel, recipes, rng, run_folder
 from cganjax.data import Dataset, known
 from cganjax.models import Networks
 from cganjax.spec import ImageSpec
-from cganjax.training import algorithms, loop, preview, result, runs, trial
+from cganjax.training import algorithms, loop, preview, result, runs, together, trial
 from cganjax.training import config as cfg
 from cganjax.training import devices as device_count
 from cganjax.training.algorithms import Trainer
@@ -131,7 +131,9 @@ def train(
       stop_after: stop at this step; the same call with a later one resumes. The schedules refer to `config.steps`.
       overwrite: begin anew if `out` already holds a run.
       devices: the number of devices that share each batch. None: as the run began; else one, or on a CPU that JAX
-        sees as several devices, as many as help. The last bits of the result depend on it.
+        sees as several devices, as many as help. The last bits of the result depend on it. After
+        `jax.distributed.initialize` it counts the devices of all processes (None: all), and each process calls this
+        function with the same arguments; see docs/scaling.md.
       block: the number of steps in one call of the device. None: 1 on a CPU, where loops are slow, and 25 elsewhere.
       on_nonfinite: what to do if a loss or a parameter is not finite. "stop" raises Diverged. "restore" goes back to
         the last checkpoint (or to the first state) and goes on with the next data: the batches since then, up to the
@@ -173,7 +175,7 @@ def train(
         raise UserError(f"on_nonfinite is {on_nonfinite!r}: expected {' or '.join(ON_NONFINITE)}")
     until, folder = min(stop_after or config.steps, config.steps), None if out is None else runs.place(out)
     with contextlib.ExitStack() as at_end:
-        run = at_end.enter_context(runs.open_run(folder, config, overwrite=overwrite))
+        run = at_end.enter_context(together.open_run(folder, config, overwrite=overwrite))
         count = device_count.choose(config, devices, None if overwrite else folder)
         if run.done >= until:
             return result.untouched(run)
@@ -183,18 +185,18 @@ def train(
         data.check_fits(dataset, networks.image_shape, config.batch_size)
         algorithm, key = algorithms.build(config, networks), rng.root(config.seed)
         watch = progress if isinstance(progress, Progress) else Shown() if progress else Progress()
-        init = jax.jit(algorithm.init)
+        watch = watch if distributed.first() else Progress()
+        init, spread = jax.jit(algorithm.init), parallel.Spread(count)
 
         run.keeps_last = on_nonfinite == "restore"
         size = block or (1 if jax.default_backend() == "cpu" else BLOCK)
-        state, begun = run.begin(init(key), dataset, command, count, size), run.done
-        for said in resumed_otherwise(run.manifest):
+        state, begun = together.begin(run, spread.place(init(key)), dataset, command, count, size), run.done
+        for said in resumed_otherwise(run.manifest) if distributed.first() else ():
             warnings.warn(said, BitsWarning, stacklevel=2)
         hooks = _hooks(run, networks, key, state, test)
         watch.begin(Begun(config, dataset, folder, begun, until, count))
         at_end.callback(watch.end)
         began, caught = time.perf_counter(), at_end.enter_context(_ctrl_c(should_stop))
-        spread = parallel.Spread(count)
         step, block = _compiled(algorithm.step, spread, size)
         while True:
             try:
@@ -211,14 +213,14 @@ def train(
                     on_log=_both(lambda *line: run.metrics.write(*line), watch.log),
                     on_cut=lambda sums: run.metrics.cut(sums),
                     on_step=watch.step,
-                    hooks=[loop.Hook(hook.every, _on_one_device(hook.call)) for hook in hooks],
-                    should_stop=should_stop or (lambda: bool(caught)),
+                    hooks=hooks,
+                    should_stop=distributed.agreed(should_stop or (lambda: bool(caught))),
                 )
                 break
             except loop.Diverged as error:
                 if on_nonfinite == "stop" or len(run.restored) == RESTORES:
                     raise loop.Diverged(error.step, error.what, _after_divergence(run)) from None
-                state = run.restore(init(key), error)
+                state = run.restore(spread.place(init(key)), error)
                 watch.restored(str(error), run.done)
         seconds = time.perf_counter() - began
     trained = result.of(run, networks, parallel.Spread.one(state), begun, seconds)
@@ -292,15 +294,16 @@ def _hooks(run: "runs.Run | runs.InMemory", networks: Networks, key: jax.Array, 
     """
     config, hooks = run.config, []
     if test is not None:
-        hooks.append(
-            loop.Hook(config.epoch_steps, trial.Trial(config, networks, test, lambda *row: run.metrics.write(*row)))
-        )
-    if networks.generator is not None and run.folder is not None:
-        previews = preview.Preview(run.folder / run_folder.SAMPLES, networks, key)
+        tried = trial.Trial(config, networks, test, lambda *row: run.metrics.write(*row))
+        hooks.append(loop.Hook(config.epoch_steps, _on_one_device(tried)))
+    if networks.generator is not None and run.folder is not None and distributed.first():
+        previews = _on_one_device(preview.Preview(run.folder / run_folder.SAMPLES, networks, key))
         hooks.append(loop.Hook(config.sample_every, previews))
         if run.done == 0:
             previews(0, state)
-    return [*hooks, loop.Hook(config.checkpoint_every, run.save)]
+    # Orbax takes the arrays of several processes whole: each writes its part of them.
+    whole = run.folder is not None and distributed.several()
+    return [*hooks, loop.Hook(config.checkpoint_every, run.save if whole else _on_one_device(run.save))]
 
 
 def _compiled(step: Callable, spread: parallel.Spread, size: int) -> tuple[Callable, loop.Block | None]:
