@@ -277,4 +277,4 @@ def test_too_little_memory(monkeypatch):
 
     free = namedtuple("memory", "total available")
     monkeypatch.setattr(psutil, "virtual_memory", lambda: free(2**34, 300 << 20))
-    assert wrong(machine.memory) == ["300 MiB free of 16.0 GiB: too little to train"]
+    assert wrong(machine.memory) == ["300 MiB free: too little to train"]

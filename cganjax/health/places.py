@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cganjax import cli, files
 from cganjax.health.finding import NOTE, OK, WRONG, Finding
-from cganjax.health.machine import in_words
+from cganjax.memory import in_words
 from cganjax.types import UserError
 
 LEAST_DISK = 100 << 20  # bytes: a few checkpoints of the largest recipe

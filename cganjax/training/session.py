@@ -25,15 +25,11 @@ from cganjax.training.config import Config
 from cganjax.training.manifest import resumed_otherwise
 from cganjax.training.progress import Begun, Progress, Shown
 from cganjax.training.result import Interrupted, TrainedRun
-from cganjax.types import BitsWarning, UserError
+from cganjax.types import BadType, BitsWarning, UserError
 
 BLOCK = 25  # steps in one call of an accelerator
 ON_NONFINITE = ("stop", "restore")
 RESTORES = 3  # returns to the last good state in a run; more of them need another learning rate
-
-
-class _WrongType(UserError, TypeError):
-    """An argument of a type that cannot work."""
 
 
 def recipe(name: str) -> Config:
@@ -56,7 +52,7 @@ def recipe(name: str) -> Config:
       ('mnist', 2000)
     """
     if not isinstance(name, str):
-        raise _WrongType(f"name is {checks.shown(name)}: expected the name of a recipe, such as 'mnist'")
+        raise BadType(f"name is {checks.shown(name)}: expected the name of a recipe, such as 'mnist'")
     return recipes.load(name)
 
 
@@ -92,7 +88,7 @@ def trainer(config: str | Config, spec: ImageSpec) -> Trainer:
     """
     config = cfg.check(_config(config, "config"))
     if not isinstance(spec, ImageSpec):
-        raise _WrongType(f"spec is {checks.shown(spec)}: expected an ImageSpec, such as dataset.spec")
+        raise BadType(f"spec is {checks.shown(spec)}: expected an ImageSpec, such as dataset.spec")
     return algorithms.build(config, models.build(config, spec))
 
 
@@ -256,7 +252,7 @@ def _config(given: str | Config, parameter: str) -> Config:
     """The config itself, or that of the recipe of this name."""
     config = recipes.load(given) if isinstance(given, str) else given
     if not isinstance(config, Config):
-        raise _WrongType(f"{parameter} is {checks.shown(given)}: give the name of a recipe or a Config")
+        raise BadType(f"{parameter} is {checks.shown(given)}: give the name of a recipe or a Config")
     return config
 
 
@@ -264,7 +260,7 @@ def _resolve(recipe: str | Config, dataset: Dataset | None, seed: int | None) ->
     """The config with the seed and the data set that were given."""
     config = _config(recipe, "recipe")
     if dataset is not None and not isinstance(dataset, Dataset):
-        raise _WrongType(f"dataset is of type {type(dataset).__name__}: give a Dataset, as cganjax.dataset makes it")
+        raise BadType(f"dataset is of type {type(dataset).__name__}: give a Dataset, as cganjax.dataset makes it")
     config = cfg.check(config if seed is None else dataclasses.replace(config, seed=seed))
     if dataset is None:
         return config
