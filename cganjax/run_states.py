@@ -149,7 +149,7 @@ class RunStates:
 
         arrays = digests.of_tree(state)  # before anything is written: what goes wrong later shows
         record = {"step": step, "loss": None if loss is None else float(loss), "arrays": arrays}
-        record["sha256"] = digests.of_json(record)
+        record = digests.sealed(record, "sha256")
         items = {STATE: ocp.args.StandardSave(state), RECORD: ocp.args.JsonSave(record)}
         with quiet("absl"):
             self._manager.save(step, args=ocp.args.Composite(**items), force=True)
@@ -224,8 +224,7 @@ class RunStates:
         if not path.exists():
             raise CheckpointError(f"{folder} is damaged: it holds no {RECORD}/{path.name}")
         record = read_json(path, Record)
-        rest = {name: value for name, value in record.items() if name != "sha256"}
-        if digests.of_json(rest) != record["sha256"]:
+        if not digests.is_sealed(record, "sha256"):
             raise CheckpointError(f"{folder} is damaged: {RECORD}/{path.name} does not have its own digest")
         if record["step"] != step:
             raise CheckpointError(f"{folder} is damaged: it is the checkpoint of step {record['step']}")

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import cganjax
-from cganjax import data, files, run_folder
+from cganjax import data, digests, files, run_folder
 from cganjax.training import config as cfg
 from cganjax.training import loop, runs
 from cganjax.training.metrics_log import MetricsLog
@@ -453,7 +453,7 @@ def test_a_manifest_of_another_kind_is_one_sentence(stopped, tiny, digits, chang
     values = json.loads(path.read_text()) | change
     del values["digest"]
     if sealed:
-        values = run_folder.sealed(values)
+        values = digests.sealed(values)
     else:
         values = {k: v for k, v in values.items() if k not in ("config", "states", "metrics") or k in change}
     path.write_text(json.dumps(values))

@@ -242,7 +242,7 @@ class Run(_Restorable):
             found["steps"] = self.done
             found["states"][str(self.done)] = digests.of_json(states.digests(self.done))
             states.close()
-            files.write_json(self.folder / run_folder.MANIFEST, run_folder.sealed(found))
+            files.write_json(self.folder / run_folder.MANIFEST, digests.sealed(found))
         return found
 
     def restore(self, first: Any, error: Diverged) -> Any:
@@ -271,7 +271,7 @@ class Run(_Restorable):
 
     def _write_manifest(self) -> None:
         self.manifest["wall_time_s"] = round(self._wall_before + time.perf_counter() - self._began, 1)
-        files.write_json(self.folder / run_folder.MANIFEST, run_folder.sealed(self.manifest))
+        files.write_json(self.folder / run_folder.MANIFEST, digests.sealed(self.manifest))
 
 
 def ranking_loss(config: cfg.Config, rows: Sequence[Mapping[str, Any]], step: int) -> float | None:
