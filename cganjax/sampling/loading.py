@@ -93,8 +93,6 @@ def load_classifier(checkpoint: str | os.PathLike) -> Classifier:
 
 
 def _role(checkpoint: str | os.PathLike, role: str):
-    if not isinstance(checkpoint, (str, os.PathLike)):
-        raise TypeError(f"checkpoint is {type(checkpoint).__name__}: expected a name or a path")
     folder = ckpt.find(checkpoint)
     # The stamp changes when a run goes on or a checkpoint is replaced, and the checkpoint is then read again.
     return _read(folder, role, ckpt.stamp(folder))
