@@ -23,7 +23,7 @@ import numpy as np
 from cganjax import digests
 from cganjax.files import quiet, read_json
 from cganjax.run_folder import STATES
-from cganjax.types import CheckpointError
+from cganjax.types import CheckpointError, DamagedCheckpoint
 
 STATE, RECORD, OLD_STATE = "state", "record", "default"  # items of a checkpoint
 DAMAGED = ".damaged"  # is appended to the name of a damaged checkpoint that a resumed run sets aside
@@ -329,3 +329,17 @@ def newest_sound(run: Path) -> tuple[int, list[str]]:
         return 0, []
     found = states.restore_newest()
     return found.step, found.damaged
+
+
+def warn_of_damage(run: Path, used: int, damaged: Sequence[str], stacklevel: int) -> None:
+    """Warn of damaged checkpoints, if any, which were left out in favour of the one of step `used`.
+
+    Args:
+      run: the run folder.
+      used: the step of the checkpoint that was read.
+      damaged: a sentence about each damaged one.
+      stacklevel: as of `warnings.warn`, counted from the caller.
+    """
+    if damaged:
+        text = f"{'; '.join(damaged)}; {run / STATES / str(used)} is used instead"
+        warnings.warn(text, DamagedCheckpoint, stacklevel + 1)

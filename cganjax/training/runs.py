@@ -7,7 +7,6 @@ Both are context managers and have the same methods: `begin` returns the state t
 import contextlib
 import os
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from cganjax.training import config as cfg
 from cganjax.training.loop import Diverged, Sums
 from cganjax.training.manifest import manifest
 from cganjax.training.metrics_log import MetricsLog
-from cganjax.types import CheckpointError, DamagedCheckpoint, UserError, Weights
+from cganjax.types import CheckpointError, UserError, Weights
 
 
 def open_run(folder: Path | None, config: cfg.Config, *, overwrite: bool = False) -> "Run | InMemory":
@@ -341,9 +340,7 @@ def _is_ours(folder: Path) -> bool:
 def _newest_sound(folder: Path) -> int:
     """The step of the checkpoint to go on from, or 0 if there is none yet; a warning names damaged later ones."""
     step, damaged = run_states.newest_sound(folder)
-    if damaged:
-        used = f"{folder / run_folder.STATES / str(step)} is used instead"
-        warnings.warn(f"{'; '.join(damaged)}; {used}", DamagedCheckpoint, stacklevel=5)  # of `train`
+    run_states.warn_of_damage(folder, step, damaged, stacklevel=5)  # of `train`
     return step
 
 
