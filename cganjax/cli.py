@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cganjax import determinism, files, interrupts, parallel
+from cganjax import determinism, files, interrupts, parallel, quiet
 from cganjax.types import CheckpointError, UnknownCheckpoint, UserError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, interrupts.INTERRUPTED, 143
@@ -325,23 +325,20 @@ def _drop_output() -> None:
 
 @functools.cache
 def _mute_late_calls() -> None:
-    """Keep TensorStore and asyncio quiet after a call that failed, whose error was raised.
+    """Keep TensorStore and asyncio quiet after a call that failed, whose error was raised, until the process ends.
 
-    Threads still under way report to an event loop that is gone, and futures complain that nobody asked for them, until
-    the process ends.
+    Threads that are still under way report late (`quiet.is_late`), and futures complain that nobody asked for them.
     """
     unraisable, exception = sys.unraisablehook, sys.excepthook
 
-    def late(value: BaseException | None) -> bool:
-        return isinstance(value, RuntimeError) and "Event loop is closed" in str(value)
-
     def on_unraisable(found):
         # A Ctrl-C that a callback swallowed is not lost: see `interrupts`.
-        if not (late(found.exc_value) or (isinstance(found.exc_value, KeyboardInterrupt) and interrupts.asked())):
+        swallowed = isinstance(found.exc_value, KeyboardInterrupt) and interrupts.asked()
+        if not (swallowed or quiet.is_late(found.exc_value)):
             unraisable(found)
 
     def on_exception(kind, value, trace):
-        if threading.current_thread() is threading.main_thread() or not late(value):
+        if threading.current_thread() is threading.main_thread() or not quiet.is_late(value):
             exception(kind, value, trace)
 
     sys.unraisablehook, sys.excepthook = on_unraisable, on_exception

@@ -5,7 +5,6 @@ import csv
 import errno
 import io
 import json
-import logging
 import numbers
 import os
 from collections.abc import Iterable, Sequence
@@ -16,18 +15,6 @@ from cganjax.types import CheckpointError, UserError
 
 # Of a disk that has no more room: full, its user's quota is used up, or the file is longer than it may be.
 FULL = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
-
-
-@contextlib.contextmanager
-def quiet(logger: str, level: int = logging.CRITICAL):
-    """Within it, a library's logger says what is of that level or above: what fails is raised, too."""
-    log = logging.getLogger(logger)
-    before = log.level
-    log.setLevel(level)
-    try:
-        yield
-    finally:
-        log.setLevel(before)
 
 
 def read_json(path: Path, kind: Any = dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,6 @@ digests. Only these names distinguish the two, so that no damage to a file makes
 import contextlib
 import functools
 import gc
-import logging
 import os
 import shutil
 import sys
@@ -20,8 +19,8 @@ from typing import Any, NamedTuple, TypedDict
 import jax
 import numpy as np
 
-from cganjax import digests
-from cganjax.files import quiet, read_json
+from cganjax import digests, quiet
+from cganjax.files import read_json
 from cganjax.run_folder import STATES
 from cganjax.types import CheckpointError, DamagedCheckpoint
 
@@ -92,7 +91,7 @@ class RunStates:
             cleanup_tmp_directories=True,
             lightweight_initialize=True,  # read nothing of what is there: it may be damaged
         )
-        with quiet("absl"):  # Orbax logs each act at length
+        with quiet.logger("absl"):  # Orbax logs each act at length
             return ocp.CheckpointManager(self.folder.resolve(), options=options)
 
     def _set_aside(self, after: int) -> None:
@@ -151,7 +150,7 @@ class RunStates:
         record = {"step": step, "loss": None if loss is None else float(loss), "arrays": arrays}
         record = digests.sealed(record, "sha256")
         items = {STATE: ocp.args.StandardSave(state), RECORD: ocp.args.JsonSave(record)}
-        with quiet("absl"):
+        with quiet.logger("absl"):
             self._manager.save(step, args=ocp.args.Composite(**items), force=True)
         return arrays
 
@@ -301,20 +300,19 @@ def _read_numpy(place: Path) -> dict[str, np.ndarray]:
 def _hushed():
     """Within it, Orbax and asyncio say nothing.
 
-    One array that cannot be read ends the reading of all. The other reads then report to an event loop that is gone,
-    which stays muted for good.
+    After an error, the late reports of the other reads (`quiet.is_late`) stay muted for good.
     """
     before = sys.unraisablehook
     if getattr(before, "func", None) is not _report:
         sys.unraisablehook = functools.partial(_report, before)
-    with quiet("absl"), quiet("asyncio", logging.CRITICAL), warnings.catch_warnings():
+    with quiet.logger("absl"), quiet.logger("asyncio"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
-    sys.unraisablehook = before
+    sys.unraisablehook = before  # not after an error: the late reports are still to come
 
 
 def _report(report: Callable[[Any], None], unraisable: Any) -> None:
-    if not (isinstance(unraisable.exc_value, RuntimeError) and "Event loop is closed" in str(unraisable.exc_value)):
+    if not quiet.is_late(unraisable.exc_value):
         report(unraisable)
 
 
