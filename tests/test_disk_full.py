@@ -222,8 +222,13 @@ def test_curves(full, command, tmp_path, tiny_run):
     refused(command(curves, "run", "--overwrite"), tmp_path, before)
 
 
-# Appends lines of a growing file; a lock.
-WRITERS = {"cganjax/files.py", "cganjax/training/metrics_log.py"}
+# Also: lines of a growing file, who holds a lock, and the claim of a name.
+WRITERS = {
+    "cganjax/files.py",
+    "cganjax/training/metrics_log.py",
+    "cganjax/run_lock.py",
+    "cganjax/commands/sample.py",
+}
 
 
 def test_files_are_written_by_one_function():

@@ -39,7 +39,7 @@ def test_between_refuses_what_it_cannot_place():
         generator.between(z[:, :3], np.eye(10)[:2])
     with pytest.raises(ValueError, match=r"weights\[1\] sums to 0.5"):
         generator.between(z, np.eye(10)[:2] * [[1.0], [0.5]])
-    with pytest.raises(ValueError, match=r"weights\[0\] sums to nan"):
+    with pytest.raises(ValueError, match=r"weights\[0, 0\] is nan"):
         generator.between(z, np.full((2, 10), np.nan))
     with pytest.raises(TypeError, match="unconditional"):
         dataclasses.replace(generator, num_classes=None).between(z, np.eye(10)[:2])

@@ -183,7 +183,7 @@ def test_unconditional_takes_a_count_and_no_labels(unconditional):
     assert_allclose(images[:2], sampling.sample_from(unconditional, KEY, n=2), atol=1e-6)
     with pytest.raises(TypeError, match="labels were given to an unconditional"):
         sampling.sample_from(unconditional, KEY, [1])
-    with pytest.raises(TypeError, match="n is missing: give the number of images"):
+    with pytest.raises(TypeError, match="n is None: expected the number of images"):
         sampling.sample_from(unconditional, KEY)
     with pytest.raises(ValueError, match="n is -1"):
         sampling.sample_from(unconditional, KEY, n=-1)

@@ -132,14 +132,14 @@ def test_a_generator_is_no_classifier(arguments, shipped_generator):
             (generator, "classifier") if arguments == "classifier" else ([Tiny(), generator], r"classifier\[1\]")
         )
     with pytest.raises(
-        TypeError, match=rf"^{name} is a Generator: expected a classifier, such as cganjax.load_classifier"
+        TypeError, match=rf"^{name} is a Generator: expected a callable of images, such as cganjax.load_classifier"
     ):
         cganjax.decoy(KEY, some_images(), classifier, **given)
 
 
 def test_bad_targets_are_refused_in_one_sentence():
     given = {"epsilon": 0.1, "steps": 1}
-    with pytest.raises(TypeError, match="evaluated_on is 'lenet5': expected a callable of images, or a list"):
+    with pytest.raises(TypeError, match="evaluated_on is 'lenet5': expected a callable of images, such as"):
         cganjax.decoy(KEY, some_images(), Tiny(), evaluated_on="lenet5", **given)
     with pytest.raises(ValueError, match="evaluated_scores is of use with evaluated_on= alone"):
         cganjax.decoy(KEY, some_images(), Tiny(), evaluated_scores="logits", **given)

@@ -84,7 +84,8 @@ def sample_from(
             raise BadType(f"labels are missing: give an integer from 0 to {generator.num_classes - 1} for each image")
         labels = checks.labels(labels, generator.num_classes)
         count = labels.shape[0]
-    memory.check_images(f"the number of images is {count}", count, generator.image_shape)
+    if isinstance(count, int):  # not a symbolic size, as of `jax.export`
+        memory.check_images(f"the number of images is {count}", count, generator.image_shape)
     if count == 0:
         return jnp.zeros((0, *generator.image_shape), jnp.float32)
     traced = parallel.is_traced((generator.weights, key, labels, truncation))

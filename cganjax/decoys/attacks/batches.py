@@ -35,8 +35,9 @@ def by_parts(attack: Callable[[Batch], Found], batch: Batch, size: int, *, threa
       threads: parts may be attacked at the same time. A classifier that is not JAX's may not allow that.
     """
     n = len(batch.labels)
-    # What is compiled has one of few sizes; a classifier that is not JAX's is not asked about images that nobody gave.
-    sizes = (*(s for s in SIZES if s < size), size) if threads else (min(size, n),)
+    # What is compiled has one of few sizes, and one alone in a call of several parts. Nothing is compiled for a
+    # classifier that is not JAX's, so a small call is not filled up.
+    sizes = (size,) if n > size else (*(s for s in SIZES if s < size), size) if threads else (n,)
 
     def part(arrays: Batch) -> Found:
         found = attack(arrays._replace(generator=batch.generator))
