@@ -58,6 +58,11 @@ def whole(name: str, value: Any, low: int | None = None, high: int | None = None
     return number
 
 
+def seed(name: str, value: Any) -> int:
+    """A whole number from 0 to 2^32 - 1: JAX takes no more bits of a seed. Raises as `whole` does."""
+    return whole(name, value, 0, 2**32 - 1)
+
+
 def real(
     name: str,
     value: Any,

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cganjax import determinism, files, interrupts, parallel, quiet
+from cganjax import checks, determinism, files, interrupts, parallel, quiet
 from cganjax.types import CheckpointError, UnknownCheckpoint, UserError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, interrupts.INTERRUPTED, 143
@@ -130,8 +130,7 @@ def add_deterministic(parser: argparse.ArgumentParser) -> None:
 
 def check_seed(seed: int) -> None:
     """Raise UserError unless JAX takes the seed."""
-    if not 0 <= seed < 2**32:
-        raise UserError(f"--seed is {seed}: give a number within 0 and 2^32 - 1")
+    checks.seed("--seed", seed)
 
 
 def choose_backend(name: str, cpu_devices: int = 1, *, keep_programs: bool = True) -> None:

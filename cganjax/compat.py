@@ -29,7 +29,7 @@ class AiGcMn:
           TypeError: the checkpoint is unconditional, or the seed is not an integer.
           ValueError: the seed is out of range.
         """
-        seed = checks.whole("seed", seed, 0, 2**32 - 1)
+        seed = checks.seed("seed", seed)
         self._generator = sampling.load(checkpoint)
         if self._generator.num_classes is None:
             raise BadType(f"{checkpoint} takes no labels: give a conditional checkpoint")

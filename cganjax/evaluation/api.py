@@ -72,7 +72,7 @@ def evaluate(
     >>> figures["frechet"], figures["intervals"]["frechet"]  # doctest: +SKIP
     """
     names = arguments.check_names(metrics)
-    seed = arguments.check_seed(seed)
+    seed = checks.seed("seed", seed)
     extractor = extractor if extractor is not None else _shipped_for(images)
     folder, extractor = ckpt.find(extractor), sampling.load_classifier(extractor)
     images, labels = arguments.check_given(images, labels, extractor.image_shape, extractor.num_classes)

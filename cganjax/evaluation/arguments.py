@@ -27,11 +27,6 @@ def check_names(metrics: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def check_seed(seed: Any) -> int:
-    """The seed as Python's number; BadArgument unless it is a whole number from 0 to 2^32 - 1."""
-    return checks.whole("seed", seed, 0, 2**32 - 1)
-
-
 def check_classifier(extractor: Any, classifier: Any) -> None:
     """Check that the reference classifier fits the extractor.
 
