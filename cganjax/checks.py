@@ -83,7 +83,7 @@ def real(
       BadType: it is no real number; True and False are none.
       BadArgument: it is NaN, infinite or out of range.
 
-    >>> real("share", np.float32(0.5), 0, 1)
+    >>> real("fraction", np.float32(0.5), 0, 1)
     0.5
     """
     expected = f"a number{_range(low, high, above, below)}{advice}"

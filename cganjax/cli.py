@@ -189,7 +189,7 @@ def use_compilation_cache() -> None:
     with contextlib.suppress(OSError):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if others := may_be_changed_by_others(folder):
-        raise UserError(f"{others}: chmod go-w {folder}, or set {CACHE} to a folder of your own")
+        raise UserError(f"{others}: chmod -R go-w {folder}, or set {CACHE} to a folder of your own")
     # A CPU program is compiled for a number of cores, which XLA's cache key does not contain.
     of = "deterministic-" * determinism.fixed() + f"{parallel.cores()}-cores"
     jax.config.update("jax_compilation_cache_dir", str(folder / of))

@@ -73,7 +73,7 @@ def in_words(size: int) -> str:
 
 
 def _of_machine() -> int:
-    import psutil  # orbax and TFDS bring it; it knows Linux, macOS and Windows
+    import psutil  # it knows Linux, macOS and Windows
 
     return psutil.virtual_memory().available
 

@@ -67,7 +67,7 @@ def read_values(path: Path, kind: Any, newest: int, oldest: int) -> dict[str, An
     """
     _check_file(path)
     values = files.read_json(path, kind)
-    # A file of an older format has no digest, so a flipped bit in the number of the format gains nothing.
+    # A digest is checked whatever the format says: a flipped bit in `format` does not switch the check off.
     has_digest = digests.DIGEST in values
     if (has_digest or values["format"] == newest) and not digests.is_sealed(values):
         raise CheckpointError(f"{path} is damaged: its digest is not that of its content; get the checkpoint again")

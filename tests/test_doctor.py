@@ -217,7 +217,7 @@ def test_a_cache_folder_that_others_can_write_is_refused_and_named(own_cache, ri
     place.chmod(rights)
     (said,) = wrong(places.cache)
     assert f"the cache folder {place} can be written by others" in said
-    with pytest.raises(UserError, match=f"{place} can be written by others.*: chmod go-w"):
+    with pytest.raises(UserError, match=f"{place} can be written by others.*: chmod -R go-w"):
         cli.use_compilation_cache()
     place.chmod(0o755)
     assert wrong(places.cache) == []

@@ -27,7 +27,7 @@ def cache() -> Iterator[Finding]:
         yield Finding(WRONG, f"compiled programs cannot be kept: {error}", f"make it writable, or set {cli.CACHE}")
         return
     if others := cli.may_be_changed_by_others(folder):
-        yield Finding(WRONG, others, f"chmod go-w {folder}, or set {cli.CACHE} to a folder of your own")
+        yield Finding(WRONG, others, f"chmod -R go-w {folder}, or set {cli.CACHE} to a folder of your own")
     yield from _room(folder, f"{folder}, {_owner(folder)}, {_entries(folder)}")
 
 
