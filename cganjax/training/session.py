@@ -184,9 +184,13 @@ def train(
         watch = watch if distributed.first() else Progress()
         init, spread = jax.jit(algorithm.init), parallel.Spread(count)
 
-        run.keeps_last = on_nonfinite == "restore"
+        def first() -> Any:
+            return spread.place(init(key))
+
+        restores = RESTORES if on_nonfinite == "restore" else 0
+        run.keeps_last = restores > 0
         size = block or (1 if jax.default_backend() == "cpu" else BLOCK)
-        state, begun = together.begin(run, spread.place(init(key)), dataset, command, count, size), run.done
+        state, begun = together.begin(run, first(), dataset, command, count, size), run.done
         for said in resumed_otherwise(run.manifest) if distributed.first() else ():
             warnings.warn(said, BitsWarning, stacklevel=2)
         hooks = _hooks(run, networks, key, state, test)
@@ -194,30 +198,26 @@ def train(
         at_end.callback(watch.end)
         began, caught = time.perf_counter(), at_end.enter_context(_ctrl_c(should_stop))
         step, block = _compiled(algorithm.step, spread, size)
-        while True:
-            try:
-                state = loop.run(
-                    step,
-                    key,
-                    spread.place(state),
-                    data.batches(dataset, rng.stream(key, "data"), config.batch_size, start=run.batch),
-                    until=until,
-                    log_every=config.log_every,
-                    total=config.steps,
-                    carried=run.metrics.carried,
-                    block=block,
-                    on_log=_both(lambda *line: run.metrics.write(*line), watch.log),
-                    on_cut=lambda sums: run.metrics.cut(sums),
-                    on_step=watch.step,
-                    hooks=hooks,
-                    should_stop=distributed.agreed(should_stop or (lambda: bool(caught))),
-                )
-                break
-            except loop.Diverged as error:
-                if on_nonfinite == "stop" or len(run.restored) == RESTORES:
-                    raise loop.Diverged(error.step, error.what, _after_divergence(run)) from None
-                state = run.restore(spread.place(init(key)), error)
-                watch.restored(str(error), run.done)
+
+        def go_on(state: Any) -> Any:
+            return loop.run(
+                step,
+                key,
+                spread.place(state),
+                data.batches(dataset, rng.stream(key, "data"), config.batch_size, start=run.batch),
+                until=until,
+                log_every=config.log_every,
+                total=config.steps,
+                carried=run.metrics.carried,
+                block=block,
+                on_log=_both(lambda *line: run.metrics.write(*line), watch.log),
+                on_cut=lambda sums: run.metrics.cut(sums),
+                on_step=watch.step,
+                hooks=hooks,
+                should_stop=distributed.agreed(should_stop or (lambda: bool(caught))),
+            )
+
+        state = _with_restores(go_on, state, first, run, watch, restores)
         seconds = time.perf_counter() - began
     trained = result.of(run, networks, parallel.Spread.one(state), begun, seconds)
     if caught and trained.step < until:
@@ -309,6 +309,37 @@ def _compiled(step: Callable, spread: parallel.Spread, size: int) -> tuple[Calla
 
 
 # --- during and after -------------------------------------------------------------------------------------------------
+
+
+def _with_restores(
+    go_on: Callable[[Any], Any],
+    state: Any,
+    first: Callable[[], Any],
+    run: "runs.Run | runs.InMemory",
+    watch: Progress,
+    most: int,
+) -> Any:
+    """The last state of a run that goes back to its last good state, at most so often, if something is not finite.
+
+    Args:
+      go_on: trains from a state to the end, and returns the last one.
+      state: the state to begin with.
+      first: makes the state of step 0.
+      run: keeps the states.
+      watch: is told of each return.
+      most: returns in the whole run, also before it was resumed.
+
+    Raises:
+      Diverged: something is not finite once more.
+    """
+    while True:
+        try:
+            return go_on(state)
+        except loop.Diverged as error:
+            if len(run.restored) >= most:
+                raise loop.Diverged(error.step, error.what, _after_divergence(run)) from None
+            state = run.restore(first(), error)
+            watch.restored(str(error), run.done)
 
 
 def _both(*calls: Callable[..., None]) -> Callable[..., None]:
