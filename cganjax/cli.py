@@ -68,21 +68,11 @@ def name_or_path(text: str) -> str:
 
 
 def _expanded(text: str) -> str:
-    """The text with its home folder; argparse turns the error into ours, with the flag's name."""
-    found = os.path.expanduser(text)
-    said = text if len(text) <= 60 else f"{text[:40]}..., {len(text)} characters,"
-    if not text:
-        raise argparse.ArgumentTypeError("the path is empty: give a path")
-    if found.startswith("~") and not os.path.lexists(found):
-        raise argparse.ArgumentTypeError(f"{said} names a home folder that does not exist: give another path")
+    """`files.expanded`; argparse turns the error into ours, with the flag's name."""
     try:
-        os.lstat(found)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} holds a zero byte: give a path without") from None
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            raise argparse.ArgumentTypeError(f"{said} is longer than a path may be: give a shorter one") from None
-    return found
+        return files.expanded(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def add_backend(parser: argparse.ArgumentParser) -> None:

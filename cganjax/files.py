@@ -17,6 +17,32 @@ from cganjax.types import CheckpointError, UserError
 FULL = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
 
+def expanded(path: str | os.PathLike) -> str:
+    """A path with its "~" or "~name" expanded, which a shell does only at the beginning of a word.
+
+    >>> expanded("runs/mine")
+    'runs/mine'
+
+    Raises:
+      UserError: nothing can have this path.
+    """
+    text = os.fsdecode(path)
+    said = text if len(text) <= 60 else f"{text[:40]}..., {len(text)} characters,"
+    if not text:
+        raise UserError("the path is empty: give a path")
+    found = os.path.expanduser(text)
+    if found.startswith("~") and not os.path.lexists(found):
+        raise UserError(f"{said} names a home folder that does not exist: give another path")
+    try:
+        os.lstat(found)
+    except ValueError:
+        raise UserError(f"{text!r} holds a zero byte: give a path without") from None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise UserError(f"{said} is longer than a path may be: give a shorter one") from None
+    return found
+
+
 def read_json(path: Path, kind: Any = dict[str, Any]) -> dict[str, Any]:
     """A JSON object.
 

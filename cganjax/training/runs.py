@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from cganjax import digests, files, report, run_folder, run_states
+from cganjax import checks, digests, files, report, run_folder, run_states
 from cganjax import metrics as recorded
 from cganjax.data import Dataset
 from cganjax.run_lock import RunLock
@@ -22,7 +22,7 @@ from cganjax.training import config as cfg
 from cganjax.training.loop import Diverged, Sums
 from cganjax.training.manifest import manifest
 from cganjax.training.metrics_log import MetricsLog
-from cganjax.types import CheckpointError, UserError, Weights
+from cganjax.types import BadArgument, BadType, CheckpointError, UserError, Weights
 
 
 def open_run(folder: Path | None, config: cfg.Config, *, overwrite: bool = False) -> "Run | InMemory":
@@ -32,19 +32,12 @@ def open_run(folder: Path | None, config: cfg.Config, *, overwrite: bool = False
 
 def place(out: str | os.PathLike) -> Path:
     """The folder that `out` names, with "~" expanded. Raises UserError if no folder can have that name."""
+    if not isinstance(out, (str, os.PathLike)):
+        raise BadType(f"out is {checks.shown(out)}: give a path")
     try:
-        folder = Path(os.path.expanduser(os.fspath(out)))
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            os.lstat(folder)
-    except TypeError:
-        raise UserError(f"out is {out!r}: give a path") from None
-    except (OSError, ValueError) as error:  # too long, or with a zero byte
-        name, reason = str(out), getattr(error, "strerror", error)
-        shown = name if len(name) <= 60 else f"{name[:40]}..., {len(name)} characters"
-        raise UserError(f"out is {shown!r}: give a path that can exist ({reason})") from None
-    if str(folder).startswith("~"):
-        raise UserError(f"out is {str(out)!r}: there is no such home folder")
-    return folder
+        return Path(files.expanded(out))
+    except UserError as error:
+        raise BadArgument(f"out: {error}") from None
 
 
 class _Restorable(contextlib.AbstractContextManager):
