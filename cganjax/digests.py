@@ -44,17 +44,17 @@ def of_json(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def sealed(values: Mapping[str, Any], field: str = DIGEST) -> dict[str, Any]:
-    """JSON values as they will be read from a file, with the digest of them all in a field of its own.
+def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON values as they will be read from a file, with the digest of them all in a field of its own, `digest`.
 
     >>> is_sealed(sealed({"a": (1, 2)})), is_sealed(sealed({"a": 1}) | {"a": 2}), is_sealed({"a": 1})
     (True, False, False)
     """
     # JSON turns keys that are numbers into strings, which are sorted otherwise.
-    rest = json.loads(json.dumps({name: value for name, value in values.items() if name != field}))
-    return rest | {field: of_json(rest)}
+    rest = json.loads(json.dumps({name: value for name, value in values.items() if name != DIGEST}))
+    return rest | {DIGEST: of_json(rest)}
 
 
-def is_sealed(values: Mapping[str, Any], field: str = DIGEST) -> bool:
-    """Whether the field holds the digest of all others."""
-    return values.get(field) == sealed(values, field)[field]
+def is_sealed(values: Mapping[str, Any]) -> bool:
+    """Whether the field `digest` holds the digest of all others."""
+    return values.get(DIGEST) == sealed(values)[DIGEST]

@@ -34,7 +34,7 @@ class Record(TypedDict):
     step: int
     loss: float | None  # None: it is no candidate for the best
     arrays: dict[str, str]  # path of each array -> digest
-    sha256: str  # digest of the other entries
+    digest: str  # of the other entries
 
 
 class Found(NamedTuple):
@@ -148,7 +148,7 @@ class RunStates:
 
         arrays = digests.of_tree(state)  # before anything is written: what goes wrong later shows
         record = {"step": step, "loss": None if loss is None else float(loss), "arrays": arrays}
-        record = digests.sealed(record, "sha256")
+        record = digests.sealed(record)
         items = {STATE: ocp.args.StandardSave(state), RECORD: ocp.args.JsonSave(record)}
         with quiet.logger("absl"):
             self._manager.save(step, args=ocp.args.Composite(**items), force=True)
@@ -223,7 +223,7 @@ class RunStates:
         if not path.exists():
             raise CheckpointError(f"{folder} is damaged: it holds no {RECORD}/{path.name}")
         record = read_json(path, Record)
-        if not digests.is_sealed(record, "sha256"):
+        if not digests.is_sealed(record):
             raise CheckpointError(f"{folder} is damaged: {RECORD}/{path.name} does not have its own digest")
         if record["step"] != step:
             raise CheckpointError(f"{folder} is damaged: it is the checkpoint of step {record['step']}")
