@@ -337,7 +337,8 @@ def _mute_late_calls() -> None:
 class Stop:
     """Within it the first Ctrl-C or SIGTERM is a wish to stop, which `wished` reports; the second ends the process.
 
-    Ctrl-C becomes one by `begin`, which is called when there is something to save. Before that it ends the command.
+    Ctrl-C becomes one when `wished` is called for the first time: a training asks after its first step, and then there
+    is something to save. Before that it ends the command.
     """
 
     def __init__(self) -> None:
@@ -347,11 +348,6 @@ class Stop:
     def __enter__(self) -> "Stop":
         self._before[signal.SIGTERM] = signal.signal(signal.SIGTERM, self._catch)
         return self
-
-    def begin(self) -> None:
-        """The work has begun; further calls do nothing."""
-        if signal.SIGINT not in self._before:
-            self._before[signal.SIGINT] = signal.signal(signal.SIGINT, self._catch)
 
     def __exit__(self, *exc) -> None:
         for number, handler in self._before.items():
@@ -365,6 +361,8 @@ class Stop:
 
     def wished(self) -> bool:
         """Whether a signal came."""
+        if signal.SIGINT not in self._before:
+            self._before[signal.SIGINT] = signal.signal(signal.SIGINT, self._catch)
         return self.signal is not None
 
     def exit_code(self) -> int:

@@ -151,7 +151,7 @@ def _main(args, command: list[str]) -> int:
         cli.Stop() as stop,
         _warnings_in_words(),
         distributed.ends_together(cli.execute),
-        Waiting("reading the data, and compiling the networks") as preparing,
+        _preparing() as preparing,
     ):
         try:
             run = session.train(
@@ -164,7 +164,7 @@ def _main(args, command: list[str]) -> int:
                 devices=args.devices,
                 block=args.block,
                 on_nonfinite=args.on_nonfinite,
-                progress=_Printed(preparing, stop),
+                progress=_Printed(preparing),
                 should_stop=stop.wished,
                 command=command,
             )
@@ -268,12 +268,18 @@ def _describe(args, config: cfg.Config, out: Path, devices: int) -> None:
     )
 
 
+def _preparing() -> contextlib.AbstractContextManager:
+    """Says what is under way before the first step, in one process of several."""
+    what = "reading the data, and compiling the networks"
+    return Waiting(what) if distributed.first() else contextlib.nullcontext()
+
+
 class _Printed(Shown):
     """The progress of a run, after what it trains on and where."""
 
-    def __init__(self, preparing: Waiting, stop: cli.Stop):
+    def __init__(self, preparing: Waiting):
         super().__init__()
-        self._preparing, self._stop = preparing, stop
+        self._preparing = preparing
 
     def begin(self, begun: Begun) -> None:
         import jax
@@ -294,10 +300,6 @@ class _Printed(Shown):
             f"{jax.devices()[0].device_kind}" + f" as {begun.devices} devices" * (begun.devices > 1)
         )
         super().begin(begun)
-
-    def step(self, done: int) -> None:
-        self._stop.begin()  # after the first step, which was compiled
-        super().step(done)
 
 
 def _report(args, run) -> None:
