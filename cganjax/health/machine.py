@@ -9,6 +9,8 @@ import jax
 
 from cganjax import parallel
 from cganjax.health.finding import NOTE, OK, WRONG, Finding
+from cganjax.memory import free as available
+from cganjax.memory import in_words
 from cganjax.training import manifest
 
 # Beside the package in a checkout: the exact versions that were tested.
@@ -114,22 +116,11 @@ def settings() -> Iterator[Finding]:
 
 def memory() -> Iterator[Finding]:
     """What is free for a run."""
-    import psutil  # Orbax and TFDS bring it
-
-    free = psutil.virtual_memory().available
-    said = f"{in_words(free)} free of {in_words(psutil.virtual_memory().total)}"
+    free = available()
+    said = f"{in_words(free)} are free"
     if free < LEAST_MEMORY:
         yield Finding(WRONG, f"{said}: too little to train", "end other programs, or take a larger machine")
     elif free < ENOUGH_MEMORY:
         yield Finding(NOTE, f"{said}: large batches may not fit", "end other programs, or use smaller batches")
     else:
         yield Finding(OK, said)
-
-
-def in_words(size: int) -> str:
-    """A number of bytes for people.
-
-    >>> in_words(3 << 29)
-    '1.5 GiB'
-    """
-    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
