@@ -1,11 +1,13 @@
-"""Every benchmark that this machine can run, one after the other, into docs/results/benchmarks.md and
-benchmarks/results.json beside it.
+"""Every benchmark of time and memory that this machine can run, one after the other.
+
+The results go into docs/results/benchmarks.md, and benchmarks/results.json beside it.
 
     python -m benchmarks --data-dir DIR                     # all: about half an hour on 2 cores
     python -m benchmarks --only cold_start sampling         # some; of the others the page keeps what it had
 
 Each runs in a process of its own, on an otherwise idle machine if its figures are to mean anything. One that cannot run
-here (a peer is not installed, no data) says so and is left out.
+here (a peer is not installed, no data) says so and is left out. `benchmarks.kills`, `benchmarks.damage` and
+`benchmarks.fuzz` are not among them: they count failures, and each takes long.
 """
 
 import json
@@ -28,6 +30,7 @@ NAMES = {
     "decoys": (DATA,),
     "memory": (DATA,),
     "growth": (),
+    "determinism": (),
     "seeds": ("--backend=cpu",),
     "convolution": ("--backend=cpu",),
     "gpu": (),  # if there is a GPU

@@ -265,11 +265,11 @@ def _old_cards() -> dict[str, bytes]:
 
 @functools.cache
 def _cards() -> dict[str, bytes]:
-    from cganjax import sealed
+    from cganjax import digests, sealed
 
     card, arrays = _networks()
     card |= {"format": 3, "weights": sealed.described(_npz(**arrays), arrays)}
-    return {"card.json": json.dumps(sealed.sealed(card), indent=2).encode()}
+    return {"card.json": json.dumps(digests.sealed(card), indent=2).encode()}
 
 
 @functools.cache
@@ -301,11 +301,11 @@ def _old_references() -> dict[str, bytes]:
 
 @functools.cache
 def _references() -> dict[str, bytes]:
-    from cganjax import sealed
+    from cganjax import digests, sealed
 
     values, arrays = _reference()
     values |= {"format": 2, "arrays": sealed.described(_npz(**arrays), arrays)}
-    return {"reference.json": json.dumps(sealed.sealed(values)).encode()}
+    return {"reference.json": json.dumps(digests.sealed(values)).encode()}
 
 
 @functools.cache

@@ -58,6 +58,11 @@ def whole(name: str, value: Any, low: int | None = None, high: int | None = None
     return number
 
 
+def seed(name: str, value: Any) -> int:
+    """A whole number from 0 to 2^32 - 1: JAX takes no more bits of a seed. Raises as `whole` does."""
+    return whole(name, value, 0, 2**32 - 1)
+
+
 def real(
     name: str,
     value: Any,
@@ -78,7 +83,7 @@ def real(
       BadType: it is no real number; True and False are none.
       BadArgument: it is NaN, infinite or out of range.
 
-    >>> real("share", np.float32(0.5), 0, 1)
+    >>> real("fraction", np.float32(0.5), 0, 1)
     0.5
     """
     expected = f"a number{_range(low, high, above, below)}{advice}"

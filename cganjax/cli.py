@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cganjax import determinism, files, interrupts, parallel
+from cganjax import checks, determinism, files, interrupts, parallel, quiet
 from cganjax.types import CacheWarning, CheckpointError, UnknownCheckpoint, UserError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, interrupts.INTERRUPTED, 143
@@ -69,21 +69,11 @@ def name_or_path(text: str) -> str:
 
 
 def _expanded(text: str) -> str:
-    """The text with its home folder; argparse turns the error into ours, with the flag's name."""
-    found = os.path.expanduser(text)
-    said = text if len(text) <= 60 else f"{text[:40]}..., {len(text)} characters,"
-    if not text:
-        raise argparse.ArgumentTypeError("the path is empty: give a path")
-    if found.startswith("~") and not os.path.lexists(found):
-        raise argparse.ArgumentTypeError(f"{said} names a home folder that does not exist: give another path")
+    """`files.expanded`; argparse turns the error into ours, with the flag's name."""
     try:
-        os.lstat(found)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} holds a zero byte: give a path without") from None
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            raise argparse.ArgumentTypeError(f"{said} is longer than a path may be: give a shorter one") from None
-    return found
+        return files.expanded(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def add_backend(parser: argparse.ArgumentParser) -> None:
@@ -131,8 +121,7 @@ def add_deterministic(parser: argparse.ArgumentParser) -> None:
 
 def check_seed(seed: int) -> None:
     """Raise UserError unless JAX takes the seed."""
-    if not 0 <= seed < 2**32:
-        raise UserError(f"--seed is {seed}: give a number within 0 and 2^32 - 1")
+    checks.seed("--seed", seed)
 
 
 def choose_backend(name: str, cpu_devices: int = 1, *, keep_programs: bool = True) -> None:
@@ -354,23 +343,20 @@ def _drop_output() -> None:
 
 @functools.cache
 def _mute_late_calls() -> None:
-    """Keep TensorStore and asyncio quiet after a call that failed, whose error was raised.
+    """Keep TensorStore and asyncio quiet after a call that failed, whose error was raised, until the process ends.
 
-    Threads still under way report to an event loop that is gone, and futures complain that nobody asked for them, until
-    the process ends.
+    Threads that are still under way report late (`quiet.is_late`), and futures complain that nobody asked for them.
     """
     unraisable, exception = sys.unraisablehook, sys.excepthook
 
-    def late(value: BaseException | None) -> bool:
-        return isinstance(value, RuntimeError) and "Event loop is closed" in str(value)
-
     def on_unraisable(found):
         # A Ctrl-C that a callback swallowed is not lost: see `interrupts`.
-        if not (late(found.exc_value) or (isinstance(found.exc_value, KeyboardInterrupt) and interrupts.asked())):
+        swallowed = isinstance(found.exc_value, KeyboardInterrupt) and interrupts.asked()
+        if not (swallowed or quiet.is_late(found.exc_value)):
             unraisable(found)
 
     def on_exception(kind, value, trace):
-        if threading.current_thread() is threading.main_thread() or not late(value):
+        if threading.current_thread() is threading.main_thread() or not quiet.is_late(value):
             exception(kind, value, trace)
 
     sys.unraisablehook, sys.excepthook = on_unraisable, on_exception

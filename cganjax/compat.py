@@ -7,6 +7,7 @@ import numpy as np
 
 from cganjax import checkpoint as ckpt
 from cganjax import checks, pixels, rng, sampling
+from cganjax.types import BadType
 
 
 class AiGcMn:
@@ -28,10 +29,10 @@ class AiGcMn:
           TypeError: the checkpoint is unconditional, or the seed is not an integer.
           ValueError: the seed is out of range.
         """
-        seed = checks.whole("seed", seed, 0, 2**32 - 1)
+        seed = checks.seed("seed", seed)
         self._generator = sampling.load(checkpoint)
         if self._generator.num_classes is None:
-            raise TypeError(f"{checkpoint} takes no labels: give a conditional checkpoint")
+            raise BadType(f"{checkpoint} takes no labels: give a conditional checkpoint")
         self._key = rng.stream(rng.root(seed), "AiGcMn")
         self._calls = 0
 
@@ -51,7 +52,7 @@ class AiGcMn:
         """
         if hasattr(labels, "detach"):  # a PyTorch tensor, perhaps on another device
             labels = labels.detach().cpu().numpy()
-        labels = sampling.check_labels(labels, self._generator.num_classes)
+        labels = checks.labels(labels, self._generator.num_classes)
         key = jax.random.fold_in(self._key, self._calls)
         images = sampling.sample_from(self._generator, key, labels)
         self._calls += 1

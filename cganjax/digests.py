@@ -8,6 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
+DIGEST = "digest"  # the field of a JSON file that holds the digest of all others
+
 
 def of_array(array: Any) -> str:
     """SHA-256 of an array's dtype, shape and values, in hexadecimal.
@@ -40,3 +42,19 @@ def of_json(values: Mapping[str, Any]) -> str:
     True
     """
     return hashlib.sha256(json.dumps(values, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON values as they will be read from a file, with the digest of them all in a field of its own, `digest`.
+
+    >>> is_sealed(sealed({"a": (1, 2)})), is_sealed(sealed({"a": 1}) | {"a": 2}), is_sealed({"a": 1})
+    (True, False, False)
+    """
+    # JSON turns keys that are numbers into strings, which are sorted otherwise.
+    rest = json.loads(json.dumps({name: value for name, value in values.items() if name != DIGEST}))
+    return rest | {DIGEST: of_json(rest)}
+
+
+def is_sealed(values: Mapping[str, Any]) -> bool:
+    """Whether the field `digest` holds the digest of all others."""
+    return values.get(DIGEST) == sealed(values)[DIGEST]

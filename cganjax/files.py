@@ -5,7 +5,6 @@ import csv
 import errno
 import io
 import json
-import logging
 import numbers
 import os
 from collections.abc import Iterable, Sequence
@@ -18,16 +17,30 @@ from cganjax.types import CheckpointError, UserError
 FULL = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
 
-@contextlib.contextmanager
-def quiet(logger: str, level: int = logging.CRITICAL):
-    """Within it, a library's logger says what is of that level or above: what fails is raised, too."""
-    log = logging.getLogger(logger)
-    before = log.level
-    log.setLevel(level)
+def expanded(path: str | os.PathLike) -> str:
+    """A path with its "~" or "~name" expanded, which a shell does only at the beginning of a word.
+
+    >>> expanded("runs/mine")
+    'runs/mine'
+
+    Raises:
+      UserError: nothing can have this path.
+    """
+    text = os.fsdecode(path)
+    said = text if len(text) <= 60 else f"{text[:40]}..., {len(text)} characters,"
+    if not text:
+        raise UserError("the path is empty: give a path")
+    found = os.path.expanduser(text)
+    if found.startswith("~") and not os.path.lexists(found):
+        raise UserError(f"{said} names a home folder that does not exist: give another path")
     try:
-        yield
-    finally:
-        log.setLevel(before)
+        os.lstat(found)
+    except ValueError:
+        raise UserError(f"{text!r} holds a zero byte: give a path without") from None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise UserError(f"{said} is longer than a path may be: give a shorter one") from None
+    return found
 
 
 def read_json(path: Path, kind: Any = dict[str, Any]) -> dict[str, Any]:

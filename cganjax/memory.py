@@ -73,7 +73,7 @@ def in_words(size: int) -> str:
 
 
 def _of_machine() -> int:
-    import psutil  # orbax and TFDS bring it; it knows Linux, macOS and Windows
+    import psutil  # it knows Linux, macOS and Windows
 
     return psutil.virtual_memory().available
 
@@ -100,6 +100,6 @@ def _of_limits() -> Iterator[int]:
 
 def _of_accelerator() -> Iterator[int]:
     if jax.default_backend() != "cpu":
-        statistics = jax.devices()[0].memory_stats() or {}
+        statistics = jax.local_devices()[0].memory_stats() or {}
         if "bytes_limit" in statistics:
             yield statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)

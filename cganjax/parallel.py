@@ -1,7 +1,7 @@
 """Work in pieces: many rows in chunks, chunks on several cores, and one step on several devices.
 
-XLA's CPU backend runs a convolution of few channels on one core, whatever there is. Two pieces at once, or the halves
-of one batch on two CPU devices, fill both.
+XLA's CPU backend runs a convolution of few channels on one core, however many there are. Two pieces at once, or the
+halves of one batch on two CPU devices, use two cores.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ _PER_THREAD = {
     "jax_threefry_partitionable": jax.threefry_partitionable,
 }
 _ALIGNMENT = 64  # bytes; what XLA expects of an array
-SHARE = 32  # images of a batch for each device, at least: below, a step is mostly what it costs to begin one
+SHARE = 32  # images of a batch for each device, at least: with fewer, starting a step takes longer than its work
 
 
 def cores() -> int:
@@ -41,7 +41,7 @@ def cores() -> int:
 
 
 def in_turn(call: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """`map`, but on a CPU on a thread a core, a few items ahead of whoever takes the results; in order.
+    """`map`, but on a CPU with one thread per core, a few items ahead of whoever takes the results; in order.
 
     A jitted function that two threads call for the first time is compiled by one, and the other waits. What JAX keeps
     for each thread of `_PER_THREAD` holds for these too. On accelerators it is `map`: there a call returns before its

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from cganjax import data, digests, run_folder
-from cganjax.data import Dataset, known
+from cganjax.data import Dataset
 from cganjax.run_states import RunStates
 from cganjax.training import config as cfg
 from cganjax.training import manifest as records
@@ -210,7 +209,7 @@ def _compare_states(run: Recorded, repeated: Recorded, steps: int) -> tuple[tupl
     """The steps whose states were compared, and the differences by step."""
     compared, found = [], []
     digest_then, digest_now = (r.manifest.get("states") or {} for r in (run, repeated))
-    there = [_steps(r.folder) for r in (run, repeated)]
+    there = [RunStates(r.folder).steps() for r in (run, repeated)]
     for step in sorted({*map(int, digest_then), *there[0]}):
         by_digest = str(step) in digest_then and str(step) in digest_now
         by_array = all(step in held for held in there)
@@ -226,36 +225,25 @@ def _compare_states(run: Recorded, repeated: Recorded, steps: int) -> tuple[tupl
     return tuple(compared), found
 
 
-def _steps(folder: Path) -> list[int]:
-    states = RunStates(folder)
-    try:
-        return states.steps()
-    finally:
-        states.close()
-
-
 def _compare_arrays(run: Recorded, repeated: Recorded, step: int) -> Iterator[Difference]:
-    then, now = (dict(_arrays(r, step)) for r in (run, repeated))
-    different = [path for path, array in then.items() if digests.of_array(array) != digests.of_array(now[path])]
+    then, now = (_arrays(r, step) for r in (run, repeated))
+    before, after = digests.of_tree(then), digests.of_tree(now)
+    different = [name for name in before | after if before.get(name) != after.get(name)]
     if different:
-        name, before = different[0], np.asarray(then[different[0]], np.float64)
-        size = float(np.max(np.abs(before - np.asarray(now[name], np.float64)), initial=0))
-        yield Difference(step, "checkpoint", name, size, len(different) - 1)
+        name = different[0]
+        yield Difference(step, "checkpoint", name, _apart(then.get(name), now.get(name)), len(different) - 1)
 
 
-def _arrays(run: Recorded, step: int) -> Iterator[tuple[str, np.ndarray]]:
+def _apart(before: np.ndarray | None, after: np.ndarray | None) -> float | None:
+    """The largest difference of two arrays; None if one is missing or has another shape."""
+    if before is None or after is None or before.shape != after.shape:
+        return None
+    return float(np.max(np.abs(before.astype(np.float64) - after.astype(np.float64)), initial=0))
+
+
+def _arrays(run: Recorded, step: int) -> dict[str, np.ndarray]:
     """The arrays of a checkpoint by their paths."""
-    spec = known.recorded(run.manifest["data"])
-    like = jax.eval_shape(session.trainer(run.config, spec).init, jax.random.key(0))
-    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), like)
-    states = RunStates(run.folder)
-    try:
-        state = states.restore(like, step)
-    finally:
-        states.close()
-    for path, array in jax.tree_util.tree_leaves_with_path(state):
-        yield jax.tree_util.keystr(path, simple=True, separator="/"), np.asarray(array)
+    return RunStates(run.folder).restore(None, step)
 
 
 # --- conditions -------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ The full states, `checkpoints/STEP/`, are in `cganjax.run_states`; the lock is i
 import json
 import shutil
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
@@ -99,7 +99,7 @@ def read_run(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
       CheckpointError: one is missing or damaged; the message names it.
     """
     config, manifest = read_json(run / CONFIG, Config), read_json(run / MANIFEST, Manifest)
-    digest = manifest.pop("digest", None)
+    digest = manifest.pop(digests.DIGEST, None)
     # One flipped byte cannot hide both names, so a manifest with a digest never passes for one of an earlier version.
     if digest is None and "config" not in manifest and "states" not in manifest:
         return config, manifest
@@ -108,11 +108,6 @@ def read_run(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     if manifest.get("config") != digests.of_json(config):
         raise CheckpointError(f"{run / CONFIG} is damaged: it differs from its digest in {MANIFEST}")
     return config, manifest
-
-
-def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest with its digest, as `read_run` expects it in the file."""
-    return {**manifest, "digest": digests.of_json(json.loads(json.dumps(manifest)))}
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -8,7 +8,6 @@ digests. Only these names distinguish the two, so that no damage to a file makes
 import contextlib
 import functools
 import gc
-import logging
 import os
 import shutil
 import sys
@@ -20,10 +19,10 @@ from typing import Any, NamedTuple, TypedDict
 import jax
 import numpy as np
 
-from cganjax import digests
-from cganjax.files import quiet, read_json
+from cganjax import digests, quiet
+from cganjax.files import read_json
 from cganjax.run_folder import STATES
-from cganjax.types import CheckpointError
+from cganjax.types import CheckpointError, DamagedCheckpoint
 
 STATE, RECORD, OLD_STATE = "state", "record", "default"  # items of a checkpoint
 DAMAGED = ".damaged"  # is appended to the name of a damaged checkpoint that a resumed run sets aside
@@ -35,7 +34,7 @@ class Record(TypedDict):
     step: int
     loss: float | None  # None: it is no candidate for the best
     arrays: dict[str, str]  # path of each array -> digest
-    sha256: str  # digest of the other entries
+    digest: str  # of the other entries
 
 
 class Found(NamedTuple):
@@ -92,7 +91,7 @@ class RunStates:
             cleanup_tmp_directories=True,
             lightweight_initialize=True,  # read nothing of what is there: it may be damaged
         )
-        with quiet("absl"):  # Orbax logs each act at length
+        with quiet.logger("absl"):  # Orbax logs each act at length
             return ocp.CheckpointManager(self.folder.resolve(), options=options)
 
     def _set_aside(self, after: int) -> None:
@@ -149,9 +148,9 @@ class RunStates:
 
         arrays = digests.of_tree(state)  # before anything is written: what goes wrong later shows
         record = {"step": step, "loss": None if loss is None else float(loss), "arrays": arrays}
-        record["sha256"] = digests.of_json(record)
+        record = digests.sealed(record)
         items = {STATE: ocp.args.StandardSave(state), RECORD: ocp.args.JsonSave(record)}
-        with quiet("absl"):
+        with quiet.logger("absl"):
             self._manager.save(step, args=ocp.args.Composite(**items), force=True)
         return arrays
 
@@ -224,8 +223,7 @@ class RunStates:
         if not path.exists():
             raise CheckpointError(f"{folder} is damaged: it holds no {RECORD}/{path.name}")
         record = read_json(path, Record)
-        rest = {name: value for name, value in record.items() if name != "sha256"}
-        if digests.of_json(rest) != record["sha256"]:
+        if not digests.is_sealed(record):
             raise CheckpointError(f"{folder} is damaged: {RECORD}/{path.name} does not have its own digest")
         if record["step"] != step:
             raise CheckpointError(f"{folder} is damaged: it is the checkpoint of step {record['step']}")
@@ -302,20 +300,19 @@ def _read_numpy(place: Path) -> dict[str, np.ndarray]:
 def _hushed():
     """Within it, Orbax and asyncio say nothing.
 
-    One array that cannot be read ends the reading of all. The other reads then report to an event loop that is gone,
-    which stays muted for good.
+    After an error, the late reports of the other reads (`quiet.is_late`) stay muted for good.
     """
     before = sys.unraisablehook
     if getattr(before, "func", None) is not _report:
         sys.unraisablehook = functools.partial(_report, before)
-    with quiet("absl"), quiet("asyncio", logging.CRITICAL), warnings.catch_warnings():
+    with quiet.logger("absl"), quiet.logger("asyncio"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
-    sys.unraisablehook = before
+    sys.unraisablehook = before  # not after an error: the late reports are still to come
 
 
 def _report(report: Callable[[Any], None], unraisable: Any) -> None:
-    if not (isinstance(unraisable.exc_value, RuntimeError) and "Event loop is closed" in str(unraisable.exc_value)):
+    if not quiet.is_late(unraisable.exc_value):
         report(unraisable)
 
 
@@ -330,3 +327,17 @@ def newest_sound(run: Path) -> tuple[int, list[str]]:
         return 0, []
     found = states.restore_newest()
     return found.step, found.damaged
+
+
+def warn_of_damage(run: Path, used: int, damaged: Sequence[str], stacklevel: int) -> None:
+    """Warn of damaged checkpoints, if any, which were left out in favour of the one of step `used`.
+
+    Args:
+      run: the run folder.
+      used: the step of the checkpoint that was read.
+      damaged: a sentence about each damaged one.
+      stacklevel: as of `warnings.warn`, counted from the caller.
+    """
+    if damaged:
+        text = f"{'; '.join(damaged)}; {run / STATES / str(used)} is used instead"
+        warnings.warn(text, DamagedCheckpoint, stacklevel + 1)

@@ -6,7 +6,6 @@ no reader meets a pair that is half-written.
 
 import hashlib
 import io
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
@@ -15,8 +14,6 @@ import numpy as np
 
 from cganjax import digests, files, npz
 from cganjax.types import CheckpointError
-
-DIGEST = "digest"  # the field of the JSON file that holds the digest of all others
 
 
 class Arrays(TypedDict):
@@ -43,8 +40,7 @@ def write(values_path: Path, arrays_path: Path, values: Mapping[str, Any], name:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     data = buffer.getvalue()
-    # As they will be read: JSON turns keys that are numbers into strings, which are sorted otherwise.
-    values = sealed(json.loads(json.dumps({**values, name: described(data, arrays)})))
+    values = digests.sealed({**values, name: described(data, arrays)})
     values_path.unlink(missing_ok=True)  # a pair of one new and one old file would pass for damage
     files.write_file(arrays_path, data)
     files.write_json(values_path, values)
@@ -55,12 +51,6 @@ def described(data: bytes, arrays: Mapping[str, Any]) -> dict[str, Any]:
     """What the JSON file says about the bytes of an .npz file that holds these arrays."""
     each = {name: digests.of_array(array) for name, array in arrays.items()}
     return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "arrays": each}
-
-
-def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values with the digest of them all."""
-    rest = {name: value for name, value in values.items() if name != DIGEST}
-    return rest | {DIGEST: digests.of_json(rest)}
 
 
 def read_values(path: Path, kind: Any, newest: int, oldest: int) -> dict[str, Any]:
@@ -77,11 +67,11 @@ def read_values(path: Path, kind: Any, newest: int, oldest: int) -> dict[str, An
     """
     _check_file(path)
     values = files.read_json(path, kind)
-    # A file of an older format has no digest, so a flipped bit in the number of the format gains nothing.
-    if DIGEST in values or values["format"] == newest:
-        if values.get(DIGEST) != sealed(values)[DIGEST]:
-            raise CheckpointError(f"{path} is damaged: its digest is not that of its content; get the checkpoint again")
-    if not oldest <= values["format"] <= newest or (DIGEST in values and values["format"] != newest):
+    # A digest is checked whatever the format says: a flipped bit in `format` does not switch the check off.
+    has_digest = digests.DIGEST in values
+    if (has_digest or values["format"] == newest) and not digests.is_sealed(values):
+        raise CheckpointError(f"{path} is damaged: its digest is not that of its content; get the checkpoint again")
+    if not oldest <= values["format"] <= newest or (has_digest and values["format"] != newest):
         raise CheckpointError(
             f"{path} has the format {values['format']}, and this version reads {oldest} to {newest}: it is damaged, or "
             "was made by something else"

@@ -44,7 +44,7 @@ class UnknownCheckpoint(FileNotFoundError):
 
 
 class UserError(Exception):
-    """Bad input to a command: its message is the one sentence that the user sees, with exit code 2."""
+    """Bad input: the message says what was given, what was expected and what to do. A command ends with exit code 2."""
 
 
 class BadArgument(UserError, ValueError):

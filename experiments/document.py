@@ -39,6 +39,9 @@ MODULES = (
     "types",
     "rng",
     "scores",
+    "checkpoint",
+    "determinism",
+    "distributed",
     "compat",
 )
 # Tables of the project: title, module, name. A table maps names to functions, classes, modules, or records of these.

@@ -39,14 +39,17 @@ def pytest_addoption(parser):
 
 
 def _hypothesis_profiles():
-    """Inputs that nobody thought of: 25 each time, `--hypothesis-profile=ci` 200, `=thorough` 10,000."""
+    """Inputs that nobody thought of: 25 each time, and 200 in `.ci/run`.
+
+    `--hypothesis-profile=ci` or the variable HYPOTHESIS_PROFILE chooses; `thorough` tries 10,000.
+    """
     with contextlib.suppress(ImportError):  # the extra `test` has it
         from hypothesis import HealthCheck, settings
 
         slow = {"deadline": None, "suppress_health_check": [*HealthCheck], "database": None}
         for name, examples in (("fast", 25), ("ci", 200), ("thorough", 10_000)):
             settings.register_profile(name, max_examples=examples, derandomize=name != "thorough", **slow)
-        settings.load_profile("fast")
+        settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 
 _hypothesis_profiles()  # now, before hypothesis reads --hypothesis-profile

@@ -28,7 +28,7 @@ from PIL import Image
 import cganjax
 from benchmarks import fuzz
 from cganjax import checkpoint as ckpt
-from cganjax import data, files, models, npz, sealed
+from cganjax import data, digests, files, models, npz, sealed
 from cganjax.commands import _image_files
 from cganjax.data import pictures
 from cganjax.decoys import transfer
@@ -45,7 +45,7 @@ def small(folder, *, card=None, weights=None, formed=3):
     content = fuzz._weights()["weights.npz"] if weights is None else weights
     values = fuzz._networks()[0] | (card or {}) | {"format": formed, "weights": fuzz._about(content)}
     (folder / ckpt.WEIGHTS).write_bytes(content)
-    (folder / ckpt.CARD).write_text(json.dumps(sealed.sealed(values) if formed == 3 else values))
+    (folder / ckpt.CARD).write_text(json.dumps(digests.sealed(values) if formed == 3 else values))
     return folder
 
 

@@ -398,4 +398,4 @@ def test_options_that_change_results_are_noted():
 def test_too_little_memory(monkeypatch):
     """What a container leaves counts, not what its machine has."""
     monkeypatch.setattr(memory, "_of_limits", lambda: iter([300 << 20]))
-    assert wrong(machine.memory) == ["300 MiB are free: too little to train"]
+    assert wrong(machine.memory) == ["300 MiB free: too little to train"]

@@ -14,7 +14,7 @@ from PIL import Image
 
 import cganjax
 from cganjax import checkpoint as ckpt
-from cganjax import data, evaluation, models, pixels, sampling, sealed
+from cganjax import data, digests, evaluation, models, pixels, sampling
 from cganjax.commands import evaluate as evaluate_command
 from cganjax.commands import reference as reference_command
 from cganjax.evaluation import reference as references
@@ -283,7 +283,7 @@ def test_a_damaged_or_foreign_reference_is_named(shelf, tmp_path):
     with pytest.raises(cganjax.CheckpointError, match="made for other weights"):
         references.read(folder, sampling.load_classifier("surrogate-mlp"))
     card = json.loads((folder / references.CARD).read_text())
-    (folder / references.CARD).write_text(json.dumps(sealed.sealed(card | {"format": 0})))
+    (folder / references.CARD).write_text(json.dumps(digests.sealed(card | {"format": 0})))
     with pytest.raises(cganjax.CheckpointError, match="reference.json has the format 0, and this version reads 1 to 2"):
         read()
     (folder / references.CARD).unlink()
@@ -339,7 +339,7 @@ def test_a_reference_without_rows_is_said(command, shelf, tmp_path):
     folder = tmp_path / "x"
     shutil.copytree(shelf["folder"], folder)
     card = json.loads((folder / references.CARD).read_text())
-    (folder / references.CARD).write_text(json.dumps(sealed.sealed(card | {"rows": {}})))
+    (folder / references.CARD).write_text(json.dumps(digests.sealed(card | {"rows": {}})))
     code, out, err = command(evaluate_command, "--extractor", folder, "--n", 20, "--metrics", "prdc")
     assert (code, err) == (0, ""), err
     assert "there is no column of real images: the reference of" in out and f"--extractor {folder} --overwrite" in out

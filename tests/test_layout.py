@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # From the lowest to the highest: a module imports lower layers only. A folder stands for all its files that have no
 # layer of their own, and these may import each other; two modules of one layer may not.
 LAYERS = (
-    ("interrupts", "npz", "parallel", "types", "waiting"),
+    ("interrupts", "npz", "parallel", "quiet", "types", "waiting"),
     ("checks", "memory"),
     ("augment", "determinism", "digests", "distributed", "files", "metrics", "pixels", "rng", "scores", "spec"),
     ("run_folder", "sealed"),

@@ -26,7 +26,7 @@ from cganjax.decoys import transfer as rows_of
 from cganjax.report import decoy_sheets, line_charts, sheets
 from cganjax.training import progress
 from cganjax.types import UserError
-from experiments import pattern_1010, read_back, train, transfer
+from experiments import read_back, train, transfer
 
 ROOT = Path(__file__).resolve().parents[1]
 STUDIES = sorted(
@@ -186,13 +186,6 @@ def test_read_back_says_what_is_under_way(impatient, command, monkeypatch):
     monkeypatch.setattr(read_back, "N", 20)
     code, _, err = command(read_back, "mnist", "--by", "lenet5")
     assert code == 0 and "generating 20 images ..." in err and "classifying 20 images by lenet5 ..." in err
-
-
-def test_pattern_1010_says_what_is_under_way(impatient, command):
-    code, _, err = command(pattern_1010, "--steps", 100, "--seeds", 3, "--out", "p")
-    said = [line.removesuffix(" ...") for line in err.splitlines() if line.endswith(" ...")]
-    trained = ("D alone", "GAN, one seed", "GAN, 3 seeds")
-    assert code == 0 and said == [f"{what}: compiling, then training" for what in trained]
 
 
 def test_a_slow_training_prints_a_line_between_its_logs(monkeypatch, capsys):

@@ -401,6 +401,7 @@ def test_trainer(changed, spec):
     assert found is None or callable(found.step)
 
 
+@hypothesis.settings(max_examples=max(25, hypothesis.settings().max_examples // 8))  # each example compiles a step
 @hypothesis.given(
     mostly(st.just(TINY)),
     st.dictionaries(
@@ -423,9 +424,11 @@ def test_train(config, changed):
 VERBS = {
     "classify": ["nowhere.png"],
     "decoy": ["3"],
+    "doctor": [],
     "evaluate": [],
     "interpolate": ["mnist"],
     "reference": [],
+    "reproduce": ["nowhere"],
     "sample": ["3"],
     "train": ["--recipe", "digits", "--dry-run"],
 }

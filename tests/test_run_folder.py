@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import cganjax
-from cganjax import data, files, run_folder
+from cganjax import data, digests, files, run_folder
 from cganjax.training import config as cfg
 from cganjax.training import loop, runs
 from cganjax.training.metrics_log import MetricsLog
@@ -453,7 +453,7 @@ def test_a_manifest_of_another_kind_is_one_sentence(stopped, tiny, digits, chang
     values = json.loads(path.read_text()) | change
     del values["digest"]
     if sealed:
-        values = run_folder.sealed(values)
+        values = digests.sealed(values)
     else:
         values = {k: v for k, v in values.items() if k not in ("config", "states", "metrics") or k in change}
     path.write_text(json.dumps(values))
@@ -504,9 +504,9 @@ def test_out_is_a_path_as_the_shell_knows_it(small, tmp_path, monkeypatch):
     run = cganjax.train(*small, out="~/run", stop_after=1, progress=False)
     assert run.folder == tmp_path / "home/run" and sorted(p.name for p in tmp_path.iterdir()) == ["home"]
     for out, said in (
-        ("~nosuch/x", "out is '~nosuch/x': there is no such home folder"),
-        ("x" * 5000, r"out is 'x{40}\.\.\., 5000 characters': give a path that can exist"),
-        ("a\0b", "give a path that can exist"),
+        ("~nosuch/x", "out: ~nosuch/x names a home folder that does not exist"),
+        ("x" * 5000, r"out: x{40}\.\.\., 5000 characters, is longer than a path may be"),
+        ("a\0b", "holds a zero byte"),
         (3, "out is 3: give a path"),
     ):
         with pytest.raises(UserError, match=said) as error:

@@ -16,7 +16,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import cganjax
 from cganjax import checkpoint as ckpt
-from cganjax import sampling, sealed
+from cganjax import digests, sampling
 from cganjax.sampling import chunks
 from cganjax.spec import ImageSpec
 from cganjax.types import Weights
@@ -275,7 +275,7 @@ def test_the_shipped_checkpoint_and_its_card(mnist):
 def change_card(folder, **values):
     """Change a card and its digest with it, as somebody does who means it."""
     card = json.loads((folder / "card.json").read_text())
-    (folder / "card.json").write_text(json.dumps(sealed.sealed({**card, **values})))
+    (folder / "card.json").write_text(json.dumps(digests.sealed({**card, **values})))
 
 
 def copy_of_mnist(folder):

@@ -1,4 +1,4 @@
-"""Samples, outputs and decoys over eight devices have the bits that they have on one."""
+"""Samples, outputs, decoys and figures over eight devices have the bits that they have on one."""
 
 import os
 import subprocess
@@ -21,8 +21,10 @@ labels = np.arange(300) % 10
 images = np.asarray(cganjax.sample(jax.random.key(0), labels))
 classifier = cganjax.load_classifier("surrogate-cnn")
 decoys = cganjax.decoy(jax.random.key(1), images[:40], classifier, epsilon=0.1, steps=2, chunk=4)
+figures = cganjax.evaluate(images, labels, metrics=["accuracy", "frechet"])
 np.savez(
     sys.argv[2],
+    figures=[figures["accuracy"], figures["frechet"]],
     images=images,
     latents=sampling.latents(jax.random.key(0), 300, 8),
     outputs=classifier(images),

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import cganjax
-from cganjax import models, recipes, rng, run_folder, run_states
+from cganjax import digests, models, recipes, rng, run_states
 from cganjax.training import algorithms, loop, preview, runs
 from cganjax.training import config as cfg
 from cganjax.training.algorithms import relativistic
@@ -481,7 +481,7 @@ def test_a_run_on_more_devices_than_there_are_says_how_to_go_on(train_tiny, tmp_
     manifest = tmp_path / "run/manifest.json"
     changed = json.loads(manifest.read_text()) | {"devices": 8}
     changed.pop("digest")
-    manifest.write_text(json.dumps(run_folder.sealed(changed)))
+    manifest.write_text(json.dumps(digests.sealed(changed)))
     code, _, err = train_tiny("--out", "run")
     assert code == 2 and "the run in run shares a batch among 8 devices, and there are" in err
     assert ": give --devices " in err

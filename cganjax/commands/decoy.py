@@ -22,7 +22,7 @@ from cganjax import checkpoint as ckpt
 from cganjax import cli, files
 from cganjax.commands._class_labels import file_name_of, parse_labels
 from cganjax.commands._same_images import check_same_images
-from cganjax.commands.sample import unused
+from cganjax.commands.sample import written
 from cganjax.waiting import Waiting
 
 SIZE = 0.1  # epsilon, if none is given
@@ -129,25 +129,28 @@ def main(argv=None, prog: str = "python -m cganjax decoy") -> int:
     loaded = _load(args)
     options = _options(args, loaded, settings)
     names = [loaded.generator.spec.class_names[label] for label in loaded.labels]
-    path = _out_file(args, file_name_of(names, 20))
+    path, chosen = _out_file(args, file_name_of(names, 20))
     with Waiting("reading the detector's threshold, or calibrating it") as waiting:
         detector = _detector(args, loaded.target)
         waiting.now("compiling, then attacking")
         made = _attack(args, loaded, detector, options)
     _print(args, loaded, detector, made)
     rejected, spec = made.result.rejected, loaded.target.spec
-    report.save_decoys(
-        path,
-        made.clean,
-        made.result.images,
-        made.before,
-        made.after,
-        rejected,
-        rule=_rule(args, detector),
-        least=_least(detector),
-        spec=spec,
-    )
-    print(path)
+
+    def save(path: Path) -> None:
+        report.save_decoys(
+            path,
+            made.clean,
+            made.result.images,
+            made.before,
+            made.after,
+            rejected,
+            rule=_rule(args, detector),
+            least=_least(detector),
+            spec=spec,
+        )
+
+    print(written(path, save, args.overwrite or chosen))
     return cli.DONE
 
 
@@ -309,13 +312,14 @@ def _test_images(target, data_dir: str | None):
         return None
 
 
-def _out_file(args, labels: str) -> Path:
+def _out_file(args, labels: str) -> tuple[Path, bool]:
+    """Where to write, and whether the user named the file itself."""
     name = f"{args.target}-{labels}-s{args.seed}.png".replace("/", "-")
     if args.out is None or args.out.is_dir() or not args.out.suffix:
-        return unused(files.writable_folder(args.out or Path("decoys")) / name, args.overwrite)
+        return files.writable_folder(args.out or Path("decoys")) / name, False
     if args.out.suffix.lower() != ".png":
         raise cli.UserError(f"--out is {args.out}: give a name that ends in .png, or a folder")
-    return files.new_file(args.out, args.overwrite)
+    return files.new_file(args.out, args.overwrite), True
 
 
 if __name__ == "__main__":

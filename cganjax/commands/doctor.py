@@ -1,9 +1,9 @@
 """Examine this installation: what it has, whether it computes what it should, and what to do if it does not.
 
-Versions, device and driver, threads, settings of JAX and XLA, memory, folders and disk; random values against recorded
-ones; each operation of our networks, with and without jit, against NumPy; a step repeated; every file of the shipped
-checkpoints against its digest; one image against the recorded one. "note" is worth knowing, "WRONG" is to be mended.
-Exit codes: 0 nothing is wrong, 1 something is.
+It examines versions, device and driver, threads, settings of JAX and XLA, memory, folders and disk. It compares random
+values and one image with recorded ones, each operation of our networks, with and without jit, with NumPy, a repeated
+step with itself, and every file of the shipped checkpoints with its digest. A line that begins with "note" is worth
+knowing. What is "WRONG" needs to be mended. Exit codes: 0 nothing is wrong, 1 something is.
 """
 
 import sys

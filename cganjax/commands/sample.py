@@ -11,6 +11,7 @@ sample --checkpoint label-score     asks too, and prints the highest output of i
 import contextlib
 import functools
 import io
+import itertools
 import math
 import re
 import sys
@@ -22,7 +23,7 @@ from cganjax import checkpoint as ckpt
 from cganjax import cli, files
 from cganjax.commands._class_labels import file_name_of, parse_digits, parse_labels
 
-__all__ = ["main", "parse_digits", "parse_labels", "parser", "unused"]
+__all__ = ["main", "parse_digits", "parse_labels", "parser"]
 PROMPT = "Input your number: "
 SHOWN = 1000  # images that take so long that progress is shown
 MOST_ROWS = 32  # classes that have a row of the grid each
@@ -211,16 +212,18 @@ def file_stem(name: str) -> str:
 
 
 def written(path: Path, write: Callable[[Path], None], replace: bool) -> Path:
-    """Write a file at a path, or unless it may be replaced at the first free name with a number; returns its path.
+    """Write a file at a path or, if it exists and may not be replaced, at the first free name with a number.
 
     The name is taken before the file is written, so that commands at the same time take different ones.
+
+    Returns:
+      The path that was written.
     """
     if replace:
         write(path)
         return path
-    while True:
-        free = unused(path, False)
-        with contextlib.suppress(FileExistsError):  # another command was faster
+    for free in itertools.chain([path], (path.with_stem(f"{path.stem}-{i}") for i in itertools.count(2))):
+        with contextlib.suppress(FileExistsError):
             free.open("x").close()
             break
     try:
@@ -229,14 +232,6 @@ def written(path: Path, write: Callable[[Path], None], replace: bool) -> Path:
         free.unlink(missing_ok=True)
         raise
     return free
-
-
-def unused(path: Path, overwrite: bool) -> Path:
-    """The path; if it exists and may not be replaced, the first one with a number at its end that does not exist."""
-    if overwrite:
-        return path
-    numbered = (path.with_stem(f"{path.stem}-{i}") for i in range(2, 1_000_000))
-    return path if not path.exists() else next(p for p in numbered if not p.exists())
 
 
 def shown(count: int) -> Callable[[int], None]:

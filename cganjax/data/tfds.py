@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from cganjax import quiet
 from cganjax.data import known
 from cganjax.data.record import ENVIRONMENT, NotFound, Raw
-from cganjax.files import quiet
 from cganjax.types import UserError
 
 
@@ -64,7 +64,7 @@ def read(name: str, part: str, root: Path) -> Raw:
     library = import_tfds()
     try:
         rows = library.data_source(name, split=part, data_dir=str(root), download=False)
-        with quiet("absl"):  # TFDS advises OpenCV at the first image
+        with quiet.logger("absl"):  # TFDS advises OpenCV at the first image
             rows = rows.__getitems__(range(len(rows)))
         images = np.stack([row["image"] for row in rows])
         labels = np.array([row["label"] for row in rows], np.int64)

@@ -11,7 +11,6 @@ from cganjax.evaluation.arguments import (
     check_given,
     check_names,
     check_real,
-    check_seed,
     fitting,
     too_few,
 )
@@ -43,7 +42,6 @@ __all__ = [
     "check_given",
     "check_names",
     "check_real",
-    "check_seed",
     "classifier_for",
     "evaluate",
     "extractor_for",

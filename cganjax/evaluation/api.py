@@ -72,7 +72,7 @@ def evaluate(
     >>> figures["frechet"], figures["intervals"]["frechet"]  # doctest: +SKIP
     """
     names = arguments.check_names(metrics)
-    seed = arguments.check_seed(seed)
+    seed = checks.seed("seed", seed)
     extractor = extractor if extractor is not None else _shipped_for(images)
     folder, extractor = ckpt.find(extractor), sampling.load_classifier(extractor)
     images, labels = arguments.check_given(images, labels, extractor.image_shape, extractor.num_classes)
@@ -122,7 +122,7 @@ def _shipped_for(images) -> str:
     found = defaults.extractor_of_shape(shape[1:])
     if found is None:
         size = "x".join(map(str, shape[1:]))
-        raise ValueError(
+        raise BadArgument(
             f"images have shape {shape}, and no shipped extractor takes images of {size}: train a "
             f"classifier on such images ({defaults.advice()}), and give extractor='runs/extractor'"
         )
@@ -135,7 +135,7 @@ def _reference(folder, extractor, real) -> references.Reference:
         return references.of_real(extractor, arguments.check_real(real, extractor, "real"))
     reference = references.read(folder, extractor)
     if reference is None:
-        raise ValueError(
+        raise BadArgument(
             f"{extractor.card['name']} has no stored reference: give real=(images, labels), real test images to "
             "compare with, or make one by cganjax reference"
         )
@@ -145,7 +145,7 @@ def _reference(folder, extractor, real) -> references.Reference:
 def _classifier(names, extractor, classifier, judge):
     """The reference classifier that was named, else the shipped one for such images, if any and if it is needed."""
     if classifier is not None and judge is not None:
-        raise ValueError("classifier= and judge= were given together: give classifier=, judge= is its former name")
+        raise BadArgument("classifier= and judge= were given together: give classifier=, judge= is its former name")
     chosen = classifier if classifier is not None else judge
     if not any(METRICS[name].classifier for name in names):
         return None

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from cganjax import checks, pixels, sampling
+from cganjax import checks, pixels
 from cganjax.evaluation import reference as references
 from cganjax.evaluation.records import Real, Reference, Unmeasurable
 from cganjax.evaluation.table import METRICS
@@ -25,11 +25,6 @@ def check_names(metrics: Sequence[str] | None) -> tuple[str, ...]:
         what = f"unknown metric {checks.shown(unknown[0])}" if unknown else "no metric was given"
         raise Unmeasurable(f"{what}: known are {', '.join(sorted(METRICS))}")
     return tuple(dict.fromkeys(names))
-
-
-def check_seed(seed: Any) -> int:
-    """The seed as Python's number; BadArgument unless it is a whole number from 0 to 2^32 - 1."""
-    return checks.whole("seed", seed, 0, 2**32 - 1)
 
 
 def check_classifier(extractor: Any, classifier: Any) -> None:
@@ -73,7 +68,7 @@ def check_given(
         raise Unmeasurable("every image is constant, all of its pixels alike: there is nothing to measure")
     if labels is None:
         return images, None
-    labels = np.asarray(sampling.check_labels(labels, num_classes))
+    labels = np.asarray(checks.labels(labels, num_classes))
     checks.paired(images, labels, "images")
     return images, labels
 
@@ -82,7 +77,7 @@ def check_real(given: Any, extractor: Any, name: str) -> Real:
     """Real images and labels that fit an extractor; `name` is the argument, for errors as `evaluate` says."""
     real = references.real_images(given, extractor.image_shape, name)
     try:
-        return real._replace(labels=np.asarray(sampling.check_labels(real.labels, extractor.num_classes)))
+        return real._replace(labels=np.asarray(checks.labels(real.labels, extractor.num_classes)))
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name}: {error}") from None
 

@@ -20,7 +20,7 @@ from cganjax import checkpoint as ckpt
 from cganjax import data, pixels, scores
 from cganjax.evaluation.metrics import frechet, neighbours
 from cganjax.evaluation.records import Real, Reference, Train, Unmeasurable
-from cganjax.types import CheckpointError, UserError
+from cganjax.types import BadArgument, BadType, CheckpointError, UserError
 
 ARRAYS, CARD = ckpt.REFERENCE_ARRAYS, ckpt.REFERENCE
 
@@ -48,16 +48,18 @@ def real_images(given: Any, image_shape: tuple[int, ...], name: str) -> Real:
     elif isinstance(given, (tuple, list)) and len(given) == 2:
         (images, labels), about = given, {"name": "given"}
     else:
-        raise TypeError(f"{name} is {type(given).__name__}: expected a pair (images, labels) or a cganjax data set")
+        raise BadType(f"{name} is {type(given).__name__}: expected a pair (images, labels) or a cganjax data set")
     images, labels = np.asarray(images), np.asarray(labels)
     if images.shape[1:] != tuple(image_shape):
-        raise ValueError(f"{name} has images of shape {images.shape}: expected [N, {', '.join(map(str, image_shape))}]")
+        raise BadArgument(
+            f"{name} has images of shape {images.shape}: expected [N, {', '.join(map(str, image_shape))}]"
+        )
     try:
         images = np.asarray(pixels.check_unit(images))
     except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
+        raise BadArgument(f"{name}: {error}") from None
     if labels.shape != (len(images),):
-        raise ValueError(f"{name} has {len(images)} images and labels of shape {labels.shape}: expected one for each")
+        raise BadArgument(f"{name} has {len(images)} images and labels of shape {labels.shape}: expected one for each")
     return Real(images, labels, {**about, "images": len(images)})
 
 

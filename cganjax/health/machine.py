@@ -9,8 +9,7 @@ import jax
 
 from cganjax import parallel
 from cganjax.health.finding import NOTE, OK, WRONG, Finding
-from cganjax.memory import free as available
-from cganjax.memory import in_words
+from cganjax.memory import free, in_words
 from cganjax.training import manifest
 
 # Beside the package in a checkout: the exact versions that were tested.
@@ -115,12 +114,12 @@ def settings() -> Iterator[Finding]:
 
 
 def memory() -> Iterator[Finding]:
-    """What is free for a run."""
-    free = available()
-    said = f"{in_words(free)} are free"
-    if free < LEAST_MEMORY:
+    """What is free for a run, as the commands count it that refuse work which needs more."""
+    size = free()
+    said = f"{in_words(size)} free"
+    if size < LEAST_MEMORY:
         yield Finding(WRONG, f"{said}: too little to train", "end other programs, or take a larger machine")
-    elif free < ENOUGH_MEMORY:
+    elif size < ENOUGH_MEMORY:
         yield Finding(NOTE, f"{said}: large batches may not fit", "end other programs, or use smaller batches")
     else:
         yield Finding(OK, said)

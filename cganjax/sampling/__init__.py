@@ -1,6 +1,5 @@
 """From a checkpoint to images: `load`, `sample`, and the networks that they hand out. Pixels here are in [0, 1]."""
 
-from cganjax.checks import labels as check_labels
 from cganjax.sampling.cards import card_of_run, metrics_at
 from cganjax.sampling.generation import latents, sample, sample_from
 from cganjax.sampling.loading import load, load_classifier, load_discriminator, read_run
@@ -11,7 +10,6 @@ __all__ = [
     "Discriminator",
     "Generator",
     "card_of_run",
-    "check_labels",
     "latents",
     "load",
     "load_classifier",

@@ -14,6 +14,7 @@ from cganjax.sampling import chunks
 from cganjax.sampling.checks import check_count, check_truncation
 from cganjax.sampling.loading import load
 from cganjax.sampling.records import Generator
+from cganjax.types import BadType
 
 
 def sample(
@@ -63,7 +64,7 @@ def sample(
     elif isinstance(checkpoint, (str, os.PathLike)):
         generator = load(checkpoint)
     else:
-        raise TypeError(f"checkpoint is {type(checkpoint).__name__}: expected a name, a path or a loaded Generator")
+        raise BadType(f"checkpoint is {type(checkpoint).__name__}: expected a name, a path or a loaded Generator")
     return sample_from(generator, key, labels, n=n, truncation=truncation)
 
 
@@ -74,13 +75,13 @@ def sample_from(
     key, truncation = checks.typed_key(key), check_truncation(truncation)
     if generator.num_classes is None:
         if labels is not None:
-            raise TypeError("labels were given to an unconditional checkpoint: give n, the number of images")
+            raise BadType("labels were given to an unconditional checkpoint: give n, the number of images")
         count = check_count(n)
     else:
         if n is not None:
-            raise TypeError(f"n={n!r} was given to a conditional checkpoint: give labels, one per image")
+            raise BadType(f"n={n!r} was given to a conditional checkpoint: give labels, one per image")
         if labels is None:
-            raise TypeError(f"labels are missing: give an integer from 0 to {generator.num_classes - 1} for each image")
+            raise BadType(f"labels are missing: give an integer from 0 to {generator.num_classes - 1} for each image")
         labels = checks.labels(labels, generator.num_classes)
         count = labels.shape[0]
     if isinstance(count, int):  # not a symbolic size, as of `jax.export`

@@ -2,7 +2,6 @@
 
 import functools
 import os
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from cganjax import models, run_folder, run_states
 from cganjax.sampling import cards
 from cganjax.sampling.records import Classifier, Discriminator, Generator
 from cganjax.spec import ImageSpec
-from cganjax.types import CheckpointError, DamagedCheckpoint, UserError, Weights
+from cganjax.types import CheckpointError, UserError, Weights
 
 
 def load(checkpoint: str | os.PathLike = ckpt.DEFAULT) -> Generator:
@@ -93,8 +92,6 @@ def load_classifier(checkpoint: str | os.PathLike) -> Classifier:
 
 
 def _role(checkpoint: str | os.PathLike, role: str):
-    if not isinstance(checkpoint, (str, os.PathLike)):
-        raise TypeError(f"checkpoint is {type(checkpoint).__name__}: expected a name or a path")
     folder = ckpt.find(checkpoint)
     # The stamp changes when a run goes on or a checkpoint is replaced, and the checkpoint is then read again.
     return _read(folder, role, ckpt.stamp(folder))
@@ -192,8 +189,6 @@ def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Weights]]:
     else:
         state, damaged = states.restore(like, at), []
     step, parts = int(state.step), state.weights()
-    if damaged:
-        used = f"{run / run_folder.STATES / str(step)} is used instead"
-        warnings.warn(f"{'; '.join(damaged)}; {used}", DamagedCheckpoint, stacklevel=5)  # of `load`
+    run_states.warn_of_damage(run, step, damaged, stacklevel=5)  # of `load`
     roles = [role for role in ("generator", "discriminator", "classifier") if getattr(networks, role)]
     return cards.card_of_run(run.name, values, manifest, roles, step, cards.metrics_at(run, step)), parts

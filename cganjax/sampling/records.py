@@ -11,7 +11,7 @@ import numpy as np
 from cganjax import checks, parallel, pixels
 from cganjax.sampling import chunks
 from cganjax.spec import ImageSpec
-from cganjax.types import BadArgument, Params, Weights
+from cganjax.types import BadArgument, BadType, Params, Weights
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -73,10 +73,10 @@ class Generator(_Loaded):
         z = self._check_latents(z)
         if self.num_classes is None:
             if labels is not None:
-                raise TypeError("labels were given to an unconditional generator: call it with z alone")
+                raise BadType("labels were given to an unconditional generator: call it with z alone")
             return self._images(z)
         if labels is None:
-            raise TypeError(f"labels are missing: give an integer from 0 to {self.num_classes - 1} for each latent")
+            raise BadType(f"labels are missing: give an integer from 0 to {self.num_classes - 1} for each latent")
         labels = checks.labels(labels, self.num_classes)
         checks.paired(z, labels, "latents")
         return self._images(z, labels)
@@ -100,7 +100,7 @@ class Generator(_Loaded):
         """
         z, weights = self._check_latents(z), checks.reals("weights", weights, "the weights of the classes [N, K]")
         if self.num_classes is None:
-            raise TypeError("an unconditional generator has no classes to mix: call it with z alone")
+            raise BadType("an unconditional generator has no classes to mix: call it with z alone")
         if weights.shape != (z.shape[0], self.num_classes):
             raise BadArgument(f"weights have shape {weights.shape}: expected [{z.shape[0]}, {self.num_classes}]")
         if not isinstance(weights, jax.core.Tracer):
@@ -154,10 +154,10 @@ class Discriminator(_Loaded):
         images = self._check_images(images)
         if labels is None:
             if self.needs_labels:
-                raise TypeError("labels are missing: this discriminator needs the label of each image")
+                raise BadType("labels are missing: this discriminator needs the label of each image")
             return self._outputs(images)
         if self.num_classes is None:
-            raise TypeError("labels were given to an unconditional discriminator: call it with images alone")
+            raise BadType("labels were given to an unconditional discriminator: call it with images alone")
         labels = checks.labels(labels, self.num_classes)
         checks.paired(images, labels, "images")
         return self._outputs(images, labels)

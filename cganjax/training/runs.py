@@ -7,7 +7,6 @@ Both are context managers and have the same methods: `begin` returns the state t
 import contextlib
 import os
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from cganjax import digests, files, report, run_folder, run_states
+from cganjax import checks, digests, files, report, run_folder, run_states
 from cganjax import metrics as recorded
 from cganjax.data import Dataset
 from cganjax.run_lock import RunLock
@@ -23,7 +22,7 @@ from cganjax.training import config as cfg
 from cganjax.training.loop import Diverged, Sums
 from cganjax.training.manifest import manifest
 from cganjax.training.metrics_log import MetricsLog
-from cganjax.types import CheckpointError, DamagedCheckpoint, UserError, Weights
+from cganjax.types import BadArgument, BadType, CheckpointError, UserError, Weights
 
 
 def open_run(folder: Path | None, config: cfg.Config, *, overwrite: bool = False) -> "Run | InMemory":
@@ -33,19 +32,12 @@ def open_run(folder: Path | None, config: cfg.Config, *, overwrite: bool = False
 
 def place(out: str | os.PathLike) -> Path:
     """The folder that `out` names, with "~" expanded. Raises UserError if no folder can have that name."""
+    if not isinstance(out, (str, os.PathLike)):
+        raise BadType(f"out is {checks.shown(out)}: give a path")
     try:
-        folder = Path(os.path.expanduser(os.fspath(out)))
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            os.lstat(folder)
-    except TypeError:
-        raise UserError(f"out is {out!r}: give a path") from None
-    except (OSError, ValueError) as error:  # too long, or with a zero byte
-        name, reason = str(out), getattr(error, "strerror", error)
-        shown = name if len(name) <= 60 else f"{name[:40]}..., {len(name)} characters"
-        raise UserError(f"out is {shown!r}: give a path that can exist ({reason})") from None
-    if str(folder).startswith("~"):
-        raise UserError(f"out is {str(out)!r}: there is no such home folder")
-    return folder
+        return Path(files.expanded(out))
+    except UserError as error:
+        raise BadArgument(f"out: {error}") from None
 
 
 class _Restorable(contextlib.AbstractContextManager):
@@ -242,7 +234,7 @@ class Run(_Restorable):
             found["steps"] = self.done
             found["states"][str(self.done)] = digests.of_json(states.digests(self.done))
             states.close()
-            files.write_json(self.folder / run_folder.MANIFEST, run_folder.sealed(found))
+            files.write_json(self.folder / run_folder.MANIFEST, digests.sealed(found))
         return found
 
     def restore(self, first: Any, error: Diverged) -> Any:
@@ -271,7 +263,7 @@ class Run(_Restorable):
 
     def _write_manifest(self) -> None:
         self.manifest["wall_time_s"] = round(self._wall_before + time.perf_counter() - self._began, 1)
-        files.write_json(self.folder / run_folder.MANIFEST, run_folder.sealed(self.manifest))
+        files.write_json(self.folder / run_folder.MANIFEST, digests.sealed(self.manifest))
 
 
 def ranking_loss(config: cfg.Config, rows: Sequence[Mapping[str, Any]], step: int) -> float | None:
@@ -341,9 +333,7 @@ def _is_ours(folder: Path) -> bool:
 def _newest_sound(folder: Path) -> int:
     """The step of the checkpoint to go on from, or 0 if there is none yet; a warning names damaged later ones."""
     step, damaged = run_states.newest_sound(folder)
-    if damaged:
-        used = f"{folder / run_folder.STATES / str(step)} is used instead"
-        warnings.warn(f"{'; '.join(damaged)}; {used}", DamagedCheckpoint, stacklevel=5)  # of `train`
+    run_states.warn_of_damage(folder, step, damaged, stacklevel=5)  # of `train`
     return step
 
 

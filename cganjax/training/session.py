@@ -25,15 +25,11 @@ from cganjax.training.config import Config
 from cganjax.training.manifest import resumed_otherwise
 from cganjax.training.progress import Begun, Progress, Shown
 from cganjax.training.result import Interrupted, TrainedRun
-from cganjax.types import BitsWarning, UserError
+from cganjax.types import BadType, BitsWarning, UserError
 
 BLOCK = 25  # steps in one call of an accelerator
 ON_NONFINITE = ("stop", "restore")
 RESTORES = 3  # returns to the last good state in a run; more of them need another learning rate
-
-
-class _WrongType(UserError, TypeError):
-    """An argument of a type that cannot work."""
 
 
 def recipe(name: str) -> Config:
@@ -56,7 +52,7 @@ def recipe(name: str) -> Config:
       ('mnist', 2000)
     """
     if not isinstance(name, str):
-        raise _WrongType(f"name is {checks.shown(name)}: expected the name of a recipe, such as 'mnist'")
+        raise BadType(f"name is {checks.shown(name)}: expected the name of a recipe, such as 'mnist'")
     return recipes.load(name)
 
 
@@ -92,7 +88,7 @@ def trainer(config: str | Config, spec: ImageSpec) -> Trainer:
     """
     config = cfg.check(_config(config, "config"))
     if not isinstance(spec, ImageSpec):
-        raise _WrongType(f"spec is {checks.shown(spec)}: expected an ImageSpec, such as dataset.spec")
+        raise BadType(f"spec is {checks.shown(spec)}: expected an ImageSpec, such as dataset.spec")
     return algorithms.build(config, models.build(config, spec))
 
 
@@ -188,9 +184,13 @@ def train(
         watch = watch if distributed.first() else Progress()
         init, spread = jax.jit(algorithm.init), parallel.Spread(count)
 
-        run.keeps_last = on_nonfinite == "restore"
+        def first() -> Any:
+            return spread.place(init(key))
+
+        restores = RESTORES if on_nonfinite == "restore" else 0
+        run.keeps_last = restores > 0
         size = block or (1 if jax.default_backend() == "cpu" else BLOCK)
-        state, begun = together.begin(run, spread.place(init(key)), dataset, command, count, size), run.done
+        state, begun = together.begin(run, first(), dataset, command, count, size), run.done
         for said in resumed_otherwise(run.manifest) if distributed.first() else ():
             warnings.warn(said, BitsWarning, stacklevel=2)
         hooks = _hooks(run, networks, key, state, test)
@@ -198,30 +198,26 @@ def train(
         at_end.callback(watch.end)
         began, caught = time.perf_counter(), at_end.enter_context(_ctrl_c(should_stop))
         step, block = _compiled(algorithm.step, spread, size)
-        while True:
-            try:
-                state = loop.run(
-                    step,
-                    key,
-                    spread.place(state),
-                    data.batches(dataset, rng.stream(key, "data"), config.batch_size, start=run.batch),
-                    until=until,
-                    log_every=config.log_every,
-                    total=config.steps,
-                    carried=run.metrics.carried,
-                    block=block,
-                    on_log=_both(lambda *line: run.metrics.write(*line), watch.log),
-                    on_cut=lambda sums: run.metrics.cut(sums),
-                    on_step=watch.step,
-                    hooks=hooks,
-                    should_stop=distributed.agreed(should_stop or (lambda: bool(caught))),
-                )
-                break
-            except loop.Diverged as error:
-                if on_nonfinite == "stop" or len(run.restored) == RESTORES:
-                    raise loop.Diverged(error.step, error.what, _after_divergence(run)) from None
-                state = run.restore(spread.place(init(key)), error)
-                watch.restored(str(error), run.done)
+
+        def go_on(state: Any) -> Any:
+            return loop.run(
+                step,
+                key,
+                spread.place(state),
+                data.batches(dataset, rng.stream(key, "data"), config.batch_size, start=run.batch),
+                until=until,
+                log_every=config.log_every,
+                total=config.steps,
+                carried=run.metrics.carried,
+                block=block,
+                on_log=_both(lambda *line: run.metrics.write(*line), watch.log),
+                on_cut=lambda sums: run.metrics.cut(sums),
+                on_step=watch.step,
+                hooks=hooks,
+                should_stop=distributed.agreed(should_stop or (lambda: bool(caught))),
+            )
+
+        state = _with_restores(go_on, state, first, run, watch, restores)
         seconds = time.perf_counter() - began
     trained = result.of(run, networks, parallel.Spread.one(state), begun, seconds)
     if caught and trained.step < until:
@@ -256,7 +252,7 @@ def _config(given: str | Config, parameter: str) -> Config:
     """The config itself, or that of the recipe of this name."""
     config = recipes.load(given) if isinstance(given, str) else given
     if not isinstance(config, Config):
-        raise _WrongType(f"{parameter} is {checks.shown(given)}: give the name of a recipe or a Config")
+        raise BadType(f"{parameter} is {checks.shown(given)}: give the name of a recipe or a Config")
     return config
 
 
@@ -264,7 +260,7 @@ def _resolve(recipe: str | Config, dataset: Dataset | None, seed: int | None) ->
     """The config with the seed and the data set that were given."""
     config = _config(recipe, "recipe")
     if dataset is not None and not isinstance(dataset, Dataset):
-        raise _WrongType(f"dataset is of type {type(dataset).__name__}: give a Dataset, as cganjax.dataset makes it")
+        raise BadType(f"dataset is of type {type(dataset).__name__}: give a Dataset, as cganjax.dataset makes it")
     config = cfg.check(config if seed is None else dataclasses.replace(config, seed=seed))
     if dataset is None:
         return config
@@ -313,6 +309,37 @@ def _compiled(step: Callable, spread: parallel.Spread, size: int) -> tuple[Calla
 
 
 # --- during and after -------------------------------------------------------------------------------------------------
+
+
+def _with_restores(
+    go_on: Callable[[Any], Any],
+    state: Any,
+    first: Callable[[], Any],
+    run: "runs.Run | runs.InMemory",
+    watch: Progress,
+    most: int,
+) -> Any:
+    """The last state of a run that goes back to its last good state, at most so often, if something is not finite.
+
+    Args:
+      go_on: trains from a state to the end, and returns the last one.
+      state: the state to begin with.
+      first: makes the state of step 0.
+      run: keeps the states.
+      watch: is told of each return.
+      most: returns in the whole run, also before it was resumed.
+
+    Raises:
+      Diverged: something is not finite once more.
+    """
+    while True:
+        try:
+            return go_on(state)
+        except loop.Diverged as error:
+            if len(run.restored) >= most:
+                raise loop.Diverged(error.step, error.what, _after_divergence(run)) from None
+            state = run.restore(first(), error)
+            watch.restored(str(error), run.done)
 
 
 def _both(*calls: Callable[..., None]) -> Callable[..., None]:
