@@ -124,21 +124,19 @@ def check_seed(seed: int) -> None:
     checks.seed("--seed", seed)
 
 
-def choose_backend(name: str, cpu_devices: int = 1, *, keep_programs: bool = True) -> None:
+def choose_backend(name: str, cpu_devices: int = 1) -> None:
     """Fix the backend before JAX initialises, and switch on the compilation cache.
 
     Args:
       name: one of `BACKENDS`.
       cpu_devices: the number of devices that JAX sees the CPU as. If JAX has already initialised, it stays as it is.
-      keep_programs: keep compiled programs in the cache folder.
 
     Raises:
       UserError: the backend is not available.
     """
     import jax
 
-    if keep_programs:
-        use_compilation_cache()
+    use_compilation_cache()
     keep_freed_memory()
     if cpu_devices > 1:
         with contextlib.suppress(RuntimeError):
@@ -219,7 +217,7 @@ def changed_by_others(folder: Path) -> tuple[str, str] | None:
     Whoever can write into a folder above it can put another in its place, unless that one is sticky, as /tmp is. Below
     a folder that only we can enter, rights do not matter.
     """
-    if os.name != "posix" or not folder.is_dir():
+    if os.name != "posix" or not os.path.isdir(folder):  # also one that we cannot reach
         return None
     folder = folder.resolve()
     trusted = (os.getuid(), 0, Path("/").stat().st_uid)  # in a container, root can have another number
