@@ -8,6 +8,7 @@ import functools
 import logging
 import os
 import re
+import shlex
 import signal
 import stat
 import sys
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from cganjax import checks, determinism, files, interrupts, parallel, quiet
-from cganjax.types import CheckpointError, UnknownCheckpoint, UserError
+from cganjax.types import CacheWarning, CheckpointError, UnknownCheckpoint, UserError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, interrupts.INTERRUPTED, 143
 BACKENDS = ("cpu", "gpu", "tpu", "auto")
@@ -123,21 +124,19 @@ def check_seed(seed: int) -> None:
     checks.seed("--seed", seed)
 
 
-def choose_backend(name: str, cpu_devices: int = 1, *, keep_programs: bool = True) -> None:
+def choose_backend(name: str, cpu_devices: int = 1) -> None:
     """Fix the backend before JAX initialises, and switch on the compilation cache.
 
     Args:
       name: one of `BACKENDS`.
       cpu_devices: the number of devices that JAX sees the CPU as. If JAX has already initialised, it stays as it is.
-      keep_programs: keep compiled programs in the cache folder.
 
     Raises:
-      UserError: the backend is not available, or others may write into the cache folder.
+      UserError: the backend is not available.
     """
     import jax
 
-    if keep_programs:
-        use_compilation_cache()
+    use_compilation_cache()
     keep_freed_memory()
     if cpu_devices > 1:
         with contextlib.suppress(RuntimeError):
@@ -165,51 +164,79 @@ def _no_backend(name: str, reason: str) -> str:
 
 
 def use_compilation_cache() -> None:
-    """Keep compiled programs in `cache_folder`, if any.
-
-    Raises:
-      UserError: others may write into it.
-    """
+    """Keep compiled programs in `cache_folder`, if any, unless others can change it: then warn, and go without."""
     import jax
 
     folder = cache_folder()
-    if folder is None or OF_JAX in os.environ:  # of the latter JAX knows itself
+    if folder is None:
         return
-    # The processor runs what is in there. JAX makes the folder later, with the usual rights.
-    with contextlib.suppress(OSError):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if others := may_be_changed_by_others(folder):
-        raise UserError(f"{others}: chmod -R go-w {folder}, or set {CACHE} to a folder of your own")
-    # A CPU program is compiled for a number of cores, which XLA's cache key does not contain.
-    of = "deterministic-" * determinism.fixed() + f"{parallel.cores()}-cores"
-    jax.config.update("jax_compilation_cache_dir", str(folder / of))
-    # A command compiles some ten small programs beside a large one: reading them saves a seventh of its start.
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    make_private(folder)
+    if danger := changed_by_others(folder):
+        jax.config.update("jax_compilation_cache_dir", None)
+        said, advice = danger
+        warnings.warn(f"compiled programs are neither kept nor used: {said}: {advice}", CacheWarning, stacklevel=2)
+    elif OF_JAX not in os.environ:  # of which JAX knows itself
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        # A command compiles some ten small programs beside a large one: reading them saves a seventh of its start.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def cache_variable() -> str:
+    """The environment variable that moves the folder of compiled programs: JAX's own comes first."""
+    return OF_JAX if OF_JAX in os.environ else CACHE
 
 
 def cache_folder() -> Path | None:
-    """Where compiled programs are kept: JAX's own setting, CGANJAX_CACHE_DIR, or the user's cache folder.
+    """The folder that JAX keeps compiled programs in; None if the variable that names it is empty.
 
-    None if CGANJAX_CACHE_DIR is empty.
+    It is JAX_COMPILATION_CACHE_DIR as it is, or else a folder for this number of cores in CGANJAX_CACHE_DIR or the
+    user's cache folder.
     """
-    if OF_JAX in os.environ:
-        return Path(os.environ[OF_JAX])
     default = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "cganjax"
-    folder = os.environ.get(CACHE, str(default))
-    return Path(folder) if folder else None
+    named = os.environ.get(cache_variable(), str(default))
+    if not named:
+        return None
+    if OF_JAX in os.environ:
+        return Path(named)
+    # A CPU program is compiled for a number of cores, which XLA's cache key does not contain.
+    return Path(named) / ("deterministic-" * determinism.fixed() + f"{parallel.cores()}-cores")
 
 
-def may_be_changed_by_others(folder: Path) -> str:
-    """Who else may write compiled programs, which the processor runs, into a folder; "" if nobody may."""
-    if os.name != "posix" or not folder.is_dir():
-        return ""
-    for place in (folder, *(path for path in folder.iterdir() if path.name.endswith("-cores"))):
+def make_private(folder: Path) -> None:
+    """Make a folder and those above it that are missing, for this user alone whatever the umask, if that can be."""
+    if "://" in os.environ.get(OF_JAX, ""):  # a bucket, which JAX reaches by itself
+        return
+    with contextlib.suppress(OSError):
+        for place in (*reversed(folder.absolute().parents), folder):
+            place.mkdir(mode=0o700, exist_ok=True)
+
+
+def changed_by_others(folder: Path) -> tuple[str, str] | None:
+    """Who else can change what is in a folder of compiled programs, which the processor runs, and what to do about it.
+
+    Whoever can write into a folder above it can put another in its place, unless that one is sticky, as /tmp is. Below
+    a folder that only we can enter, rights do not matter.
+    """
+    if os.name != "posix" or not os.path.isdir(folder):  # also one that we cannot reach
+        return None
+    folder = folder.resolve()
+    trusted = (os.getuid(), 0, Path("/").stat().st_uid)  # in a container, root can have another number
+    own, open_ones = f"set {cache_variable()} to a folder of your own", []
+    for place in (*reversed(folder.parents), folder):
         found = place.stat()
-        if found.st_uid not in (os.getuid(), 0):
-            return f"the cache folder {place} belongs to another user, and what is compiled in it is run"
-        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            return f"the cache folder {place} can be written by others, and what is compiled in it is run"
-    return ""
+        if found.st_uid not in trusted:
+            return f"{place} belongs to another user, and the processor runs what is in {folder}", own
+        sticky = place != folder and found.st_mode & stat.S_ISVTX
+        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not sticky:
+            open_ones.append(place)
+        elif found.st_uid == os.getuid() and not found.st_mode & (stat.S_IXGRP | stat.S_IXOTH):
+            break
+    if not open_ones:
+        return None
+    listed = " ".join(shlex.quote(str(place)) for place in open_ones)
+    can_mend = all(os.getuid() in (place.stat().st_uid, 0) for place in open_ones)
+    said = f"others can write into {', '.join(map(str, open_ones))}, and the processor runs what is in {folder}"
+    return said, f"chmod go-w {listed}, or {own}" if can_mend else own
 
 
 def keep_freed_memory() -> None:

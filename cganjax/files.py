@@ -57,7 +57,9 @@ def read_json(path: Path, kind: Any = dict[str, Any]) -> dict[str, Any]:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"{path.parent} is no checkpoint: it holds no {path.name}") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except RecursionError:
+        raise CheckpointError(f"{path} is damaged: it is nested too deeply") from None
+    except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from None
     check_kind(values, kind, path)
     return values
@@ -69,7 +71,9 @@ def check_kind(values: Any, kind: Any, where: Path | str) -> None:
 
     try:
         msgspec.convert(values, kind)
-    except (msgspec.ValidationError, UnicodeError, RecursionError) as error:  # text that is no text, endless nesting
+    except RecursionError:
+        raise CheckpointError(f"{where} is damaged: it is nested too deeply") from None
+    except (msgspec.ValidationError, UnicodeError) as error:  # of the latter, text that is no text
         raise CheckpointError(f"{where} is damaged: {error}") from None
 
 

@@ -65,3 +65,7 @@ class DataTypeError(DataError, TypeError):
 
 class BitsWarning(UserWarning):
     """A run goes on under other conditions than before, so that its last bits can differ."""
+
+
+class CacheWarning(UserWarning):
+    """Other users can change the folder of compiled programs, so it is not used; the message says what to do."""

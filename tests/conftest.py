@@ -109,7 +109,8 @@ def compilation_cache(config) -> None:
         return
     with contextlib.suppress(OSError):  # without rights to write there, nothing is kept
         if folder:
-            folder.mkdir(parents=True, exist_ok=True)
+            for place in (*reversed(folder.parents), folder):  # private, or commands would not use it
+                place.mkdir(mode=0o700, exist_ok=True)
             os.environ |= {
                 "JAX_COMPILATION_CACHE_DIR": str(folder),
                 "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",

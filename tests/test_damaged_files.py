@@ -16,6 +16,7 @@ import warnings
 import zipfile
 import zlib
 from pathlib import Path
+from typing import TypedDict
 
 import hypothesis
 import jax
@@ -568,3 +569,25 @@ def test_a_checkpoint_with_a_device_or_a_pipe_is_refused_without_reading_it(tmp_
         make(folder / file)
         with pytest.raises(CheckpointError, match=f"{file} is no file"):
             cganjax.load_classifier(folder)
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+def test_endless_nesting_is_said_in_our_words(tmp_path, opening):
+    (tmp_path / "card.json").write_text(opening * 200_000)
+    with pytest.raises(CheckpointError) as error:
+        files.read_json(tmp_path / "card.json")
+    assert str(error.value) == f"{tmp_path / 'card.json'} is damaged: it is nested too deeply"
+
+
+class Chain(TypedDict):
+    """Values that go on without end."""
+
+    more: "Chain"
+
+
+def test_endless_nesting_of_values_is_said_in_our_words():
+    values = {}
+    values["more"] = values
+    with pytest.raises(CheckpointError) as error:
+        files.check_kind(values, Chain, "card.json")
+    assert str(error.value) == "card.json is damaged: it is nested too deeply"

@@ -188,14 +188,6 @@ def test_read_back_says_what_is_under_way(impatient, command, monkeypatch):
     assert code == 0 and "generating 20 images ..." in err and "classifying 20 images by lenet5 ..." in err
 
 
-LONG = ("outside", "ship", "transfer", "detectors", "robustness", "white_box", "pattern_1010", "read_back")
-
-
-@pytest.mark.parametrize("study", LONG)
-def test_every_long_study_says_what_is_under_way(study):
-    assert "with Waiting(" in (ROOT / f"experiments/{study}.py").read_text(encoding="utf-8")
-
-
 def test_a_slow_training_prints_a_line_between_its_logs(monkeypatch, capsys):
     """Steps of a second and a log every 100 would be a silence of minutes."""
     now = [0.0]

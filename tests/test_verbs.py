@@ -19,7 +19,7 @@ from PIL import Image
 
 import cganjax
 from cganjax import checkpoint as ckpt
-from cganjax import compat, data, models, recipes, scores
+from cganjax import compat, data, models, recipes, scores, waiting
 from cganjax.commands import _image_files as image_files
 from cganjax.commands import sample as sample_command
 from cganjax.commands._class_labels import file_name_of, parse_labels
@@ -571,8 +571,11 @@ def test_pi_draws_grids_of_the_first_64_digits(command, shelf):
     assert code == 2 and "takes no labels" in err
 
 
-def test_pattern_1010_succeeds_from_most_seeds_and_its_loss_settles(command):
-    code, out, _ = command(pattern_1010, "--seeds", "20", "--out", "p")
+def test_pattern_1010_succeeds_from_most_seeds_and_its_loss_settles(command, monkeypatch):
+    monkeypatch.setattr(waiting, "FIRST", 0.0)
+    code, out, err = command(pattern_1010, "--seeds", "20", "--out", "p")
+    under_way = [f"{what}: compiling, then training ..." for what in ("D alone", "GAN, one seed", "GAN, 20 seeds")]
+    assert [line for line in err.splitlines() if line.endswith(" ...")] == under_way
     assert code == 0
     result = json.loads(Path("p/result.json").read_text())
     assert result["share_1010"] >= 0.9

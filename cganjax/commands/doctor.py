@@ -17,9 +17,7 @@ def main(argv=None, prog: str = "python -m cganjax doctor") -> int:
     parser = cli.Parser(prog=prog, description=__doc__)
     cli.add_backend(parser)
     args = parser.parse_args(argv)
-    folder = cli.cache_folder()
-    # A cache folder that every other command refuses is a finding here.
-    cli.choose_backend(args.backend, keep_programs=folder is None or not cli.may_be_changed_by_others(folder))
+    cli.choose_backend(args.backend)
     from cganjax import health
 
     began, wrong, before = time.perf_counter(), [], None

@@ -17,17 +17,21 @@ ENOUGH_DISK = 2 << 30
 
 def cache() -> Iterator[Finding]:
     """Where compiled programs are kept; they are native code, so nobody else may write there."""
-    folder = cli.cache_folder()
+    folder, variable = cli.cache_folder(), cli.cache_variable()
     if folder is None:
-        yield Finding(NOTE, "none: every command compiles anew", f"unset {cli.CACHE}, or give it a folder")
+        yield Finding(NOTE, "none: every command compiles anew", f"unset {variable}, or give it a folder")
         return
+    if "://" in (named := os.environ.get(variable, "")):
+        yield Finding(OK, f"{named}, which is not on this machine: who can write there was not checked")
+        return
+    cli.make_private(folder)
     try:
         files.writable_folder(folder)
     except (UserError, OSError) as error:
-        yield Finding(WRONG, f"compiled programs cannot be kept: {error}", f"make it writable, or set {cli.CACHE}")
+        yield Finding(WRONG, f"compiled programs cannot be kept: {error}", f"make it writable, or set {variable}")
         return
-    if others := cli.may_be_changed_by_others(folder):
-        yield Finding(WRONG, others, f"chmod -R go-w {folder}, or set {cli.CACHE} to a folder of your own")
+    if danger := cli.changed_by_others(folder):
+        yield Finding(WRONG, *danger)
     yield from _room(folder, f"{folder}, {_owner(folder)}, {_entries(folder)}")
 
 
