@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from cganjax import data, digests, run_folder
+from cganjax import data, digests, metrics_lines, run_folder
 from cganjax.data import Dataset, known
 from cganjax.run_states import RunStates
 from cganjax.training import config as cfg
@@ -118,7 +118,7 @@ def again(
     should_stop: Callable[[], bool] | None = None,
 ) -> int:
     """Train the run again from its config and seed into a new folder; returns the step that it came to."""
-    rows = run_folder.read_metrics(run.folder / run_folder.METRICS)
+    rows = metrics_lines.find(run.folder).rows
     tried = hasattr(run.config, "classifier") and any("steps" not in row for row in rows)
     done = session.train(
         run.config,
@@ -194,7 +194,7 @@ def _compare_metrics(run: Recorded, repeated: Recorded, steps: int) -> tuple[int
 
 def _rows(folder: Path, steps: int) -> dict[tuple[int, bool], Row]:
     """The lines up to a step, by the step and whether they are of training (or of a trial)."""
-    rows = run_folder.read_metrics(folder / run_folder.METRICS)
+    rows = metrics_lines.find(folder).rows
     return {(row["step"], "steps" in row): row for row in rows if row["step"] <= steps}
 
 
