@@ -1,6 +1,7 @@
 """Real processes: some are killed and resumed, some want the same folder at once. The long form is benchmarks.kills."""
 
 import random
+import signal
 import subprocess
 
 import pytest
@@ -31,13 +32,17 @@ def test_of_two_processes_one_trains_and_the_other_says_who_does(unbroken, tmp_p
     run = tmp_path / "run"
     first = kills.start(run)
     kills._until(first, lambda: kills._written_at(run) > 0)
-    for more in (["--overwrite", "--seed", "1"], []):
-        refused = subprocess.run(kills.command(run, *more), cwd=kills.ROOT, capture_output=True, text=True)
-        if first.poll() is None or refused.returncode:
+    first.send_signal(signal.SIGSTOP)  # it keeps its lock and cannot be done before the others have asked
+    try:
+        assert first.poll() is None
+        for more in (["--overwrite", "--seed", "1"], []):
+            refused = subprocess.run(kills.command(run, *more), cwd=kills.ROOT, capture_output=True, text=True)
             assert refused.returncode == 2 and refused.stderr.count("\n") == 1
             assert f"{run} is in use by process {first.pid} on " in refused.stderr
             assert refused.stderr.endswith("or choose another folder (--out)\n")
-    first.communicate()
+    finally:
+        first.send_signal(signal.SIGCONT)
+        first.communicate()
     assert first.returncode == 0 and kills.differences(run, unbroken[1]) == []
 
 
