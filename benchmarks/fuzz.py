@@ -439,9 +439,11 @@ def _read_reference_arrays(path: Path) -> None:
 
 
 def _read_metrics(path: Path) -> None:
-    from cganjax import run_folder
+    from cganjax import metrics_lines
 
-    rows = run_folder.read_metrics(path)
+    for name, content in _run().items():
+        (path.parent / name).write_bytes(content)
+    rows = metrics_lines.read(path.parent)
     assert all(isinstance(row, dict) and type(row["step"]) is int for row in rows)
 
 

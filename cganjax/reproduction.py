@@ -3,13 +3,14 @@
 `cganjax reproduce RUN` prints what is found here.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from cganjax import data, digests, run_folder
+from cganjax import data, digests, metrics_lines, run_folder
 from cganjax.data import Dataset
 from cganjax.run_states import RunStates
 from cganjax.training import config as cfg
@@ -49,6 +50,21 @@ class Difference(NamedTuple):
         size = "" if self.size is None else f", by up to {self.size:.3g}"
         others = f" (and {self.others} more)" * (self.others > 0)
         return f"step {self.step}, {self.where}, {self.name}{size}{others}"
+
+
+class Damage(NamedTuple):
+    """What is damaged in a run folder, in sentences."""
+
+    metrics: str | None
+    states: Mapping[int, str]  # by step
+
+    @property
+    def said(self) -> list[str]:
+        """All of them."""
+        return [*([self.metrics] if self.metrics else []), *self.states.values()]
+
+
+SOUND = Damage(None, {})
 
 
 class Compared(NamedTuple):
@@ -117,7 +133,7 @@ def again(
     should_stop: Callable[[], bool] | None = None,
 ) -> int:
     """Train the run again from its config and seed into a new folder; returns the step that it came to."""
-    rows = run_folder.read_metrics(run.folder / run_folder.METRICS)
+    rows = metrics_lines.find(run.folder).rows
     tried = hasattr(run.config, "classifier") and any("steps" not in row for row in rows)
     done = session.train(
         run.config,
@@ -135,26 +151,51 @@ def again(
     return done.step
 
 
-def compare(run: Recorded, repeated: Recorded, steps: int) -> Compared:
+def damage(run: Recorded) -> Damage:
+    """What is damaged in a run folder: its metrics by their seals, each of its checkpoints by its digests."""
+    recorded, damaged = run.manifest.get("states") or {}, {}
+    with contextlib.closing(RunStates(run.folder)) as states:
+        for step in states.steps():
+            try:
+                states.restore(None, step)
+                arrays = states.digests(step)
+            except CheckpointError as error:
+                damaged[step] = str(error)
+                continue
+            if arrays and recorded.get(str(step), digests.of_json(arrays)) != digests.of_json(arrays):
+                manifest = run.folder / run_folder.MANIFEST
+                damaged[step] = f"{states.folder / str(step)} is not the checkpoint that {manifest} records"
+    return Damage(metrics_lines.find(run.folder).damage, damaged)
+
+
+def compare(run: Recorded, repeated: Recorded, steps: int, damaged: Damage = SOUND) -> Compared:
     """Compare a run with its repetition up to a step.
 
     Lines of the metrics are compared value by value. States are compared by the digests in the manifests, and array by
-    array if both folders still hold a checkpoint of the step.
+    array if both folders still hold a sound checkpoint of the step.
+
+    Args:
+      run: the run.
+      repeated: its repetition.
+      steps: the last step that is compared.
+      damaged: what `damage` found in the run.
 
     Raises:
       UserError: nothing is recorded of these steps.
-      CheckpointError: a checkpoint is damaged.
+      CheckpointError: a checkpoint of the repetition is damaged.
     """
     lines, of_lines = _compare_metrics(run, repeated, steps)
-    states, of_states = _compare_states(run, repeated, steps)
-    if not lines and not states:
+    states, of_states = _compare_states(run, repeated, steps, damaged.states)
+    if not (lines or states or damaged.said):
         raise UserError(f"{run.folder} records nothing of its first {steps} steps: give a larger --steps")
     first = min([*of_lines, *of_states], key=lambda d: (d.step, d.where == "checkpoint"), default=None)
     return Compared(lines, states, bool(run.manifest.get("states")), first)
 
 
-def cause(run: Recorded, changed: list[Change], first: Difference) -> str:
+def cause(run: Recorded, changed: list[Change], first: Difference, damaged: Damage = SOUND) -> str:
     """The likely cause of a difference, in words."""
+    if first.where == run_folder.METRICS and damaged.metrics:
+        return damaged.metrics
     if changed:
         return "; ".join(map(str, changed))
     parts = [*run.manifest["earlier_parts"], run.manifest]
@@ -193,7 +234,7 @@ def _compare_metrics(run: Recorded, repeated: Recorded, steps: int) -> tuple[int
 
 def _rows(folder: Path, steps: int) -> dict[tuple[int, bool], Row]:
     """The lines up to a step, by the step and whether they are of training (or of a trial)."""
-    rows = run_folder.read_metrics(folder / run_folder.METRICS)
+    rows = metrics_lines.find(folder).rows
     return {(row["step"], "steps" in row): row for row in rows if row["step"] <= steps}
 
 
@@ -205,11 +246,13 @@ def _distance(before: Any, after: Any) -> float | None:
 # --- states -----------------------------------------------------------------------------------------------------------
 
 
-def _compare_states(run: Recorded, repeated: Recorded, steps: int) -> tuple[tuple[int, ...], list[Difference]]:
+def _compare_states(
+    run: Recorded, repeated: Recorded, steps: int, damaged: Mapping[int, str]
+) -> tuple[tuple[int, ...], list[Difference]]:
     """The steps whose states were compared, and the differences by step."""
     compared, found = [], []
     digest_then, digest_now = (r.manifest.get("states") or {} for r in (run, repeated))
-    there = [RunStates(r.folder).steps() for r in (run, repeated)]
+    there = [{*_steps(run.folder)} - damaged.keys(), _steps(repeated.folder)]
     for step in sorted({*map(int, digest_then), *there[0]}):
         by_digest = str(step) in digest_then and str(step) in digest_now
         by_array = all(step in held for held in there)
@@ -223,6 +266,11 @@ def _compare_states(run: Recorded, repeated: Recorded, steps: int) -> tuple[tupl
         else:
             found.append(Difference(step, "checkpoint", "the digest of all arrays", None, 0))
     return tuple(compared), found
+
+
+def _steps(folder: Path) -> list[int]:
+    with contextlib.closing(RunStates(folder)) as states:
+        return states.steps()
 
 
 def _compare_arrays(run: Recorded, repeated: Recorded, step: int) -> Iterator[Difference]:

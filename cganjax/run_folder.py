@@ -1,18 +1,16 @@
-"""The files of a run folder: the resolved config, the manifest, the metrics, and the names of the others.
+"""The files of a run folder: the resolved config, the manifest, and the names of the others.
 
-The full states, `checkpoints/STEP/`, are in `cganjax.run_states`; the lock is in `cganjax.run_lock`.
+The metrics are in `cganjax.metrics_lines`, the full states, `checkpoints/STEP/`, in `cganjax.run_states`, and the lock
+is in `cganjax.run_lock`.
 """
 
-import json
 import shutil
-import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 from cganjax import digests
-from cganjax.files import check_kind, read_json
-from cganjax.types import CheckpointError, RunFolderWarning
+from cganjax.files import read_json
+from cganjax.types import CheckpointError
 
 CONFIG, MANIFEST, METRICS = "config.json", "manifest.json", "metrics.jsonl"
 CURVES, SAMPLES, STATES = "curves.png", "samples", "checkpoints"
@@ -77,17 +75,13 @@ class Manifest(TypedDict):
     wall_time_s: float
     earlier_parts: list[dict[str, Any]]
     devices: NotRequired[int]
-    # Of runs from version 0.2 on:
+    # Earlier versions did not write these:
     config: NotRequired[str]  # the digest of the config
     states: NotRequired[dict[str, str]]  # step -> the digest of the digests of the state's arrays
     metrics: NotRequired[dict[str, Seal]]  # step -> the lines of metrics.jsonl up to its checkpoint
     restored: NotRequired[list[Restored]]
     damage: NotRequired[list[str]]  # what was found damaged and was left out
     digest: NotRequired[str]  # of all the rest
-
-
-class _Row(TypedDict):
-    step: int
 
 
 def read_run(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -108,45 +102,6 @@ def read_run(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     if manifest.get("config") != digests.of_json(config):
         raise CheckpointError(f"{run / CONFIG} is damaged: it differs from its digest in {MANIFEST}")
     return config, manifest
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of a `metrics.jsonl`, oldest first, without a last line that a crash cut short.
-
-    A damaged line is left out, with a RunFolderWarning that names it.
-    """
-    lines = parse_metrics(path.read_bytes()) if path.exists() else []
-    if damaged := [i for i, (_, row) in enumerate(lines, 1) if row is None]:
-        warnings.warn(f"{path} is damaged in {said_lines(damaged)}, left out here", RunFolderWarning, stacklevel=2)
-    return [row for _, row in lines if row is not None]
-
-
-def parse_metrics(data: bytes) -> list[tuple[bytes, dict[str, Any] | None]]:
-    """The lines of a `metrics.jsonl`, each as it is and as a row; None stands for the row of a damaged line.
-
-    A last line that a crash cut short is left out.
-    """
-    *whole, last = ((line, _row(line)) for line in data.split(b"\n"))
-    return whole if last[1] is None else [*whole, last]
-
-
-def _row(line: bytes) -> dict[str, Any] | None:
-    try:
-        values = json.loads(line)
-        check_kind(values, _Row, METRICS)
-    except (ValueError, RecursionError):  # no UTF-8, no JSON, no row
-        return None
-    return values
-
-
-def said_lines(numbers: Sequence[int]) -> str:
-    """Numbers of lines in words: "line 3" or "lines 3, 5, 6"; of many the first ones.
-
-    >>> said_lines([3]), said_lines([3, 5])
-    ('line 3', 'lines 3, 5')
-    """
-    shown = ", ".join(map(str, numbers[:10])) + f" and {len(numbers) - 10} more" * (len(numbers) > 10)
-    return f"line{'s' * (len(numbers) > 1)} {shown}"
 
 
 def remove_run(run: Path) -> None:

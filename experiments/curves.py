@@ -2,7 +2,7 @@
 
 import sys
 
-from cganjax import cli, files, report, run_folder
+from cganjax import cli, files, metrics_lines, report, run_folder
 
 
 def main(argv=None) -> int:
@@ -20,7 +20,7 @@ def main(argv=None) -> int:
         raise cli.UserError(f"--out is {args.out}: give a name that ends in .png")
     if not (args.run / run_folder.METRICS).is_file():
         raise cli.UserError(f"{args.run} holds no {run_folder.METRICS}: give a run folder")
-    rows = run_folder.read_metrics(args.run / run_folder.METRICS)
+    rows = metrics_lines.read(args.run)
     last = rows[-1]["step"] if args.last is None and rows else args.last or 0
     rows = [row for row in rows if args.first <= row["step"] <= last]
     if not rows:

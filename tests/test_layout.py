@@ -22,7 +22,7 @@ LAYERS = (
     ("checks", "memory"),
     ("augment", "determinism", "digests", "distributed", "files", "metrics", "pixels", "rng", "scores", "spec"),
     ("run_folder", "sealed"),
-    ("checkpoint", "data", "decoys", "models", "run_lock", "run_states"),
+    ("checkpoint", "data", "decoys", "metrics_lines", "models", "run_lock", "run_states"),
     ("report",),
     ("training",),
     ("recipes", "sampling"),

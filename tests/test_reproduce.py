@@ -24,8 +24,12 @@ def pair(run, tmp_path):
     return reproduction.read(run), reproduction.read(Path(shutil.copytree(run, tmp_path / "again")))
 
 
-def edit(path, change):
+def edit(run, change):
+    """Change each line of the metrics, in a run that keeps no seals of them: as if it had been trained so."""
+    path = run / run_folder.METRICS
     path.write_text("\n".join(map(change, path.read_text().splitlines())) + "\n")
+    _, manifest = run_folder.read_run(run)
+    (run / run_folder.MANIFEST).write_text(json.dumps(run_folder.sealed({**manifest, "metrics": {}})))
 
 
 @pytest.mark.filterwarnings("ignore:Sharding info not provided:UserWarning")
@@ -43,7 +47,7 @@ def test_a_changed_metric_is_the_first_difference_with_a_cause(run, command):
         row = json.loads(line)
         return json.dumps(row | {"loss_generator": row["loss_generator"] + 0.25} if row["step"] > 2 else row)
 
-    edit(run / run_folder.METRICS, later)
+    edit(run, later)
     code, out, err = command(reproduce, "run", "--steps", "4", "--out", "again")
     assert (code, err) == (1, "") and "likely cause: " in out
     assert "first difference: step 3, metrics.jsonl, loss_generator, by up to 0.25\n" in out

@@ -17,7 +17,7 @@ import pytest
 import cganjax
 from benchmarks import damage
 from cganjax import checkpoint as ckpt
-from cganjax import digests, run_folder, run_states, sampling
+from cganjax import digests, metrics_lines, run_states, sampling
 from cganjax.run_states import RunStates
 from cganjax.training import runs
 from cganjax.types import CheckpointError, DamagedCheckpoint
@@ -325,7 +325,7 @@ def test_a_stop_does_not_make_its_checkpoint_the_best(train_tiny):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"loss_generator": -100.0}) + "\n")
     assert train_tiny("--out", "run", "--keep", "best")[0] == 0
     states = RunStates(Path("run"))
-    losses = [row["steps"] * row["loss_generator"] for row in run_folder.read_metrics(path) if row["step"] <= 3]
+    losses = [row["steps"] * row["loss_generator"] for row in metrics_lines.read(path.parent) if row["step"] <= 3]
     assert states.loss(3) == pytest.approx(sum(losses) / 3), "of the whole interval, across the stop"
     assert states.best() in (3, 6) and 1 not in states.steps()
 

@@ -46,6 +46,7 @@ GPU = {"platform": "gpu", "kind": "H100", "count": 1}
     [
         ({"cores": 1, "threads": 1}, "CPU threads for each device: 2 then, 1 now"),
         ({"devices": 8, "threads": 2}, "devices that share a batch: 1 then, 8 now"),
+        ({"devices": 2, "threads": 1}, "devices that share a batch: 1 then, 2 now"),
         ({"block": 25}, "steps in one call: 1 then, 25 now"),
         ({"processor": "x86_64-1"}, "kind of CPU: x86_64-0 then, x86_64-1 now"),
         ({"device": GPU}, "backend: cpu then, gpu now"),
@@ -76,8 +77,8 @@ def test_a_run_that_goes_on_with_other_threads_says_so_and_records_it(stopped_ru
     monkeypatch.setattr(determinism, "threads", lambda devices=1: 64)
     code, _, err = train_tiny("--out", "run")
     assert code == 0 and err == (
-        f"warning: CPU threads for each device: this run began with {before['threads']} and goes on with 64, so its "
-        "last bits can differ from those of an uninterrupted run. To avoid that, give the process "
+        f"warning: CPU threads for each device: this run stopped at step 3 with {before['threads']} and goes on with "
+        "64, so its last bits can differ from those of an uninterrupted run. To avoid that, give the process "
         f"{before['cores']} CPU core{'s' * (before['cores'] > 1)}, as `taskset` does (docs/how-to/determinism.md)\n"
     )
     after = json.loads((tmp_path / "run/manifest.json").read_text())
@@ -91,11 +92,18 @@ def test_python_warns_of_another_number_of_devices(tiny, digits, tmp_path, monke
     changed, after = manifest.changes, {"devices": 1}
     monkeypatch.setattr(manifest, "changes", lambda before, now: changed({**before, "devices": 8}, now))
     with pytest.warns(
-        BitsWarning, match="devices that share a batch: this run began with 8 and goes on with 1"
+        BitsWarning, match="devices that share a batch: this run stopped at step 3 with 8 and goes on with 1"
     ) as said:
         cganjax.train(config, digits, out=tmp_path, devices=1, progress=False)
     assert len(said) == 1 and said[0].filename == __file__ and "give devices=8" in str(said[0].message)
     assert json.loads((tmp_path / run_folder.MANIFEST).read_text())["devices"] == after["devices"]
+
+
+def test_a_run_that_was_stopped_before_its_first_checkpoint_goes_on_with_nothing():
+    now = {**RECORD, "threads": 1}
+    assert manifest.resumed_otherwise({**now, "earlier_parts": [{**RECORD, "steps": 0}]}) == []
+    (said,) = manifest.resumed_otherwise({**now, "earlier_parts": [{**RECORD, "steps": 5}]})
+    assert "this run stopped at step 5 with 2 and goes on with 1" in said
 
 
 # --- deterministic ----------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import shutil
 import struct
 import subprocess
 import sys
@@ -703,18 +704,15 @@ def test_settings_that_cannot_work_get_one_sentence(command, arguments, said, tm
         assert code == 2 and said in err and not (tmp_path / "runs").exists()
 
 
-def test_curves_of_a_part_of_a_run(command, tmp_path):
-    run = tmp_path / "run"
-    run.mkdir()
-    rows = [{"step": step, "steps": 10, "loss_generator": 1 / step} for step in (10, 20, 30)]
-    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    code, out, err = command(curves, "run", "--to", "20")
-    assert (code, err) == (0, "") and out == "run/curves-0-20.png\n"
-    with Image.open("run/curves-0-20.png") as picture:
+def test_curves_of_a_part_of_a_run(command, tiny_run, tmp_path):
+    shutil.copytree(tiny_run, tmp_path / "run")
+    code, out, err = command(curves, "run", "--to", "4")
+    assert (code, err) == (0, "") and out == "run/curves-0-4.png\n"
+    with Image.open("run/curves-0-4.png") as picture:
         assert picture.size[0] > 300
     refused = {
-        ("run", "--to", "20"): "exists",
-        ("run", "--from", "31"): "no metrics of steps 31 to 30",
+        ("run", "--to", "4"): "exists",
+        ("run", "--from", "7"): "no metrics of steps 7 to 6",
         ("nowhere",): "nowhere holds no metrics.jsonl",
     }
     for arguments, said in refused.items():

@@ -4,8 +4,9 @@ reproduce runs/digits-s0                   all steps of the run
 reproduce runs/mnist-s0 --steps 200        its first 200 steps
 
 The repetition takes the config, the seed, the number of devices and of CPU cores, and the backend of the run. What
-differs in code, versions and machine is printed first. Other images are an error. The first difference is named, with
-its likely cause. Exit codes: 0 everything is the same, 1 something differs, 2 bad input, 130 Ctrl-C, 143 SIGTERM.
+differs in code, versions and machine is printed first, and so is what is damaged in the run folder. Other images are an
+error. The first difference is named, with its likely cause. Exit codes: 0 all that was compared is the same, 1 the two
+differ or the run is damaged, 2 bad input, 130 Ctrl-C, 143 SIGTERM.
 """
 
 import sys
@@ -46,7 +47,8 @@ def main(argv=None, prog: str = "cganjax reproduce") -> int:
     _as_it_began(run.began, args.backend)
     dataset = reproduction.images(run, args.dataset, args.data_dir)
     changed = reproduction.conditions(run, dataset)
-    _introduce(run, steps, changed)
+    damaged = reproduction.damage(run)
+    _introduce(run, steps, changed, damaged)
     with tempfile.TemporaryDirectory(prefix="cganjax-reproduce-") as folder, cli.Stop() as stop:
         out = args.out or Path(folder) / "run"
         try:
@@ -56,8 +58,8 @@ def main(argv=None, prog: str = "cganjax reproduce") -> int:
             return cli.FAILED
         if done < steps:
             return stop.exit_code()
-        found = reproduction.compare(run, reproduction.read(out), steps)
-    return _conclude(run, changed, found)
+        found = reproduction.compare(run, reproduction.read(out), steps, damaged)
+    return _conclude(run, changed, found, damaged)
 
 
 def _as_it_began(began, backend: str | None) -> None:
@@ -70,12 +72,14 @@ def _as_it_began(began, backend: str | None) -> None:
     cli.choose_backend(backend or (platform if platform in cli.BACKENDS else "auto"), began.get("devices") or 1)
 
 
-def _introduce(run, steps: int, changed) -> None:
+def _introduce(run, steps: int, changed, damaged) -> None:
     print(f"run: {run.folder}, recipe {run.config.recipe}, seed {run.config.seed}, {run.manifest['steps']} steps")
     for change in changed:
         print(f"differs: {change}")
     if not changed:
         print("code, versions, data and machine are as they were")
+    for said in damaged.said:
+        print(f"damaged: {said}")
     seconds = run.manifest["wall_time_s"] * steps / run.manifest["steps"]
     print(f"repeating {steps} steps; the run took about {_duration(seconds)} for them", flush=True)
 
@@ -84,7 +88,7 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
-def _conclude(run, changed, found) -> int:
+def _conclude(run, changed, found, damaged) -> int:
     """Print what was compared and the result; the exit code."""
     from cganjax import reproduction
 
@@ -92,11 +96,22 @@ def _conclude(run, changed, found) -> int:
     print(f"compared: {found.lines} lines of metrics, {len(found.states)} states" + f" (steps {steps})" * bool(steps))
     if not found.with_digests:
         print("the run records no digests of its states, so only checkpoints that both folders hold were compared")
-    if found.first is None:
-        print("everything is the same, bit for bit")
+    if found.first is None and not damaged.said:
+        print(_SAME[bool(found.lines), bool(found.states)])
         return cli.DONE
-    print(f"first difference: {found.first}\nlikely cause: {reproduction.cause(run, changed, found.first)}")
+    if found.first is None:
+        print("what could be compared is the same, but the run is damaged, as said above")
+    else:
+        why = reproduction.cause(run, changed, found.first, damaged)
+        print(f"first difference: {found.first}\nlikely cause: {why}")
     return cli.FAILED
+
+
+_SAME = {  # by whether lines, and whether states, were compared
+    (True, True): "everything is the same, bit for bit",
+    (True, False): "the metrics are the same; no state was compared",
+    (False, True): "the states are the same, bit for bit; no line of metrics was compared",
+}
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import Annotated, Any, NotRequired, TypedDict
 
 import msgspec
 
-from cganjax import files, models, run_folder
+from cganjax import files, metrics_lines, models
 from cganjax.data import known
 from cganjax.data.arrays import MOST_CLASSES
 from cganjax.spec import ImageSpec
@@ -115,5 +115,5 @@ def card_of_run(name, config, manifest, roles, steps, metrics) -> dict[str, Any]
 
 def metrics_at(run: Path, step: int) -> dict[str, Any]:
     """The last metrics in a run's `metrics.jsonl` up to a step, or {}."""
-    rows = [row for row in run_folder.read_metrics(run / run_folder.METRICS) if row["step"] <= step]
+    rows = [row for row in metrics_lines.read(run) if row["step"] <= step]
     return {k: v for row in rows if row["step"] == rows[-1]["step"] for k, v in row.items()}

@@ -97,7 +97,7 @@ _MOVED = {
 
 
 def __getattr__(name: str) -> type[Config]:
-    """The records that were defined here before version 0.2 and are now in their algorithms' files."""
+    """The records that earlier versions defined here and that are now in their algorithms' files."""
     if name not in _MOVED:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"cganjax.training.algorithms.{_MOVED[name]}"), name)

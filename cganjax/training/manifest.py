@@ -122,7 +122,8 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
     backends = {_device(record, "platform") for record in (before, now)}
     if backends == {"cpu"}:
         compare("kind of CPU", lambda r: r.get("processor"), "use the same kind of machine")
-        compare("CPU threads for each device", lambda r: r.get("threads"), _give_cores(before))
+        if before.get("devices", 1) == now.get("devices", 1):  # devices share the cores: their number is the cause
+            compare("CPU threads for each device", lambda r: r.get("threads"), _give_cores(before))
     elif "cpu" not in backends:
         compare("kind of device", lambda r: _device(r, "kind"), "use the same kind of device")
         compare("deterministic", lambda r: r.get("deterministic"), "choose the same again")
@@ -156,11 +157,14 @@ def _flags(record: Mapping[str, Any]) -> str | None:
 
 def resumed_otherwise(manifest: Mapping[str, Any]) -> list[str]:
     """A warning for each change since the part of the run before the newest one that decides the last bits."""
-    parts = manifest["earlier_parts"]
+    before = (manifest["earlier_parts"] or [{"steps": 0}])[-1]
+    if not before["steps"]:  # the process was stopped before its first checkpoint: nothing of it is left
+        return []
     return [
-        f"{change.what}: this run began with {change.before} and goes on with {change.now}, so its last bits can "
-        f"differ from those of an uninterrupted run. To avoid that, {change.advice} (docs/how-to/determinism.md)"
-        for change in (changes(parts[-1], manifest) if parts else [])
+        f"{change.what}: this run stopped at step {before['steps']} with {change.before} and goes on with "
+        f"{change.now}, so its last bits can differ from those of an uninterrupted run. To avoid that, "
+        f"{change.advice} (docs/how-to/determinism.md)"
+        for change in changes(before, manifest)
     ]
 
 

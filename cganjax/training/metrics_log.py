@@ -9,12 +9,13 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cganjax import run_folder
+from cganjax import metrics_lines
 from cganjax.files import write_file
+from cganjax.run_folder import Seal
 from cganjax.training.loop import Sums
 from cganjax.types import RunFolderWarning
 
@@ -26,7 +27,7 @@ class MetricsLog:
     the next line is to include them.
     """
 
-    def __init__(self, path: Path, step: int, seals: Mapping[str, run_folder.Seal]):
+    def __init__(self, path: Path, step: int, seals: Mapping[str, Seal]):
         """Read the lines up to a step.
 
         No intact line is lost: if there is any damage, the file as it was is kept beside the new one, and a
@@ -38,8 +39,8 @@ class MetricsLog:
           seals: by step. A run of an earlier version has none.
         """
         data = path.read_bytes() if path.exists() else b""
-        seal = seals.get(str(step)) if step else {"lines": 0, "digest": _digest([])}
-        lines = run_folder.parse_metrics(data)
+        seal = seals.get(str(step)) if step else {"lines": 0, "digest": metrics_lines.digest([])}
+        lines = metrics_lines.parse(data)
         lines = lines if seal is None else lines[: seal["lines"]]
         intact = [(line, row) for line, row in lines if row is not None and row["step"] <= step]
         text = b"".join(line + b"\n" for line, _ in intact)
@@ -50,7 +51,7 @@ class MetricsLog:
         self.carried = Sums(cut["steps"], cut["sums"]) if cut else None
         self._lines, self._hash = len(intact), hashlib.sha256(text)
 
-        self.damage = _damage(lines, seal, self.seals)
+        self.damage = metrics_lines.damage(lines, seal, self.seals)
         if self.damage:
             before = path.with_name(f"{path.name}.damaged-{step}")
             self.damage = f"{path} is damaged in {self.damage}: the run goes on with the intact lines"
@@ -95,23 +96,3 @@ class MetricsLog:
         """Close the file."""
         with contextlib.suppress(OSError):  # what did not fit on the disk is tried once more: `write` has raised
             self._file.close()
-
-
-_Lines = Sequence[tuple[bytes, Mapping[str, Any] | None]]
-
-
-def _digest(lines: _Lines) -> str:
-    return hashlib.sha256(b"".join(line + b"\n" for line, _ in lines)).hexdigest()
-
-
-def _damage(lines: _Lines, seal: run_folder.Seal | None, seals: Mapping[str, run_folder.Seal]) -> str | None:
-    """Which lines are damaged, in words; None if they are as they were written, as far as can be told."""
-    if damaged := [i for i, (_, row) in enumerate(lines, 1) if row is None]:
-        return run_folder.said_lines(damaged)
-    if seal is None or seal["digest"] == _digest(lines):
-        return None
-    if len(lines) < seal["lines"]:
-        return f"its end, where {seal['lines'] - len(lines)} of {seal['lines']} lines are missing"
-    sound = max((s["lines"] for s in seals.values() if s["digest"] == _digest(lines[: s["lines"]])), default=0)
-    last = min(s["lines"] for s in seals.values() if s["lines"] > sound)
-    return f"one of the lines {sound + 1} to {last}, which differ from their digest"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cganjax import models, run_folder, sampling
+from cganjax import metrics_lines, models, sampling
 from cganjax.data import known
 from cganjax.models import Networks
 from cganjax.spec import ImageSpec
@@ -117,5 +117,5 @@ def of(run: runs.Run | runs.InMemory, networks: Networks, state: Any, begun: int
 def untouched(run: runs.Run) -> TrainedRun:
     """A run that had come as far as was asked for."""
     manifest = run.finished()
-    rows = run_folder.read_metrics(run.folder / run_folder.METRICS)
+    rows = metrics_lines.read(run.folder)
     return TrainedRun(run.config, known.recorded(manifest["data"]), run.folder, run.done, run.done, 0.0, rows)

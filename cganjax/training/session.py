@@ -126,7 +126,7 @@ def train(
       data_dir: where data sets are looked for by name, see `cganjax.data.load`.
       stop_after: stop at this step; the same call with a later one resumes. The schedules refer to `config.steps`.
       overwrite: begin anew if `out` already holds a run.
-      devices: the number of devices that share each batch. None: as the run began; else one, or on a CPU that JAX
+      devices: the number of devices that share each batch. None: as the run had before; else one, or on a CPU that JAX
         sees as several devices, as many as help. The last bits of the result depend on it. After
         `jax.distributed.initialize` it counts the devices of all processes (None: all), and each process calls this
         function with the same arguments; see docs/scaling.md.
