@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import cganjax
-from cganjax import metrics_lines, reproduction, run_folder
+from cganjax import digests, metrics_lines, reproduction, run_folder
 from cganjax.types import RunFolderWarning
 from experiments import curves, reproduce
 
@@ -84,7 +84,7 @@ def test_a_whole_run_and_what_is_not_sealed_yet_are_no_damage(run):
     # The process was killed after it had sealed the lines of step 6, and before the checkpoint of that step.
     _, manifest = run_folder.read_run(run)
     manifest["steps"] = 3
-    (run / run_folder.MANIFEST).write_text(json.dumps(run_folder.sealed(manifest)))
+    (run / run_folder.MANIFEST).write_text(json.dumps(digests.sealed(manifest)))
     cut(path)
     assert metrics_lines.read(run) == rows[:3]
 
@@ -133,8 +133,8 @@ def test_reproduce_names_a_checkpoint_of_another_run(run, command, monkeypatch):
     with_a_repetition(monkeypatch, run)
     _, manifest = run_folder.read_run(run)
     manifest["states"]["6"] = "0" * 64
-    (run.parent / "whole" / run_folder.MANIFEST).write_text(json.dumps(run_folder.sealed(manifest)))
-    (run / run_folder.MANIFEST).write_text(json.dumps(run_folder.sealed(manifest)))
+    (run.parent / "whole" / run_folder.MANIFEST).write_text(json.dumps(digests.sealed(manifest)))
+    (run / run_folder.MANIFEST).write_text(json.dumps(digests.sealed(manifest)))
     code, out, _ = command(reproduce, "run")
     assert code == 1 and "damaged: run/checkpoints/6 is not the checkpoint that run/manifest.json records" in out
 

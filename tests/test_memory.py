@@ -62,7 +62,7 @@ def test_an_accelerator_counts_by_what_its_pool_has_left(monkeypatch):
             return {"bytes_limit": 5000, "bytes_in_use": 2000}
 
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    monkeypatch.setattr(jax, "devices", lambda: [Device()])
+    monkeypatch.setattr(jax, "local_devices", lambda: [Device()])
     assert memory.free() == 3000
 
 

@@ -29,7 +29,7 @@ def edit(run, change):
     path = run / run_folder.METRICS
     path.write_text("\n".join(map(change, path.read_text().splitlines())) + "\n")
     _, manifest = run_folder.read_run(run)
-    (run / run_folder.MANIFEST).write_text(json.dumps(run_folder.sealed({**manifest, "metrics": {}})))
+    (run / run_folder.MANIFEST).write_text(json.dumps(digests.sealed({**manifest, "metrics": {}})))
 
 
 @pytest.mark.filterwarnings("ignore:Sharding info not provided:UserWarning")

@@ -12,11 +12,16 @@ import time
 from cganjax import cli
 
 
+def parser(prog: str) -> cli.Parser:
+    """The command's flags."""
+    p = cli.Parser(prog=prog, description=__doc__)
+    cli.add_backend(p)
+    return p
+
+
 def main(argv=None, prog: str = "python -m cganjax doctor") -> int:
     """Print each finding as soon as it is known, then the verdict."""
-    parser = cli.Parser(prog=prog, description=__doc__)
-    cli.add_backend(parser)
-    args = parser.parse_args(argv)
+    args = parser(prog).parse_args(argv)
     cli.choose_backend(args.backend)
     from cganjax import health
 

@@ -36,7 +36,7 @@ def curves(rows: Sequence[Mapping[str, Any]], title: str) -> bytes:
         axes.set_xlabel("step")
         axes.set_ylabel(unit)
         axes.grid(alpha=0.3)
-        axes.legend()
+        axes.legend(loc="upper right")  # "best" takes long where there are many points, and warns
     return to_png(drawn)
 
 
@@ -70,7 +70,7 @@ def lines(
     axes.set(xlabel=x, ylabel=y, title=title)
     axes.grid(alpha=0.3)
     if few:
-        axes.legend(fontsize=8)
+        axes.legend(fontsize=8, loc="upper right")
     else:
         drawn.legend(fontsize=8, loc="outside right upper")
     return to_png(drawn)
