@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from cganjax import cli, determinism
+from cganjax.commands import _flag_names
 
 
 def parser(prog: str) -> cli.Parser:
@@ -36,7 +37,13 @@ def parser(prog: str) -> cli.Parser:
 
 def main(argv=None, prog: str = "cganjax reproduce") -> int:
     """Say what differs in the conditions, repeat the run, and compare."""
-    args = parser(prog).parse_args(argv)
+    flags = parser(prog)
+    args = flags.parse_args(argv)
+    with _flag_names.said(flags):
+        return _main(args)
+
+
+def _main(args) -> int:
     from cganjax import reproduction
     from cganjax.training import loop
 

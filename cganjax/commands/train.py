@@ -12,19 +12,17 @@ Ctrl-C, 143 SIGTERM, 1 anything else.
 import contextlib
 import dataclasses
 import os
-import re
 import shutil
 import sys
 import textwrap
-import warnings
 from pathlib import Path
 
 from cganjax import cli, data, determinism, distributed, recipes, run_folder
+from cganjax.commands import _flag_names
 from cganjax.data import sources
 from cganjax.training import config as cfg
 from cganjax.training import loop
 from cganjax.training.progress import Begun, Shown
-from cganjax.types import BitsWarning
 from cganjax.waiting import Waiting
 
 
@@ -125,8 +123,9 @@ def _keys() -> str:
 def main(argv=None, prog: str = "cganjax train") -> int:
     """Resolve the run, train it, and say where everything is."""
     argv = sys.argv[1:] if argv is None else argv
-    args = parser(prog).parse_args(argv)
-    with _said_with_flags():
+    flags = parser(prog)
+    args = flags.parse_args(argv)
+    with _flag_names.said(flags):
         return _main(args, [*prog.split(), *argv])
 
 
@@ -147,12 +146,7 @@ def _main(args, command: list[str]) -> int:
         _describe(args, config, out, devices.choose(config, args.devices, before))
         print(f"data: {config.dataset} ({config.split}), not read" if dataset is None else _said(dataset))
         return cli.DONE
-    with (
-        cli.Stop() as stop,
-        _warnings_in_words(),
-        distributed.ends_together(cli.execute),
-        _preparing() as preparing,
-    ):
+    with cli.Stop() as stop, distributed.ends_together(cli.execute), _preparing() as preparing:
         try:
             run = session.train(
                 config,
@@ -198,46 +192,6 @@ def resolve(args) -> cfg.Config:
             raise cli.UserError(f"--keep is {args.keep}: give best, or a number of checkpoints")
         flags["keep"] = int(args.keep)
     return cfg.check(dataclasses.replace(config, **{k: v for k, v in flags.items() if v is not None}))
-
-
-# What `cganjax.train` says of its parameters: "devices is 3: expected ...", "choose another folder (out=)".
-_PARAMETER = re.compile(r"^(stop_after|block|devices)(?= is )|\b(out|dataset|data_dir|devices|block|overwrite)=(True)?")
-
-
-@contextlib.contextmanager
-def _said_with_flags():
-    """Within it, the errors of `cganjax.train` name the command's flags instead of the function's parameters."""
-    try:
-        yield
-    except cli.UserError as error:
-        raise cli.UserError(_for_shell(str(error))) from None
-    except cli.CheckpointError as error:
-        raise cli.CheckpointError(_for_shell(str(error))) from None
-
-
-def _for_shell(text: str) -> str:
-    """A message of `cganjax.train` in the words of the command: "--devices is 3", "choose another folder (--out)"."""
-
-    def flag(found: re.Match) -> str:
-        name = "--" + (found[1] or found[2]).replace("_", "-")
-        followed = text[found.end() : found.end() + 1].isalnum()
-        return f"{name} " if followed else name
-
-    return _PARAMETER.sub(flag, text)
-
-
-@contextlib.contextmanager
-def _warnings_in_words():
-    """Within it, a warning of changed conditions is given each time, and names the command's flags."""
-    before = warnings.showwarning
-
-    def show(message, *where, **more):
-        before(_for_shell(str(message)), *where, **more)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", BitsWarning)
-        warnings.showwarning = show
-        yield
 
 
 def _until(args, config: cfg.Config) -> int:
