@@ -1,12 +1,14 @@
 """A run folder is never mixed, never locked out, and nothing in it is lost: the lock, damage, interruptions, stops."""
 
 import dataclasses
+import itertools
 import json
 import os
 import shutil
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import jax
@@ -540,6 +542,20 @@ def test_a_run_whose_folder_is_deleted_ends_and_makes_no_other(small, tmp_path):
     with pytest.raises(OSError) as error:
         cganjax.train(*small, out=folder, progress=Calls(2, lambda: shutil.rmtree(folder)))
     assert str(folder) in str(error.value) and not folder.exists()
+
+
+def test_a_clock_that_is_set_back_costs_nothing(small, tmp_path, monkeypatch):
+    """By a day at every look, in the second part of a run: it ends as an unbroken one does."""
+    folder, unbroken = tmp_path / "run", tmp_path / "unbroken"
+    cganjax.train(*small, out=unbroken, progress=False)
+    cganjax.train(*small, out=folder, stop_after=3, progress=False)
+    clock = itertools.count(time.time(), -86400)
+    monkeypatch.setattr(time, "time", lambda: float(next(clock)))
+    monkeypatch.setattr(time, "time_ns", lambda: int(1e9 * next(clock)))
+    cganjax.train(*small, out=folder, progress=False)
+    assert rows_of(folder) == rows_of(unbroken)
+    manifests = [json.loads((run / "manifest.json").read_text()) for run in (folder, unbroken)]
+    assert manifests[0]["states"] == manifests[1]["states"] and manifests[0]["wall_time_s"] >= 0
 
 
 # --- losses that are not finite ---------------------------------------------------------------------------------------
