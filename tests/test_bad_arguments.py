@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import cganjax
-from cganjax import checks, pixels
-from cganjax.commands import decoy, reference
+from cganjax import checks, cli, pixels
+from cganjax.commands import decoy, reference, train
 from cganjax.types import BadArgument, BadType, UserError
 from experiments import curves
 
@@ -283,6 +283,24 @@ def test_a_config_takes_numbers_of_numpy():
     config = dataclasses.replace(cganjax.recipe("pattern_1010"), steps=np.int64(3), learning_rate=np.float32(0.01))
     run = cganjax.train(config, progress=False)
     assert run.step == 3 and type(run.config.steps) is int and type(run.config.learning_rate) is float
+
+
+@pytest.mark.parametrize("name", ["family", "algorithm", "dataset", "steps"])
+def test_an_empty_mapping_is_no_value_of_a_config(name):
+    config = dataclasses.replace(cganjax.recipe("pattern_1010"), **{name: {}})
+    with pytest.raises(UserError, match=f"^{name} is {{}}: it must be a "):
+        cganjax.train(config, progress=False)
+
+
+def test_a_number_of_checkpoints_has_no_thousands_of_digits(capsys):
+    assert cli.execute(train.main, ["--recipe", "digits", "--dry-run", "--keep", "9" * 5000]) == cli.BAD_INPUT
+    assert capsys.readouterr().err.startswith("error: --keep is '999")
+
+
+def test_a_classifier_of_numpy_and_a_method_of_gradients_are_said_in_our_words():
+    images = np.full((1, 4, 4, 1), 0.5, np.float32)
+    with pytest.raises(BadType, match="it needs the values of the images, as functions of NumPy do"):
+        cganjax.decoy(jax.random.key(0), images, lambda x: np.asarray(x).reshape(len(x), -1), epsilon=0.1, method="pgd")
 
 
 @pytest.mark.parametrize("name", ["stop_after", "block"])

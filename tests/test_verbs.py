@@ -214,7 +214,7 @@ def test_keep_best_by_the_command(train_tiny, monkeypatch):
     assert cganjax.load("run").card["steps"] == 3
     assert cganjax.load("run/checkpoints/6").card["steps"] == 6
     code, _, err = train_tiny("--keep", "some")
-    assert code == 2 and "--keep is some: give best, or a number" in err
+    assert code == 2 and "--keep is 'some': give best, or a number" in err
 
 
 # --- classify ---------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from cganjax import cli, data, determinism, distributed, recipes, run_folder
+from cganjax import checks, cli, data, determinism, distributed, recipes, run_folder
 from cganjax.commands import _flag_names
 from cganjax.data import sources
 from cganjax.training import config as cfg
@@ -188,9 +188,10 @@ def resolve(args) -> cfg.Config:
     if args.keep == "best":
         flags["keep_best"] = True
     elif args.keep is not None:
-        if not args.keep.isdecimal():
-            raise cli.UserError(f"--keep is {args.keep}: give best, or a number of checkpoints")
-        flags["keep"] = int(args.keep)
+        try:
+            flags["keep"] = int(args.keep)
+        except ValueError:
+            raise cli.UserError(f"--keep is {checks.shown(args.keep)}: give best, or a number of checkpoints") from None
     return cfg.check(dataclasses.replace(config, **{k: v for k, v in flags.items() if v is not None}))
 
 

@@ -384,10 +384,12 @@ def _traceable(classifiers: Sequence[Callable], shape: tuple[int, ...], method: 
         if error is not None and not needed:
             return False
         if error is not None:
-            reason = (str(error).strip().splitlines() or [""])[0][:120]
+            reason = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:120]}"
+            if isinstance(error, jax.errors.JAXTypeError):
+                reason = "it needs the values of the images, as functions of NumPy do"
             by_queries = ", ".join(name for name, entry in attacks.METHODS.items() if not entry.gradient)
             raise BadType(
-                f"classifier {m} cannot be traced by JAX ({type(error).__name__}: {reason}), and method {method} needs "
+                f"classifier {m} cannot be traced by JAX ({reason}), and method {method} needs "
                 f"its gradient: take a method of queries, {by_queries}"
             )
     return True

@@ -207,14 +207,13 @@ def check(config: Config) -> Config:
     """Return the config, NumPy's numbers as Python's, or raise UserError naming the first field that cannot work."""
     from cganjax.training.algorithms import ALGORITHMS  # they import this file
 
+    for name, value in to_json(config).items():
+        kind = _type(config, name)
+        if isinstance(value, Mapping) == (kind in _KINDS):  # a mapping for one value, or one value for a mapping
+            raise UserError(f"{name} is {shown(value)}: it must be {_KINDS.get(kind, 'whole numbers by name')}")
     declared, flat = _declared(type(config)), {}
     for key, value in _flatten(to_json(config)).items():
-        name, dot, _ = key.partition(".")
-        rule, kind = declared[name].metadata["rule"], _type(config, name)
-        if bool(dot) != (kind not in _KINDS):  # a mapping for one value, or one value for a mapping
-            value = getattr(config, name)
-            raise UserError(f"{name} is {shown(value)}: it must be {_KINDS.get(kind, 'whole numbers by name')}")
-        kind = _type(config, key)
+        rule, kind = declared[key.partition(".")[0]].metadata["rule"], _type(config, key)
         value = value.item() if isinstance(value, np.generic) else value
         if not isinstance(value, _ACCEPTED[kind]) or (isinstance(value, bool) and kind is not bool):
             raise UserError(f"{key} is {shown(value)}: it must be {_KINDS[kind]}")
