@@ -106,8 +106,13 @@ def test_eight_devices_train_as_one():
     compare(["digits"])
 
 
+QUICK = ("digits_judge", "lenet5", "pattern_1010", "mnist_fast")  # each algorithm once
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", recipes.names())
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.long) for name in recipes.names()]
+)
 def test_eight_devices_train_every_recipe_as_one(name):
     """BatchNorm, dropout and the plateau schedule too. With XLA's optimisations, as users see them."""
     compare([name], JAX_DISABLE_MOST_OPTIMIZATIONS="0")

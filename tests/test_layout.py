@@ -221,7 +221,11 @@ def test_ci_runs_the_two_lines_of_the_readme_then_style_and_slow_tests():
         line, end = lines[i][: -len(" || exit 1")], lines[i][-len(" || exit 1") :]
         assert line.replace(" --quiet", "") in "".join(blocks(README, "bash")), line
         assert end == " || exit 1", "`set -e` alone goes on after `false && true`"
-    rest = ["ruff check .", "ruff format --check .", "JAX_DISABLE_MOST_OPTIMIZATIONS=0 python -m pytest -m slow"]
+    rest = [
+        "ruff check .",
+        "ruff format --check .",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS=0 python -m pytest -m 'slow and not long'",
+    ]
     assert lines[installs[-1] + 1 :] == rest
 
 

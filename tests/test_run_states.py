@@ -462,6 +462,7 @@ def test_a_failed_read_says_nothing_but_our_sentence(tiny_run, tmp_path, cache_d
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_damage_to_a_real_checkpoint_is_never_silent(tiny_run, tmp_path):
     run = shutil.copytree(tiny_run, tmp_path / "run")
     found = [outcome for _, _, outcome in damage.damage(run, 6, flips=10, seed=1)]

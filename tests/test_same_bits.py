@@ -159,8 +159,10 @@ LABEL_SCORE = ["--recipe", "label_score", "--dataset", "digits", "--set", "steps
 @pytest.mark.parametrize(
     "arguments",
     [
-        pytest.param([*TINY_FLAGS, "--devices", "2"], id="two devices"),
-        pytest.param([*LABEL_SCORE, "--set", "log_every=1"], id="a GAN of convolutions with BatchNorm"),
+        pytest.param([*TINY_FLAGS, "--devices", "2"], id="two devices", marks=pytest.mark.long),
+        pytest.param(
+            [*LABEL_SCORE, "--set", "log_every=1"], id="a GAN of convolutions with BatchNorm", marks=pytest.mark.long
+        ),
         pytest.param(["--recipe", "digits", "--set", "steps=3", "--set", "batch_size=32"], id="digits"),
     ],
 )
