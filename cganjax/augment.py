@@ -27,6 +27,12 @@ def moved(key: jax.Array, images: jax.Array, shift: float, degrees: float, outsi
     return jax.vmap(move)(images, angles, shifts)
 
 
+def mirrored(key: jax.Array, images: jax.Array, probability: float) -> jax.Array:
+    """Mirror each image left to right with that probability."""
+    chosen = jax.random.bernoulli(key, probability, (len(images), 1, 1, 1))
+    return jnp.where(chosen, images[:, :, ::-1], images)
+
+
 def noisy(key: jax.Array, images: jax.Array, noise: float) -> jax.Array:
     """Add uniform noise to each image, of an amplitude that it draws up to `noise`, and clip the result to [0, 1]."""
     key_size, key_noise = jax.random.split(key)

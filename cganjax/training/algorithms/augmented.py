@@ -28,6 +28,7 @@ class AugmentedClassification(Config):
     epoch_steps: int = field("steps between evaluations on test data", COUNT)
     shift: float = field("largest shift of an image, in pixels; each image draws its own, uniformly", FROM_0)
     rotation: float = field("largest rotation of an image, in degrees; each image draws its own, uniformly", FROM_0)
+    mirror: float = field("probability that an image is mirrored left to right", FRACTION, default=0.0)
     noise: float = field("largest amplitude of uniform noise on pixels in [0, 1]; each image draws its own", FRACTION)
     adversary_epsilon: float = field(
         "largest change of a pixel by an adversary that raises the classifier's loss; 0: no adversary", FRACTION
@@ -44,10 +45,10 @@ def augmented(
     labels: jax.Array,
     background: float | None = 0.0,
 ) -> jax.Array:
-    """A training batch as the config changes it: moved, then noisy, then against the adversary.
+    """A training batch as the config changes it: mirrored, moved, noisy, and then against the adversary.
 
     Args:
-      config: its `shift`, `rotation`, `noise` and adversary; a setting of 0 changes nothing.
+      config: its `mirror`, `shift`, `rotation`, `noise` and adversary; a setting of 0 changes nothing.
       loss: (images [N, H, W, C], labels [N]) -> [N], the classifier's loss, which the adversary raises.
       key: of this step.
       step: int32 [], updates done so far; the adversary grows over the first fifth of the run.
@@ -62,6 +63,8 @@ def augmented(
       Madry et al., "Towards deep learning models resistant to adversarial attacks" (arXiv 1706.06083), eq. 2.1: the
       inner maximum by projected gradient steps from a random start.
     """
+    if config.mirror:
+        images = augment.mirrored(rng.stream(key, "mirror"), images, config.mirror)
     if config.shift or config.rotation:
         images = augment.moved(rng.stream(key, "move"), images, config.shift, config.rotation, background)
     if config.noise:
