@@ -294,6 +294,24 @@ def devices_before(folder: Path) -> int | None:
         return None
 
 
+def config_before(folder: Path | None, recipe: str, dataset: Dataset) -> cfg.Config | None:
+    """The config of the run in this folder if it is one of that recipe, else None: nothing chooses its settings again.
+
+    Raises:
+      UserError: the run is one of that recipe and was trained on other images.
+    """
+    try:
+        config, manifest = run_folder.read_run(folder) if folder else ({}, {})
+    except (CheckpointError, OSError):  # opening the folder to train there says what is wrong with it
+        return None
+    if config.get("recipe") != recipe.replace("-", "_"):
+        return None
+    _check_same_images(folder, manifest, dataset)
+    with contextlib.suppress(TypeError, KeyError):  # it has fields that are not ours: comparing the configs names them
+        return cfg.from_json(config)
+    return None
+
+
 _REMEDY = ": put it back from a copy, or begin anew (overwrite=True)"
 
 

@@ -9,6 +9,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -32,28 +33,35 @@ ON_NONFINITE = ("stop", "restore")
 RESTORES = 3  # returns to the last good state in a run; more of them need another learning rate
 
 
-def recipe(name: str) -> Config:
+def recipe(name: str, dataset: Dataset | None = None) -> Config:
     """The config of a recipe; change it with `dataclasses.replace`.
 
     Args:
       name: a page of `cganjax/recipes/`, such as "mnist"; hyphens and underscores are alike.
+      dataset: the images to train on, for recipe "auto", which chooses its settings by their size, classes and number.
+        Other recipes do not look at it.
 
     Returns:
       A frozen dataclass. Its fields are described in `cganjax train --recipe NAME --dry-run`.
 
     Raises:
-      UserError: there is no such recipe; the known ones are listed.
-      TypeError: the name is no text (also a UserError).
+      UserError: there is no such recipe (the known ones are listed), or recipe "auto" got no dataset, or one that is
+        too small to learn from.
+      TypeError: the name is no text, or the dataset no Dataset (also a UserError).
 
     Example:
       >>> import cganjax, dataclasses
       >>> config = dataclasses.replace(cganjax.recipe("mnist"), steps=2000)
       >>> config.dataset, config.steps
       ('mnist', 2000)
+      >>> config = cganjax.recipe("auto", cganjax.dataset("digits"))
+      >>> config.batch_size, config.steps
+      (64, 8515)
     """
     if not isinstance(name, str):
         raise BadType(f"name is {checks.shown(name)}: expected the name of a recipe, such as 'mnist'")
-    return recipes.load(name)
+    _check_dataset(dataset)
+    return recipes.load(name, dataset)
 
 
 def trainer(config: str | Config, spec: ImageSpec) -> Trainer:
@@ -116,7 +124,8 @@ def train(
     run so far as its `run`. A second Ctrl-C interrupts at once.
 
     Args:
-      recipe: the name of a recipe, or a config, such as `cganjax.recipe("mnist")` with some fields replaced.
+      recipe: the name of a recipe, or a config, such as `cganjax.recipe("mnist")` with some fields replaced. "auto"
+        chooses the settings by the dataset; if `out` holds such a run of the same images, it has the settings of then.
       dataset: images and labels to train on. None: the recipe's data set, by name.
       seed: every random stream derives from it. None: the recipe's seed.
       out: the run folder. It receives config.json, manifest.json, metrics.jsonl, curves.png, samples/STEP.png and
@@ -165,11 +174,13 @@ def train(
       >>> run.generator(jax.numpy.zeros((3, run.generator.latent_size))).shape
       (3, 1, 4, 1)
     """
-    config = check(_resolve(recipe, dataset, seed), dataset, stop_after=stop_after, block=block)
+    folder = None if out is None else runs.place(out)
+    config = _resolve(recipe, dataset, seed, None if overwrite else folder)
+    config = check(config, dataset, stop_after=stop_after, block=block)
     checks.flag("overwrite", overwrite)
     if on_nonfinite not in ON_NONFINITE:
         raise UserError(f"on_nonfinite is {on_nonfinite!r}: expected {' or '.join(ON_NONFINITE)}")
-    until, folder = min(stop_after or config.steps, config.steps), None if out is None else runs.place(out)
+    until = min(stop_after or config.steps, config.steps)
     with contextlib.ExitStack() as at_end:
         run = at_end.enter_context(together.open_run(folder, config, overwrite=overwrite))
         count = device_count.choose(config, devices, None if overwrite else folder)
@@ -248,19 +259,25 @@ def check(
     return config
 
 
-def _config(given: str | Config, parameter: str) -> Config:
+def _config(given: str | Config, parameter: str, dataset: Dataset | None = None) -> Config:
     """The config itself, or that of the recipe of this name."""
-    config = recipes.load(given) if isinstance(given, str) else given
+    config = recipes.load(given, dataset) if isinstance(given, str) else given
     if not isinstance(config, Config):
         raise BadType(f"{parameter} is {checks.shown(given)}: give the name of a recipe or a Config")
     return config
 
 
-def _resolve(recipe: str | Config, dataset: Dataset | None, seed: int | None) -> Config:
-    """The config with the seed and the data set that were given."""
-    config = _config(recipe, "recipe")
+def _check_dataset(dataset: Dataset | None) -> None:
     if dataset is not None and not isinstance(dataset, Dataset):
         raise BadType(f"dataset is of type {type(dataset).__name__}: give a Dataset, as cganjax.dataset makes it")
+
+
+def _resolve(recipe: str | Config, dataset: Dataset | None, seed: int | None, folder: Path | None) -> Config:
+    """The config with the seed and the data set that were given, or that of a run to resume which the data chose."""
+    _check_dataset(dataset)
+    config = _config(recipe, "recipe", dataset)
+    if isinstance(recipe, str) and recipes.needs_data(recipe):
+        config = runs.config_before(folder, recipe, dataset) or config
     config = cfg.check(config if seed is None else dataclasses.replace(config, seed=seed))
     if dataset is None:
         return config
