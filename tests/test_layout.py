@@ -23,7 +23,7 @@ LAYERS = (
     ("augment", "determinism", "digests", "distributed", "files", "metrics", "pixels", "rng", "scores", "spec"),
     ("run_folder", "sealed"),
     ("checkpoint", "data", "decoys", "metrics_lines", "models", "run_lock", "run_states"),
-    ("report",),
+    ("report", "views"),
     ("training",),
     ("recipes", "sampling"),
     ("compat", "evaluation", "training.result"),

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cganjax import pixels, rng
+from cganjax import pixels, rng, views
 from cganjax.models import Networks
 from cganjax.training import losses
 from cganjax.training.algorithms.trainer import Trainer, first_state, update
@@ -47,6 +47,12 @@ class RelativisticGAN(GANConfig):
         "largest fraction of D's generated images that are replaced by real ones of another class: 0, or 1 over a "
         "divisor of the batch size",
         Rule(lambda v: 0 <= v <= 0.5, "within 0 and 0.5"),
+        default=0.0,
+    )
+    augment: float = field(
+        "largest probability with which each change of `cganjax.views` is applied to an image that D sees, real or "
+        "generated: at most 0.8, above which samples would inherit the changes; 0: none",
+        Rule(lambda v: 0 <= v <= 0.8, "within 0 and 0.8"),
         default=0.0,
     )
     latent_std: float = field(
@@ -183,7 +189,8 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
     """Relativistic pairing with R1 and R2 penalties, and a moving average of G.
 
     Real image i is paired with a generated image of the same label. The batch is generated once: D learns from it, then
-    G learns from the new D's scores of it, through the pullback that was kept.
+    G learns from the new D's scores of it, through the pullback that was kept. With `augment`, all images are changed
+    before D sees them, the generated ones within that pullback.
 
     References:
       R3GAN (arXiv 2501.05441), eq. 2 and 3; EMA of G: Yaz et al. (arXiv 1806.04498).
@@ -198,11 +205,20 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
     def init(key: jax.Array) -> GANState:
         return first_state(networks, optimizer, key, ema=True)
 
+    def views_of_step(key: jax.Array, step: jax.Array):
+        """What D sees of real and of generated images: independent draws of the same changes."""
+        if not config.augment:
+            return lambda images: images, lambda images: images
+        key_real, key_fake = jax.random.split(jax.random.fold_in(rng.stream(key, "augment"), step))
+        return tuple(lambda images, k=k: views.changed(k, images, config.augment) for k in (key_real, key_fake))
+
     def step(key: jax.Array, state: GANState, batch: Batch) -> tuple[GANState, PenalisedGANInfo]:
         real, labels = pixels.rest_to_signed(batch.images), batch.labels
         key_z = jax.random.fold_in(rng.stream(key, "z"), state.step)
         z = config.latent_std * jax.random.normal(key_z, (len(labels), networks.latent_size), jnp.float32)
-        fake, pullback = jax.vjp(lambda p: players.generate(p, z, labels), state.generator.params)
+        view_real, view_fake = views_of_step(key, state.step)
+        real = view_real(real)
+        fake, pullback = jax.vjp(lambda p: view_fake(players.generate(p, z, labels)), state.generator.params)
 
         negative = mismatched(real, fake, labels, mismatch, group) if mismatch else fake
         d_gradient, (d_loss, means, r1, r2) = _discriminator_gradient(
