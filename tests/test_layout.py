@@ -28,7 +28,7 @@ LAYERS = (
     ("recipes", "sampling"),
     ("compat", "evaluation", "training.result"),
     ("training.session",),
-    ("reproduction",),
+    ("evaluation.beside", "reproduction"),
     ("cli",),
     ("health",),
     ("commands",),

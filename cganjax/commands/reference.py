@@ -77,37 +77,21 @@ def _extractor(args):
     return folder, sampling.load_classifier(args.extractor)
 
 
-def _measured(extractor, classifier, real_test, real_train):
-    """The reference with unrounded features and its rows, and as it will be read, which the rows are measured by."""
+def _measured(extractor, classifier, test, train):
+    """The reference with its rows, of as many images as there are test images."""
     from cganjax import evaluation
-    from cganjax.evaluation import reference, rows
+    from cganjax.evaluation import rows
     from cganjax.evaluation.progress import Progress
 
-    exact = reference.with_train(extractor, reference.of_real(extractor, real_test), real_train)
-    exact = exact._replace(classifier=classifier and reference.digest_of(classifier))
-    shipped, n = reference.rounded(exact, extractor), len(real_test.images)
-    names, left_out = evaluation.fitting(
-        evaluation.check_names(None),
-        False,
-        True,
-        exact._replace(train=exact.train._replace(images=real_train.images)),
-        spec=extractor.spec,
-        classified=classifier is not None,
-    )
-    # The test images are compared with the training images: generated ones with both.
-    asked = [name for name in names if name == "frechet_train"]
-    few = evaluation.too_few(asked, real_test.labels, n, extractor.num_classes, exact.features.shape[1])
-    for name, why in (left_out | few).items():
-        print(f"{name} is left out of the rows: it {why.replace('classifier=', '--classifier')}")
-    names = [name for name in names if name not in few]
-    progress = Progress(rows.row_parts(names, classifier))
-    found = rows.measure_rows(
-        shipped, exact, real_train, real_test[:2], extractor, classifier, n, 0, names=names, on_part=progress.part
-    )
-    progress.close()
-    best = found[rows.ROWS[0]]
+    def begin(parts, left_out):
+        for name, why in left_out.items():
+            print(f"{name} is left out of the rows: it {why.replace('classifier=', '--classifier')}")
+        return Progress(parts).part
+
+    stored = rows.with_rows(extractor, classifier, test, train, len(test.images), begin=begin)
+    best = stored.exact.rows[rows.ROWS[0]]
     print(", ".join(f"{k} {best[k]:.4f}" for k in evaluation.SHORT if k in best))
-    return exact._replace(rows=found), shipped
+    return stored
 
 
 def _print_rounding(exact, shipped) -> None:

@@ -18,6 +18,8 @@ KNOWN: Mapping[str, ImageSpec] = {
     "pattern_1010": ImageSpec.numbered(1, 4, 1, 1),
 }
 DEFAULT = "mnist"  # the data set that `data.load` reads unless it is told otherwise
+# A set that shows the same things as another: what was trained on one to measure images measures those of both.
+ALIKE: Mapping[str, str] = {"digits": "mnist"}
 # TFDS numbers the labels of this set from 1, under a header of 37 classes.
 FIRST_LABEL: Mapping[str, int] = {"emnist/letters": 1}
 
