@@ -9,7 +9,7 @@ Result      not measured yet over seeds
 The rule, for N training images:
 
 1. Training shows G and D 400,000 real images, and 30 more for each of the first 60,000 training images. So small sets
-   are shown often: 500 images about 1,000 times each.
+   are shown often: 500 images about 830 times each.
 2. A batch has 64 images, or the largest power of two that is at most N / 2.
 3. The number of steps is the number of images shown, divided by 64. Smaller batches do not mean more steps.
 4. D sees augmented images, real and generated ones, if there are fewer than 20,000: below that, D would learn the
@@ -17,12 +17,12 @@ The rule, for N training images:
 5. From 20,000 images on the networks have the width of recipe `mnist`, and three quarters of it below.
 
 Training images   Batch     Steps   Augment   Time at 28x28 on 2 cores
-             50      16     7,812      0.50   5 min
-            500      64     8,000      0.50   10 min
-          2,000      64     8,750      0.25   11 min
-         10,000      64    12,500      0.25   15 min
-         20,000      64    17,187      0.00   27 min
-         60,000      64    35,937      0.00   57 min
+             50      16     6,273      0.50   4 min
+            500      64     6,484      0.50   9 min
+          2,000      64     7,187      0.25   10 min
+         10,000      64    10,937      0.25   14 min
+         20,000      64    15,625      0.00   25 min
+         60,000      64    34,375      0.00   54 min
 
 The time grows with the number of pixels: 64x64 takes about five times as long as 28x28.
 """
@@ -54,7 +54,7 @@ def choose(spec: ImageSpec, images: int) -> RelativisticGAN:
 
     >>> chosen = choose(ImageSpec(28, 28, 1, ("bag", "shirt", "trouser")), 500)
     >>> chosen.batch_size, chosen.steps, chosen.augment
-    (64, 8046, 0.5)
+    (64, 6484, 0.5)
     """
     batch_size = min(LARGEST_BATCH, 2 ** int(np.log2(images / 2)))
     steps = (400_000 + 30 * min(images, 60_000)) // LARGEST_BATCH

@@ -56,7 +56,7 @@ def recipe(name: str, dataset: Dataset | None = None) -> Config:
       ('mnist', 2000)
       >>> config = cganjax.recipe("auto", cganjax.dataset("digits"))
       >>> config.batch_size, config.steps
-      (64, 8515)
+      (64, 6953)
     """
     if not isinstance(name, str):
         raise BadType(f"name is {checks.shown(name)}: expected the name of a recipe, such as 'mnist'")
