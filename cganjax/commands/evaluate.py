@@ -389,7 +389,7 @@ def _draw(path: Path, name: str, measured, reference, rows, said: str, spec) -> 
     strips, bars = page.strips(measured, reference, spec), page.bars(name, measured, rows)
     if not strips and not bars:
         return False
-    title = "\n".join([f"{name}: {len(measured.given.images):,} samples", *[said] * bool(said)])
+    title = f"{name}: {len(measured.given.images):,} samples\n{said}"
     report.save_evaluation(path, strips, bars, title, spec=spec)
     return True
 

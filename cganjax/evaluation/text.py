@@ -37,8 +37,8 @@ def quality(found: Mapping[str, Any]) -> str:
     """One sentence that says how good an extractor is, of what `networks.quality` found; "" if nothing is known.
 
     >>> quality({"name": "x", "test_accuracy": 0.9878, "data": "mine", "frechet_of_real": 0.088, "real": 418})
-    'x classifies 98.8 % of the test images of mine correctly; 418 real images have a Frechet distance of 0.0880 in its \
-features'
+    'x classifies 98.8 % of the test images of mine correctly; 418 real images have a Frechet distance of 0.0880 in \
+its features'
     """
     said = []
     if "test_accuracy" in found:
