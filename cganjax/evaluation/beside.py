@@ -109,7 +109,7 @@ def plan(train: Dataset, test: Dataset) -> dict[str, Config]:
     >>> import cganjax
     >>> configs = plan(cganjax.dataset("digits"), cganjax.dataset("digits", split="test"))
     >>> configs["extractor"].classifier, configs["classifier"].family
-    ({'width_14': 24, 'width_7': 48, 'hidden': 64}, 'residual')
+    ({'width_14': 24, 'width_7': 48, 'hidden': 128}, 'residual')
     """
     count, spec = len(train.images), train.spec
     features = next((f for f in _FEATURES if 2 * f <= len(test.images)), _FEATURES[-1])

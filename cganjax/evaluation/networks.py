@@ -10,6 +10,7 @@ from cganjax import sampling
 from cganjax.data import Dataset
 from cganjax.evaluation import arguments, defaults, places
 from cganjax.evaluation.records import Unmeasurable
+from cganjax.evaluation.rows import ROWS
 from cganjax.types import CheckpointError, UserError
 
 GIVEN = "named by you"
@@ -141,6 +142,22 @@ def again(folder: Path, error: CheckpointError) -> CheckpointError:
     if folder.parent.suffix != places.SUFFIX:
         return error
     return CheckpointError(f"{error}; cganjax reference DATA --overwrite makes all files in {folder.parent} again")
+
+
+def quality(extractor: Any, rows: Mapping[str, Any]) -> dict[str, Any]:
+    """How good an extractor is: its accuracy on test images, and the Frechet distance of real images, if known.
+
+    Args:
+      extractor: a `Classifier`; its card has the accuracy.
+      rows: figures of real images and of known failures, with as many images each.
+    """
+    card, best = extractor.card, rows.get(ROWS[0], {})
+    found = {"name": card["name"]}
+    if "test_accuracy" in card.get("metrics", {}):
+        found |= {"test_accuracy": card["metrics"]["test_accuracy"], "data": card["data"]["name"]}
+    if "frechet" in best:
+        found |= {"frechet_of_real": best["frechet"], "real": best["samples"]}
+    return found
 
 
 def check_comparable(name: str, generator: Any, extractor_name: str | os.PathLike, extractor: Any) -> None:
