@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cganjax import checkpoint as ckpt
 from cganjax import cli, files
+from cganjax.waiting import Waiting
 
 
 def parser(prog: str) -> cli.Parser:
@@ -150,7 +151,8 @@ def _real_data(args, chosen, names):
                 f"DIR or --dataset NAME), or store one by cganjax reference --extractor {name}"
             )
         return stored, None
-    test, train = reference.splits(extractor, args.dataset, args.data_dir)
+    with Waiting("reading the data"):
+        test, train = reference.splits(extractor, args.dataset, args.data_dir, args.size)
     if args.reference == "train":
         # As many as there are test images, for figures of the same scale; the test images stand for unseen ones.
         rows = slice(None, len(test.images))

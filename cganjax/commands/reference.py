@@ -11,6 +11,7 @@ no data.
 
 from cganjax import checkpoint as ckpt
 from cganjax import cli, files, run_folder
+from cganjax.waiting import Waiting
 
 
 def parser(prog: str) -> cli.Parser:
@@ -51,7 +52,8 @@ def main(argv=None, prog: str = "python -m cganjax reference") -> int:
         )
     classifier = networks.reference_classifier(extractor, args.classifier)
     files.new_file(folder / reference.CARD, args.overwrite)  # arrays without it are the rest of an interrupted call
-    test, train = reference.splits(extractor, args.dataset, args.data_dir)
+    with Waiting("reading the data"):
+        test, train = reference.splits(extractor, args.dataset, args.data_dir, args.size)
     real_test, real_train = (reference.real_images(d, extractor.image_shape, d.split) for d in (test, train))
     print(f"features of {len(test.images):,} test and {len(train.images):,} training images", flush=True)
     try:

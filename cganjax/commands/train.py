@@ -141,10 +141,12 @@ def _main(args, command: list[str]) -> int:
     of_cpu = devices.wanted(config, args.devices, before, args.num_processes or 1)
     cli.choose_backend(args.backend, cpu_devices=of_cpu)
     if args.dry_run:
-        dataset = _read(config, args.data_dir)
+        with Waiting("reading the data"):
+            dataset = _read(config, args.data_dir)
         session.check(config, dataset, stop_after=args.stop_after, block=args.block)
         _describe(args, config, out, devices.choose(config, args.devices, before))
         print(f"data: {config.dataset} ({config.split}), not read" if dataset is None else _said(dataset))
+        _warn(dataset)
         return cli.DONE
     with cli.Stop() as stop, distributed.ends_together(cli.execute), _preparing() as preparing:
         try:
@@ -184,7 +186,7 @@ def _join(args) -> None:
 def resolve(args) -> cfg.Config:
     """The recipe with everything that the command line says; a flag wins over `--set` of the same key."""
     config = cfg.override(recipes.load(args.recipe), args.set)
-    flags = {name: getattr(args, name) for name in ("dataset", "split", "seed", "steps")}
+    flags = {name: getattr(args, name) for name in ("dataset", "size", "split", "seed", "steps")}
     if args.keep == "best":
         flags["keep_best"] = True
     elif args.keep is not None:
@@ -205,12 +207,17 @@ def _read(config: cfg.Config, data_dir: str | None) -> data.Dataset | None:
         sources.check_name(config.dataset, data_dir)
         return None
     if hasattr(config, "classifier"):
-        data.load(config.dataset, "test", data_dir)  # which training reads too
-    return data.load(config.dataset, config.split, data_dir)
+        data.load(config.dataset, "test", data_dir, config.size or None)  # which training reads too
+    return data.load(config.dataset, config.split, data_dir, config.size or None)
 
 
 def _said(dataset: data.Dataset) -> str:
     return f"data: {dataset.name} ({dataset.split}), {len(dataset.images)} images, from {dataset.source}"
+
+
+def _warn(dataset: data.Dataset | None) -> None:
+    for note in dataset.notes if dataset is not None else ():
+        print(f"warning: {note}", file=sys.stderr)
 
 
 def _describe(args, config: cfg.Config, out: Path, devices: int) -> None:
@@ -242,8 +249,7 @@ class _Printed(Shown):
         self._preparing.end()
         config, dataset = begun.config, begun.dataset
         print(_said(dataset))
-        for note in dataset.notes:
-            print(f"warning: {note}", file=sys.stderr)
+        _warn(dataset)
         if hasattr(config, "classifier") and not config.split.startswith("train"):
             print(
                 f"warning: the classifier is trained on split {config.split}, so its accuracy on test images says "
