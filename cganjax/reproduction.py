@@ -104,10 +104,10 @@ def until(run: Recorded, steps: int | None) -> int:
     return steps
 
 
-def images(run: Recorded, dataset: str | None, data_dir: str | None) -> Dataset:
+def images(run: Recorded, dataset: str | None, data_dir: str | None, size: int | None = None) -> Dataset:
     """The images that the run was trained on. Raises UserError if they are not there, or are others."""
     name, recorded = dataset or run.config.dataset, run.manifest["data"]
-    found = data.load(name, run.config.split, data_dir)
+    found = data.load(name, run.config.split, data_dir, size or recorded.get("size"))
     if found.fingerprint != recorded["fingerprint"]:
         raise UserError(
             f"{found.source} holds other images than those that {run.folder} was trained on "
@@ -139,7 +139,7 @@ def again(
         run.config,
         dataset,
         out=out,
-        test=data.load(run.config.dataset, "test", data_dir) if tried else None,
+        test=data.load(run.config.dataset, "test", data_dir, dataset.size) if tried else None,
         stop_after=steps,
         on_nonfinite="restore" if run.manifest.get("restored") else "stop",
         devices=_devices(run),

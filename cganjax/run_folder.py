@@ -42,6 +42,7 @@ class Data(TypedDict):
     place: NotRequired[str]
     notes: NotRequired[list[str]]
     spec: NotRequired[dict[str, Any]]
+    size: NotRequired[int]  # the side that pictures were resized to
 
 
 class Seal(TypedDict):

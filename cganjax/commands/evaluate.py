@@ -19,6 +19,7 @@ from pathlib import Path
 
 from cganjax import checkpoint as ckpt
 from cganjax import cli, files
+from cganjax.waiting import Waiting
 
 MOST, QUICK = 10_000, 2000  # samples of each checkpoint
 
@@ -205,7 +206,8 @@ def _splits(args, chosen, stored):
     asked = args.data_dir or args.dataset or os.environ.get(data.ENVIRONMENT)
     if asked or chosen.beside_data:
         try:
-            return reference.splits(chosen.extractor, args.dataset, args.data_dir)
+            with Waiting("reading the data"):
+                return reference.splits(chosen.extractor, args.dataset, args.data_dir, args.size)
         except cli.UserError as error:
             if asked or stored is None:
                 raise

@@ -18,6 +18,7 @@ import shlex
 
 from cganjax import checkpoint as ckpt
 from cganjax import cli, files, run_folder
+from cganjax.waiting import Waiting
 
 
 def parser(prog: str) -> cli.Parser:
@@ -107,7 +108,8 @@ def _of_extractor(args) -> int:
         )
     classifier, *_ = networks.reference_classifier(extractor, args.classifier, folder)
     files.new_file(folder / reference.CARD, args.overwrite)  # arrays without it are the rest of an interrupted call
-    test, train = reference.splits(extractor, args.dataset, args.data_dir)
+    with Waiting("reading the data"):
+        test, train = reference.splits(extractor, args.dataset, args.data_dir, args.size)
     real_test, real_train = (reference.real_images(d, extractor.image_shape, d.split) for d in (test, train))
     print(f"features of {len(test.images):,} test and {len(train.images):,} training images", flush=True)
     try:

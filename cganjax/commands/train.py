@@ -153,8 +153,10 @@ def main(argv=None, prog: str = "cganjax train") -> int:
 
 def _main(args, command: list[str]) -> int:
     _settle(args)
-    # Recipe auto needs the images now. For other recipes the training reads them, if it has steps to take.
-    dataset = _load(args, args.dataset, args.split or "train") if recipes.needs_data(args.recipe) else None
+    dataset = None
+    if recipes.needs_data(args.recipe):  # for other recipes the training reads the images, if it has steps to take
+        with Waiting("reading the data"):
+            dataset = data.load(args.dataset, args.split or "train", args.data_dir, args.size)
     config, out = resolve(args, dataset)
     from cganjax.training import devices, session  # Flax and optax: not for --help
 
@@ -165,10 +167,12 @@ def _main(args, command: list[str]) -> int:
     of_cpu = devices.wanted(config, args.devices, before, args.num_processes or 1)
     cli.choose_backend(args.backend, cpu_devices=of_cpu)
     if args.dry_run:
-        dataset = dataset or _read(args, config)
+        with Waiting("reading the data"):
+            dataset = dataset or _read(config, args.data_dir)
         session.check(config, dataset, stop_after=args.stop_after, block=args.block)
         _describe(args, config, out, devices.choose(config, args.devices, before))
         print(f"data: {config.dataset} ({config.split}), not read" if dataset is None else _said(dataset))
+        _warn(dataset)
         if recipes.needs_data(config.recipe):
             print(*_own_images.chosen(config, dataset), sep="\n")
         return cli.DONE
@@ -249,7 +253,9 @@ def resolve(args, dataset: data.Dataset | None = None) -> tuple[cfg.Config, Path
 def _overridden(config: cfg.Config, args) -> cfg.Config:
     """A config with everything that the command line says; a flag wins over `--set` of the same key."""
     config = cfg.override(config, args.set)
-    names = ("seed", "steps") if recipes.needs_data(config.recipe) else ("dataset", "split", "seed", "steps")
+    names = ("seed", "steps")
+    if not recipes.needs_data(config.recipe):  # which has those of its images
+        names += ("dataset", "size", "split")
     flags = {name: getattr(args, name) for name in names}
     if args.keep == "best":
         flags["keep_best"] = True
@@ -265,23 +271,23 @@ def _until(args, config: cfg.Config) -> int:
     return min(args.stop_after or config.steps, config.steps)
 
 
-def _load(args, name: str, split: str) -> data.Dataset:
-    """Images by name or path, as the command line says where and how."""
-    return data.load(name, split, args.data_dir)
-
-
-def _read(args, config: cfg.Config) -> data.Dataset | None:
+def _read(config: cfg.Config, data_dir: str | None) -> data.Dataset | None:
     """The images that a dry run reads: those of a folder or a file, but none that would have to be looked for."""
-    if not sources.is_path(config.dataset, args.data_dir):
-        sources.check_name(config.dataset, args.data_dir)
+    if not sources.is_path(config.dataset, data_dir):
+        sources.check_name(config.dataset, data_dir)
         return None
     if hasattr(config, "classifier"):
-        _load(args, config.dataset, "test")  # which training reads too
-    return _load(args, config.dataset, config.split)
+        data.load(config.dataset, "test", data_dir, config.size or None)  # which training reads too
+    return data.load(config.dataset, config.split, data_dir, config.size or None)
 
 
 def _said(dataset: data.Dataset) -> str:
     return f"data: {dataset.name} ({dataset.split}), {len(dataset.images)} images, from {dataset.source}"
+
+
+def _warn(dataset: data.Dataset | None) -> None:
+    for note in dataset.notes if dataset is not None else ():
+        print(f"warning: {note}", file=sys.stderr)
 
 
 def _describe(args, config: cfg.Config, out: Path, devices: int) -> None:
@@ -313,10 +319,9 @@ class _Printed(Shown):
         self._preparing.end()
         config, dataset = begun.config, begun.dataset
         print(_said(dataset))
+        _warn(dataset)
         if recipes.needs_data(config.recipe):
             print(*_own_images.chosen(config, dataset), sep="\n")
-        for note in dataset.notes:
-            print(f"warning: {note}", file=sys.stderr)
         if hasattr(config, "classifier") and not config.split.startswith("train"):
             print(
                 f"warning: the classifier is trained on split {config.split}, so its accuracy on test images says "
@@ -338,8 +343,9 @@ def _evaluate(args, run, train: data.Dataset | None, command: list[str]) -> None
     try:
         if not run.config.split.startswith("train"):
             raise cli.UserError(f"split {run.config.split} was trained on, and it has the test images to compare with")
-        name = args.dataset or run.config.dataset
-        train, test = train or _load(args, name, run.config.split), _load(args, name, "test")
+        name, size = args.dataset or run.config.dataset, run.config.size or None
+        train = train or data.load(name, run.config.split, args.data_dir, size)
+        test = data.load(name, "test", args.data_dir, size)
         for line in _own_images.evaluation(run.generator, train, test, args.data_dir):
             print(line, flush=True)
     except cli.UserError as error:

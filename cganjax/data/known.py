@@ -7,9 +7,11 @@ from cganjax.spec import ImageSpec
 
 _LETTERS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _CLOTHES = ("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+_OBJECTS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _KUZUSHIJI = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 
 KNOWN: Mapping[str, ImageSpec] = {
+    "cifar10_small": ImageSpec(32, 32, 3, _OBJECTS),
     "digits": ImageSpec.numbered(28, 28, 1, 10),
     "emnist/letters": ImageSpec(28, 28, 1, _LETTERS),
     "fashion_mnist": ImageSpec(28, 28, 1, _CLOTHES),

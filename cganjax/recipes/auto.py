@@ -46,7 +46,7 @@ def config(dataset: Dataset) -> RelativisticGAN:
     """The settings for a data set. Raises UserError if it is too small to learn from."""
     _check_enough(dataset)
     chosen = choose(dataset.spec, len(dataset.images))
-    return dataclasses.replace(chosen, dataset=dataset.name, split=dataset.split)
+    return dataclasses.replace(chosen, dataset=dataset.name, split=dataset.split, size=dataset.size or 0)
 
 
 def choose(spec: ImageSpec, images: int) -> RelativisticGAN:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cganjax.checks import shown
-from cganjax.data import SPLIT, SPLITS
+from cganjax.data import SIZES, SPLIT, SPLITS
 from cganjax.types import UserError
 
 # --- how a field is declared ------------------------------------------------------------------------------------------
@@ -37,6 +37,7 @@ BELOW_1 = Rule(lambda v: 0 <= v < 1, "0 or more, below 1")
 MOST = 2**31 - 1  # steps are counted in int32, and no batch or layer is wider
 COUNT = Rule(lambda v: 1 <= v <= MOST, "at least 1, at most 2^31 - 1")
 SEED = Rule(lambda v: 0 <= v < 2**32, "within 0 and 2^32 - 1")
+A_SIZE = Rule(lambda v: v == 0 or SIZES[0] <= v <= SIZES[1], f"0, or within {SIZES[0]} and {SIZES[1]}")
 A_SPLIT = Rule(lambda v: SPLIT.fullmatch(v) is not None, SPLITS)
 
 
@@ -74,6 +75,11 @@ class Config:
         "also keep the checkpoint of the lowest mean loss (of G or of the classifier) over the last checkpoint_every "
         "steps, and sample from that one",
         default=False,
+    )
+    size: int = field(
+        "side in pixels that the pictures of a folder are resized to; 0: as they are if they have one size",
+        A_SIZE,
+        default=0,
     )
 
 

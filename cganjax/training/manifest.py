@@ -73,6 +73,7 @@ def manifest(
             "source": dataset.source,
             "place": dataset.place,
             "notes": list(dataset.notes),
+            **({"size": dataset.size} if dataset.size else {}),
         },
         "versions": versions(),
         "device": {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()},

@@ -30,6 +30,7 @@ from cganjax.types import BadType, BitsWarning, UserError
 
 BLOCK = 25  # steps in one call of an accelerator
 ON_NONFINITE = ("stop", "restore")
+_SMALLER = "choose smaller ones, or smaller images (of a folder: --size 32)"
 RESTORES = 3  # returns to the last good state in a run; more of them need another learning rate
 
 
@@ -253,7 +254,7 @@ def check(
     spec = known.KNOWN.get(config.dataset) if dataset is None else dataset.spec
     if spec is not None:
         state = jax.eval_shape(trainer(config, spec).init, jax.random.key(0))
-        memory.check(2 * memory.bytes_of(state), "the networks, their gradients and optimizers", "choose smaller ones")
+        memory.check(2 * memory.bytes_of(state), "the networks, their gradients and optimizers", _SMALLER)
     if dataset is not None:
         data.check_fits(dataset, dataset.spec.shape, config.batch_size)
     return config
@@ -281,7 +282,7 @@ def _resolve(recipe: str | Config, dataset: Dataset | None, seed: int | None, fo
     config = cfg.check(config if seed is None else dataclasses.replace(config, seed=seed))
     if dataset is None:
         return config
-    return dataclasses.replace(config, dataset=dataset.name, split=dataset.split)
+    return dataclasses.replace(config, dataset=dataset.name, split=dataset.split, size=dataset.size or 0)
 
 
 def _images(
@@ -293,8 +294,11 @@ def _images(
         raise UserError(f"test was given and recipe {config.recipe} trains a generator: leave test out")
     if isinstance(test, str) and given:
         raise UserError(f"test is {test!r} and dataset was given: give test as a Dataset too")
-    dataset = dataset if given else data.load(config.dataset, config.split, data_dir)
-    test = data.load(config.dataset, test, data_dir) if isinstance(test, str) else test
+    size = config.size or None
+    if not given:
+        dataset = data.load(config.dataset, config.split, data_dir, size)
+        check(config, dataset)
+    test = data.load(config.dataset, test, data_dir, size) if isinstance(test, str) else test
     if test is not None and (test.spec.shape, test.num_classes) != (dataset.spec.shape, dataset.num_classes):
         raise UserError(f"test holds images of {test.spec} and dataset of {dataset.spec}: they must be of one kind")
     return dataset, test
