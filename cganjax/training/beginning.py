@@ -22,7 +22,7 @@ from cganjax.training import algorithms
 from cganjax.training import config as cfg
 from cganjax.training.config import Config
 from cganjax.training.state import GANState
-from cganjax.types import BadType, UserError, Weights
+from cganjax.types import BadType, CheckpointError, UserError, Weights
 
 # Steps in which a new D learns alone, against a trained G; at most this fraction of the run.
 DISCRIMINATOR_FIRST, OF_THE_RUN = 300, 1 / 5
@@ -114,7 +114,7 @@ def settled(config: Config, checkpoint: str | os.PathLike | None, folder: Path |
 
 def _begun(folder: Path, config: Config) -> Config | None:
     """The config of a run in that folder that began with the same checkpoint; None if there is none."""
-    with contextlib.suppress(UserError, TypeError, KeyError, OSError):  # opening the run says what is wrong with it
+    with contextlib.suppress(CheckpointError, TypeError, KeyError):  # opening the run says what is wrong with it
         there = cfg.from_json(files.read_json(folder / run_folder.CONFIG, run_folder.Config))
         if getattr(there, "init_from", "") == config.init_from:
             return there
