@@ -26,7 +26,7 @@ LAYERS = (
     ("report", "views"),
     ("training",),
     ("recipes", "sampling"),
-    ("compat", "evaluation", "training.result"),
+    ("compat", "evaluation", "training.beginning", "training.result"),
     ("training.session",),
     ("evaluation.beside", "reproduction"),
     ("cli",),

@@ -50,6 +50,7 @@ def parser(prog: str) -> cli.Parser:
     p.add_argument("--seed", type=int, help="every random stream derives from it (default: the recipe's, 0)")
     p.add_argument("--steps", type=int, help="length of the whole run, which the schedules refer to")
     p.add_argument("--stop-after", type=int, metavar="N", help="save and stop after step N; the same command resumes")
+    _add_going_on(p)
     p.add_argument(
         "--block",
         type=int,
@@ -106,6 +107,23 @@ def parser(prog: str) -> cli.Parser:
         "exit",
     )
     return p
+
+
+def _add_going_on(p: cli.Parser) -> None:
+    """How a run builds on an earlier one: on the weights of a checkpoint, or on a finished run."""
+    p.add_argument(
+        "--init-from",
+        metavar="CHECKPOINT",
+        help="begin a new run with the weights of a checkpoint of the same image shape (a shipped name, a checkpoint "
+        "folder or a run folder); the run has its networks, classes of the same name are kept, and others are new",
+    )
+    p.add_argument(
+        "--extend-to",
+        type=int,
+        metavar="N",
+        help="make the run in the run folder N steps long, and go on; from there on its schedules refer to N, so a "
+        "learning rate that had fallen rises and falls again",
+    )
 
 
 def _add_distributed(p: cli.Parser) -> None:
@@ -169,6 +187,7 @@ def _main(args, command: list[str]) -> int:
     if args.dry_run:
         with Waiting("reading the data"):
             dataset = dataset or _read(config, args.data_dir)
+        config = _as_told(args, config, before, dataset)
         session.check(config, dataset, stop_after=args.stop_after, block=args.block)
         _describe(args, config, out, devices.choose(config, args.devices, before))
         print(f"data: {config.dataset} ({config.split}), not read" if dataset is None else _said(dataset))
@@ -185,6 +204,8 @@ def _main(args, command: list[str]) -> int:
                 test="test" if hasattr(config, "classifier") else None,
                 data_dir=args.data_dir,
                 stop_after=args.stop_after,
+                init_from=args.init_from,
+                extend_to=args.extend_to,
                 overwrite=args.overwrite,
                 devices=args.devices,
                 block=args.block,
@@ -198,9 +219,9 @@ def _main(args, command: list[str]) -> int:
             return cli.FAILED
     if distributed.first():
         _report(args, run)
-        if run.step == config.steps and args.evaluate:
+        if run.step == run.config.steps and args.evaluate:
             _evaluate(args, run, dataset, command)
-    if run.step < _until(args, config):
+    if run.step < _until(args, run.config):
         return stop.exit_code() or cli.INTERRUPTED  # the signal may have come to another process
     return cli.DONE
 
@@ -265,6 +286,16 @@ def _overridden(config: cfg.Config, args) -> cfg.Config:
         except ValueError:
             raise cli.UserError(f"--keep is {checks.shown(args.keep)}: give best, or a number of checkpoints") from None
     return cfg.check(dataclasses.replace(config, **{k: v for k, v in flags.items() if v is not None}))
+
+
+def _as_told(args, config: cfg.Config, folder: Path | None, dataset: data.Dataset | None) -> cfg.Config:
+    """The config as --init-from and --extend-to make it, for a dry run."""
+    from cganjax.training import beginning
+
+    config = beginning.settled(config, args.init_from, folder)
+    if getattr(config, "init_from", ""):
+        beginning.read(config.init_from, dataset and dataset.spec)
+    return config if args.extend_to is None else dataclasses.replace(config, steps=args.extend_to)
 
 
 def _until(args, config: cfg.Config) -> int:

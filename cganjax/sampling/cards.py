@@ -113,7 +113,7 @@ def card_of_run(name, config, manifest, roles, steps, metrics) -> dict[str, Any]
         "versions": manifest["versions"],
         "git": manifest["git"],
         "config": config,
-    }
+    } | ({"init_from": manifest["init_from"]} if manifest.get("init_from") else {})
 
 
 def metrics_at(run: Path, step: int) -> dict[str, Any]:

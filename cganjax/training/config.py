@@ -92,6 +92,10 @@ class GANConfig(Config):
     beta1: float = field("Adam's decay of the first moment; other optimizers ignore it", BELOW_1)
     beta2: float = field("Adam's decay of the second moment; other optimizers ignore it", BELOW_1)
     sample_every: int = field("steps between sample grids", COUNT)
+    init_from: str = field(
+        "the checkpoint or run whose weights `train` begins with, see `training.init_from`; empty: new weights",
+        default="",
+    )
 
 
 _MOVED = {

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ class Begun(NamedTuple):
     start: int  # updates done before
     until: int  # updates after which it ends
     devices: int  # that share each batch
+    notes: Sequence[str] = ()  # what a user should know of the beginning, in sentences
 
 
 class Progress:
@@ -54,9 +55,11 @@ class Shown(Progress):
         self._seconds = seconds
 
     def begin(self, begun: Begun) -> None:
-        """Draw the bar, and start the clock."""
+        """Say what is to know of the beginning, draw the bar, and start the clock."""
         from tqdm import tqdm
 
+        for note in begun.notes:
+            print(note, flush=True)
         self._total, self._images = begun.until, begun.config.batch_size
         self._tty = sys.stderr.isatty()
         self._bar = tqdm(

@@ -18,7 +18,7 @@ from cganjax import checks, data, distributed, memory, models, parallel, recipes
 from cganjax.data import Dataset, known
 from cganjax.models import Networks
 from cganjax.spec import ImageSpec
-from cganjax.training import algorithms, loop, preview, result, runs, together, trial
+from cganjax.training import algorithms, beginning, loop, preview, result, runs, together, trial
 from cganjax.training import config as cfg
 from cganjax.training import devices as device_count
 from cganjax.training.algorithms import Trainer
@@ -110,6 +110,8 @@ def train(
     test: Dataset | str | None = None,
     data_dir: str | os.PathLike | None = None,
     stop_after: int | None = None,
+    init_from: str | os.PathLike | None = None,
+    extend_to: int | None = None,
     overwrite: bool = False,
     devices: int | None = None,
     block: int | None = None,
@@ -135,6 +137,12 @@ def train(
         split of the recipe's data set, such as "test". None: no trials.
       data_dir: where data sets are looked for by name, see `cganjax.data.load`.
       stop_after: stop at this step; the same call with a later one resumes. The schedules refer to `config.steps`.
+      init_from: the checkpoint or run whose weights a new run begins with: a shipped name, a checkpoint folder or a run
+        folder with images of the same shape. The run has the networks of that checkpoint. Classes of the same name keep
+        what was learnt of them, and others are new; see docs/how-to/train-and-resume.md. None: as the config says.
+      extend_to: make the run in `out` so many steps long, and go on. From there on the schedules refer to the new
+        length: a learning rate that had fallen rises, and falls again. The manifest lists each time under `extended`.
+        The same call resumes the longer run, and so does the call that began it, without `extend_to`.
       overwrite: begin anew if `out` already holds a run.
       devices: the number of devices that share each batch. None: as the run had before; else one, or on a CPU that JAX
         sees as several devices, as many as help. The last bits of the result depend on it. After
@@ -155,9 +163,10 @@ def train(
     Raises:
       UserError: the recipe is unknown, a value cannot work, the networks do not support the images, the data hold
         fewer images than a batch, or `out` is in use by another process, or holds something else, a run of another
-        config or one of other images.
+        config or one of other images; there is no checkpoint `init_from`, or it does not fit; or there is no run to
+        extend.
       TypeError: the recipe or the dataset is of another type (also a UserError).
-      CheckpointError: the run in `out` is damaged.
+      CheckpointError: the run in `out` is damaged, or the checkpoint `init_from` is.
       Diverged: a loss or a parameter is no longer finite; the message names the last good checkpoint.
       OSError: a file cannot be written, such as on a full disk; the last checkpoint is sound.
       Interrupted: see above.
@@ -175,15 +184,18 @@ def train(
       >>> run.generator(jax.numpy.zeros((3, run.generator.latent_size))).shape
       (3, 1, 4, 1)
     """
-    folder = None if out is None else runs.place(out)
-    config = _resolve(recipe, dataset, seed, None if overwrite else folder)
-    config = check(config, dataset, stop_after=stop_after, block=block)
     checks.flag("overwrite", overwrite)
+    folder = None if out is None else runs.place(out)
+    before = None if overwrite else folder
+    config = beginning.settled(_resolve(recipe, dataset, seed, before), init_from, before)
+    config = check(config, dataset, stop_after=stop_after, block=block)
+    _check_extend_to(extend_to, folder, overwrite)
     if on_nonfinite not in ON_NONFINITE:
         raise UserError(f"on_nonfinite is {on_nonfinite!r}: expected {' or '.join(ON_NONFINITE)}")
-    until = min(stop_after or config.steps, config.steps)
     with contextlib.ExitStack() as at_end:
-        run = at_end.enter_context(together.open_run(folder, config, overwrite=overwrite))
+        run = at_end.enter_context(together.open_run(folder, config, overwrite=overwrite, extend_to=extend_to))
+        config = run.config  # it may have become longer
+        until = min(stop_after or config.steps, config.steps)
         count = device_count.choose(config, devices, None if overwrite else folder)
         if run.done >= until:
             return result.untouched(run)
@@ -195,18 +207,22 @@ def train(
         watch = progress if isinstance(progress, Progress) else Shown() if progress else Progress()
         watch = watch if distributed.first() else Progress()
         init, spread = jax.jit(algorithm.init), parallel.Spread(count)
+        source = _source(config, dataset) if run.done == 0 else None
 
         def first() -> Any:
-            return spread.place(init(key))
+            state = init(key)
+            return spread.place(beginning.begin(state, source, config, networks) if source else state)
 
         restores = RESTORES if on_nonfinite == "restore" else 0
         run.keeps_last = restores > 0
         size = block or (1 if jax.default_backend() == "cpu" else BLOCK)
-        state, begun = together.begin(run, first(), dataset, command, count, size), run.done
+        origin = source and source.record()
+        state, begun = together.begin(run, first(), dataset, command, count, size, origin), run.done
         for said in resumed_otherwise(run.manifest) if distributed.first() else ():
             warnings.warn(said, BitsWarning, stacklevel=2)
         hooks = _hooks(run, networks, key, state, test)
-        watch.begin(Begun(config, dataset, folder, begun, until, count))
+        notes = beginning.said(config, source, dataset.spec) if source else []
+        watch.begin(Begun(config, dataset, folder, begun, until, count, notes))
         at_end.callback(watch.end)
         began, caught = time.perf_counter(), at_end.enter_context(_ctrl_c(should_stop))
         step, block = _compiled(algorithm.step, spread, size)
@@ -302,6 +318,22 @@ def _images(
     if test is not None and (test.spec.shape, test.num_classes) != (dataset.spec.shape, dataset.num_classes):
         raise UserError(f"test holds images of {test.spec} and dataset of {dataset.spec}: they must be of one kind")
     return dataset, test
+
+
+def _source(config: Config, dataset: Dataset) -> beginning.Source | None:
+    """The checkpoint that a new run begins with, if any. Raises as `beginning.read` does."""
+    checkpoint = getattr(config, "init_from", "")
+    return beginning.read(checkpoint, dataset.spec) if checkpoint else None
+
+
+def _check_extend_to(extend_to: int | None, folder: Path | None, overwrite: bool) -> None:
+    if extend_to is None:
+        return
+    checks.whole("extend_to", extend_to, 1)
+    if folder is None:
+        raise UserError(f"extend_to is {extend_to}, and there is no run folder to extend: give one (out=)")
+    if overwrite:
+        raise UserError(f"extend_to is {extend_to}, and overwrite begins anew: leave one of them out")
 
 
 def _hooks(run: "runs.Run | runs.InMemory", networks: Networks, key: jax.Array, state: Any, test: Dataset | None):

@@ -64,6 +64,11 @@ class RelativisticGAN(GANConfig):
         one_of(("float32", "bfloat16")),
         default="float32",
     )
+    discriminator_first: int = field(
+        "steps at the start in which D learns alone and G stays as it is, for a trained G without its D",
+        FROM_0,
+        default=0,
+    )
 
 
 def gamma_schedule(config: RelativisticGAN) -> optax.Schedule:
@@ -80,6 +85,12 @@ def learning_rate_schedule(config: RelativisticGAN) -> optax.Schedule:
     """Constant up to the fraction `decay_from` of the run, then linear to 0 at its end."""
     begin = round(config.decay_from * config.steps)
     return optax.linear_schedule(config.learning_rate, 0.0, max(config.steps - begin, 1), begin)
+
+
+def _generator_optimizer(config: RelativisticGAN) -> optax.GradientTransformation:
+    """G's own, if D learns alone first: it counts the updates of G, and the schedule refers to steps."""
+    schedule = learning_rate_schedule(config)
+    return optax.adam(lambda count: schedule(count + config.discriminator_first), b1=config.beta1, b2=config.beta2)
 
 
 def _every(config: RelativisticGAN, name: str) -> int:
@@ -190,7 +201,8 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
 
     Real image i is paired with a generated image of the same label. The batch is generated once: D learns from it, then
     G learns from the new D's scores of it, through the pullback that was kept. With `augment`, all images are changed
-    before D sees them, the generated ones within that pullback.
+    before D sees them, the generated ones within that pullback. In the first `discriminator_first` steps G, its average
+    and its optimizer stay as they are.
 
     References:
       R3GAN (arXiv 2501.05441), eq. 2 and 3; EMA of G: Yaz et al. (arXiv 1806.04498).
@@ -201,6 +213,8 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
     gamma = gamma_schedule(config)
     group = _every(config, "penalty_fraction")  # the first of so many pairs has penalties
     mismatch = _every(config, "mismatch_fraction") if config.mismatch_fraction else None
+    first = config.discriminator_first
+    g_optimizer = _generator_optimizer(config) if first else optimizer
 
     def init(key: jax.Array) -> GANState:
         return first_state(networks, optimizer, key, ema=True)
@@ -231,12 +245,17 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
             lambda images: losses.relativistic_generator(score_real, players.score(d_params, images, labels)).mean()
         )(fake)
         (g_gradient,) = pullback(fake_gradient)
-        g_params, g_opt = update(optimizer, g_gradient, state.generator_optimizer, state.generator.params)
+        g_params, g_opt = update(g_optimizer, g_gradient, state.generator_optimizer, state.generator.params)
 
         # The average is short at first; else it would remember the random start for 1 / (1 - decay) steps.
-        t = state.step.astype(jnp.float32)
+        t = (state.step - first if first else state.step).astype(jnp.float32)
         decay = jnp.minimum(config.ema_decay, (1.0 + t) / (10.0 + t))
         ema = jax.tree.map(lambda old, new: decay * old + (1.0 - decay) * new, state.generator_ema, g_params)
+        if first:
+            before = (state.generator.params, state.generator_optimizer, state.generator_ema)
+            g_params, g_opt, ema = jax.tree.map(
+                lambda old, new: jnp.where(state.step < first, old, new), before, (g_params, g_opt, ema)
+            )
         info = PenalisedGANInfo(g_loss, d_loss, means[0], means[1], r1, r2)
         return GANState(state.step + 1, Weights(g_params, {}), Weights(d_params, {}), ema, g_opt, d_opt), info
 
@@ -244,6 +263,11 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
 
 
 def _check(config: RelativisticGAN, networks: Networks) -> None:
+    if config.discriminator_first >= config.steps:
+        raise UserError(
+            f"discriminator_first is {config.discriminator_first} of {config.steps} steps, so G would never learn: "
+            "give a smaller number, or more steps"
+        )
     for network in (networks.generator, networks.discriminator):
         if jax.eval_shape(network.init, jax.random.key(0)).statistics:
             raise UserError(
