@@ -5,6 +5,7 @@
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -107,7 +108,9 @@ def until(run: Recorded, steps: int | None) -> int:
 
 def images(run: Recorded, dataset: str | None, data_dir: str | None, size: int | None = None) -> Dataset:
     """The images that the run was trained on. Raises UserError if they are not there, or are others."""
-    name, recorded = dataset or run.config.dataset, run.manifest["data"]
+    recorded = run.manifest["data"]
+    place = recorded.get("place", "")  # of a folder or a file, from wherever the command is called
+    name = dataset or (place if os.path.exists(place) else run.config.dataset)
     found = data.load(name, run.config.split, data_dir, size or recorded.get("size"))
     if found.fingerprint != recorded["fingerprint"]:
         raise UserError(

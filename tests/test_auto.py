@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 from PIL import Image
 
 import cganjax
-from cganjax import recipes
+from cganjax import recipes, reproduction
 from cganjax.commands import _own_images
 from cganjax.evaluation import beside
 from cganjax.recipes import auto
@@ -200,6 +201,10 @@ def test_a_run_is_resumed_with_the_settings_that_it_began_with(command, my_image
     assert code == 2 and "holds a run with steps 4, and steps 9 was asked for" in err
     run = cganjax.train("auto", cganjax.dataset("my_images/"), out="runs/my_images-auto-s0")
     assert (run.begun, run.step, run.config.ema_decay) == (4, 4, 0.999), "from Python too"
+    monkeypatch.chdir("runs")
+    recorded = reproduction.read(Path("my_images-auto-s0"))
+    assert len(reproduction.images(recorded, None, None).images) == 51, "`reproduce` finds them from any place"
+    monkeypatch.chdir("..")
 
     # What prevents the evaluation is a warning: the training has done its work.
     def refuse(*of, **options):
