@@ -28,7 +28,6 @@ from cganjax.training.config import (
 from cganjax.training.state import GANState, PenalisedGANInfo
 from cganjax.types import Batch, UserError, Weights
 
-
 GROWTH = 0.2  # fraction of the run over which `augment` grows to its full size
 
 
