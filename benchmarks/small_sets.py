@@ -10,7 +10,6 @@ that point to the left: the data's unless G mirrors. Rows are JSON; the first is
 """
 
 import argparse
-import dataclasses
 import json
 import sys
 import time
@@ -26,6 +25,7 @@ from cganjax.data import batching
 from cganjax.evaluation import reference
 from cganjax.evaluation.metrics import frechet, memorisation, neighbours, prdc
 from cganjax.report import grids
+from cganjax.training import config as cfg
 from cganjax.types import Weights
 
 MEASURED = 5000
@@ -40,10 +40,8 @@ def main(argv=None) -> int:
     parser.add_argument("--images", type=int, default=500, help="training images (default: 500)")
     parser.add_argument("--classes", type=int, nargs="+", default=list(range(10)), help="classes (default: all)")
     parser.add_argument("--augment", type=float, nargs="+", default=[0.0, 0.3, 0.6], help="values of `augment`")
-    parser.add_argument("--steps", type=int, default=3000, help="steps of training (default: 3000)")
-    parser.add_argument("--batch-size", type=int, default=32, help="batch size (default: 32)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change the recipe")
     parser.add_argument("--parts", type=int, default=3, help="measure so often, at equal distances (default: 3)")
-    parser.add_argument("--seed", type=int, default=0, help="seed (default: 0)")
     parser.add_argument("--out", type=Path, help="folder for grids of samples")
     args = parser.parse_args(argv)
     cli.keep_freed_memory()
@@ -97,9 +95,7 @@ def _measure(extractor, train, held_out, classes):
 
 
 def _train(args, augment, train, measure):
-    config = dataclasses.replace(
-        recipes.load("mnist_fast"), steps=args.steps, batch_size=args.batch_size, augment=augment, seed=args.seed
-    )
+    config = cfg.override(recipes.load("mnist_fast"), [*args.set, f"augment={augment}"])
     networks = cganjax.models.build(config, train.spec)
     trainer, key = cganjax.trainer(config, train.spec), rng.root(config.seed)
     state, step = jax.jit(trainer.init)(key), jax.jit(trainer.step, donate_argnums=1)
@@ -111,7 +107,9 @@ def _train(args, augment, train, measure):
     for done in range(1, config.steps + 1):
         state, info = step(key, state, next(batches))
         if done % (config.steps // args.parts) == 0:
-            parts = [generate(state.generator_ema, z[i : i + 500], labels[i : i + 500]) for i in range(0, MEASURED, 500)]
+            parts = [
+                generate(state.generator_ema, z[i : i + 500], labels[i : i + 500]) for i in range(0, MEASURED, 500)
+            ]
             images = np.asarray(pixels.signed_to_unit(jnp.concatenate(parts)))
             row = {"images": args.images, "augment": augment, "step": done, "cpu_s": round(time.process_time() - begun)}
             row |= measure(images, labels)

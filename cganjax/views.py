@@ -28,7 +28,7 @@ SATURATION = 1.0  # log2 of the factor about the grey of each pixel
 HOLE = 1 / 2  # of the side: the square that is covered
 
 
-def changed(key: jax.Array, images: jax.Array, probability: float) -> jax.Array:
+def changed(key: jax.Array, images: jax.Array, probability: jax.Array | float) -> jax.Array:
     """Move, recolour and cover images: each change happens to each image with this probability, independently.
 
     Args:
@@ -48,7 +48,7 @@ def changed(key: jax.Array, images: jax.Array, probability: float) -> jax.Array:
     return covered(rng.stream(key, "cover"), images, probability)
 
 
-def moved(key: jax.Array, images: jax.Array, probability: float) -> jax.Array:
+def moved(key: jax.Array, images: jax.Array, probability: jax.Array | float) -> jax.Array:
     """Mirror, shift by whole pixels and zoom; what comes in from outside is the image, reflected at its border.
 
     Rows and columns move independently of each other. So all three are one linear map of the rows and one of the
@@ -57,7 +57,7 @@ def moved(key: jax.Array, images: jax.Array, probability: float) -> jax.Array:
     _, height, width, _ = images.shape
     n = len(images)
     key_mirror, key_down, key_right, key_zoom = jax.random.split(key, 4)
-    # A fair coin decides of those that may be mirrored, as in the paper: both sides of 1 come equally often at most.
+    # As in the paper, a fair coin decides whether an image that may be mirrored is: fewer are mirrored than are not.
     mirror = jnp.where(_drawn(key_mirror, n, probability, 1.0) < 0, -1.0, 1.0)
     down = jnp.round(_drawn(key_down, n, probability, SHIFT * height))
     right = jnp.round(_drawn(key_right, n, probability, SHIFT * width))
@@ -67,31 +67,31 @@ def moved(key: jax.Array, images: jax.Array, probability: float) -> jax.Array:
     return jnp.einsum("nyh,nhwc,nxw->nyxc", rows, images, columns, precision=jax.lax.Precision.HIGHEST)
 
 
-def recoloured(key: jax.Array, images: jax.Array, probability: float) -> jax.Array:
+def recoloured(key: jax.Array, images: jax.Array, probability: jax.Array | float) -> jax.Array:
     """Change the saturation (of RGB images), the contrast and the brightness."""
     n = len(images)
     key_saturation, key_contrast, key_brightness = jax.random.split(key, 3)
     if images.shape[-1] > 1:
-        grey = images.mean(axis=-1, keepdims=True)
-        images = grey + _each(jnp.exp2(_drawn(key_saturation, n, probability, SATURATION))) * (images - grey)
+        saturation = _each(jnp.exp2(_drawn(key_saturation, n, probability, SATURATION)))
+        images += (saturation - 1.0) * (images - images.mean(axis=-1, keepdims=True))
     contrast = _each(jnp.exp2(_drawn(key_contrast, n, probability, CONTRAST)))
     return contrast * images + _each(_drawn(key_brightness, n, probability, BRIGHTNESS))
 
 
-def covered(key: jax.Array, images: jax.Array, probability: float) -> jax.Array:
+def covered(key: jax.Array, images: jax.Array, probability: jax.Array | float) -> jax.Array:
     """Cover a square of mid-grey, whose center lies anywhere in the image."""
     _, height, width, _ = images.shape
     key_whether, key_where = jax.random.split(key)
     centers = jax.random.uniform(key_where, (len(images), 2))
     rows, columns = (
-        jnp.abs(jnp.arange(side) + 0.5 - side * centers[:, axis, None]) < HOLE / 2 * side
+        jnp.abs(jnp.arange(side, dtype=jnp.float32)[None] + 0.5 - side * centers[:, axis, None]) < HOLE / 2 * side
         for axis, side in enumerate((height, width))
     )
     whether = jax.random.bernoulli(key_whether, probability, (len(images), 1, 1))
     return jnp.where((whether & rows[:, :, None] & columns[:, None])[..., None], 0.0, images)
 
 
-def _drawn(key: jax.Array, n: int, probability: float, largest: float) -> jax.Array:
+def _drawn(key: jax.Array, n: int, probability: jax.Array | float, largest: float) -> jax.Array:
     """[n] of U(-largest, largest), each with this probability, else 0."""
     key_whether, key_size = jax.random.split(key)
     sizes = jax.random.uniform(key_size, (n,), minval=-largest, maxval=largest)
@@ -101,10 +101,10 @@ def _drawn(key: jax.Array, n: int, probability: float, largest: float) -> jax.Ar
 def _line(side: int, stretch: jax.Array, shift: jax.Array) -> jax.Array:
     """What each output pixel of a line takes of each input pixel: [N, side, side], from stretch and shift [N]."""
     last = side - 1
-    places = jnp.arange(side, dtype=jnp.float32)
+    places = jnp.arange(side, dtype=jnp.float32)[None]
     source = last / 2 + stretch[:, None] * (places - last / 2) - shift[:, None]  # [N, side]
     source = last - jnp.abs(last - jnp.abs(source))  # reflected at both ends
-    return jnp.maximum(0.0, 1.0 - jnp.abs(source[:, :, None] - places))
+    return jnp.maximum(0.0, 1.0 - jnp.abs(source[:, :, None] - places[:, None]))
 
 
 def _each(values: jax.Array) -> jax.Array:

@@ -28,6 +28,8 @@ from cganjax.training.config import (
 from cganjax.training.state import GANState, PenalisedGANInfo
 from cganjax.types import Batch, UserError, Weights
 
+GROWTH = 0.2  # fraction of the run over which `augment` grows to its full size
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RelativisticGAN(GANConfig):
@@ -51,7 +53,7 @@ class RelativisticGAN(GANConfig):
     )
     augment: float = field(
         "largest probability with which each change of `cganjax.views` is applied to an image that D sees, real or "
-        "generated: at most 0.8, above which samples would inherit the changes; 0: none",
+        "generated, reached after a fifth of the run: at most 0.8, above which samples inherit changes; 0: none",
         Rule(lambda v: 0 <= v <= 0.8, "within 0 and 0.8"),
         default=0.0,
     )
@@ -224,7 +226,9 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
         if not config.augment:
             return lambda images: images, lambda images: images
         key_real, key_fake = jax.random.split(jax.random.fold_in(rng.stream(key, "augment"), step))
-        return tuple(lambda images, k=k: views.changed(k, images, config.augment) for k in (key_real, key_fake))
+        # At first D has learned no image by heart, and G learns faster from images as they are.
+        probability = config.augment * jnp.minimum(1.0, (step + 1).astype(jnp.float32) / (GROWTH * config.steps))
+        return tuple(lambda images, k=k: views.changed(k, images, probability) for k in (key_real, key_fake))
 
     def step(key: jax.Array, state: GANState, batch: Batch) -> tuple[GANState, PenalisedGANInfo]:
         real, labels = pixels.rest_to_signed(batch.images), batch.labels
