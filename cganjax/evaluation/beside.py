@@ -70,9 +70,10 @@ def make(
 
     Example:
       >>> import cganjax
-      >>> train, test = (cganjax.dataset("digits", split=split) for split in ("train", "test"))
-      >>> make(train, test, out="digits.reference", progress=False, steps=5).name
-      'extractor'
+      >>> images = np.random.default_rng(0).integers(0, 256, (90, 6, 6, 1), np.uint8)
+      >>> train, test = cganjax.data.divide(cganjax.dataset(images=images, labels=np.arange(90) % 2))
+      >>> make(train, test, out="mine.reference", progress=False, steps=2)
+      PosixPath('mine.reference/extractor')
     """
     if (train.spec.shape, train.num_classes) != (test.spec.shape, test.num_classes):
         raise UserError(f"train holds images of {train.spec} and test of {test.spec}: they must be of one kind")
@@ -91,7 +92,7 @@ def make(
     )
     with _part_of(target) as part:
         for i, (role, config) in enumerate(configs.items(), 1):
-            say(f"{i} of 3: training {_SAID[role]}, {_described(config)}", flush=True)
+            say(f"{i} of 3: training {_SAID[role]}: {_described(config)}", flush=True)
             _train(part / role, config, role, train, test, progress)
         extractor, classifier = (sampling.load_classifier(part / role) for role in configs)
         say("3 of 3: measuring the real images", flush=True)
@@ -146,7 +147,7 @@ def _silent(*said: Any, **options: Any) -> None:
 
 def _described(config: Config) -> str:
     sizes = ", ".join(f"{name} {size}" for name, size in config.classifier.items())
-    return f"a {config.family} ({sizes}), {config.steps:,} steps of {config.batch_size} images"
+    return f"{config.family} ({sizes}), {config.steps:,} steps of {config.batch_size} images"
 
 
 def _target(train: Dataset, out: str | os.PathLike | None, data_dir: str | os.PathLike | None, overwrite: bool) -> Path:
