@@ -134,8 +134,12 @@ def _square(image, full: tuple[int, int], size: int):
     side, (width, height) = min(full), full
     left, top = (width - side) // 2, (height - side) // 2
     reduced = 2 ** round(math.log2(width / image.width))
-    right, bottom = (min(end / reduced, most) for end, most in zip((left + side, top + side), image.size, strict=True))
-    return image.resize((size, size), Image.Resampling.LANCZOS, box=(left / reduced, top / reduced, right, bottom))
+    box = [edge / reduced for edge in (left, top, left + side, top + side)]  # between pixels, if it is reduced
+    image = image.crop((*map(math.floor, box[:2]), *map(math.ceil, box[2:])))
+    left, top = box[0] % 1, box[1] % 1
+    return image.resize(
+        (size, size), Image.Resampling.LANCZOS, box=(left, top, left + side / reduced, top + side / reduced)
+    )
 
 
 def _grey_or_rgb(image):
