@@ -112,7 +112,8 @@ def test_few_images_leave_metrics_out_and_say_so(tmp_path, capsys):
     train, test = splits(squares(tmp_path / "few.npz", count=60, side=10))
     beside.make(train, test, steps=2)
     out = capsys.readouterr().out
-    assert "1 of 3: training the extractor: mlp (hidden 8, depth 2), 2 steps of 12 images" in out and "3 of 3: measuring the real images" in out
+    assert "1 of 3: training the extractor: mlp (hidden 8, depth 2), 2 steps of 12 images" in out
+    assert "3 of 3: measuring the real images" in out
     assert "memorisation is left out of the rows: it needs at least 60 images of the reference" in out
     assert "kid is left out" in out and "frechet is left out" not in out
 
@@ -220,16 +221,13 @@ def test_evaluate_goes_by_the_stored_reference_if_the_images_are_gone(command, o
 
 def test_reference_makes_both_and_evaluate_takes_them_from_elsewhere(command, own, monkeypatch):
     monkeypatch.setattr(beside, "plan", few_steps(beside.plan))
-    shutil.rmtree(own / "mine.reference")
-    code, out, err = command(reference_command, own / "mine.npz")
-    assert (code, err) == (0, ""), err
-    assert f"{own / 'mine.reference'}: cganjax evaluate RUN uses it for every run on these images" in out
     code, _, err = command(reference_command, own / "mine.npz")
     assert code == 2 and "mine.reference exists, made from" in err and "add --overwrite" in err
-    code, out, err = command(reference_command, own / "mine.npz", "--out", own / "else", "--overwrite")
-    assert (code, err) == (0, "") and f"--extractor {own / 'else'} uses it" in out, err
     code, _, err = command(reference_command, own / "mine.npz", "--out", own)
     assert code == 2 and "holds something else than a reference: give another folder by --out DIR" in err
+    code, out, err = command(reference_command, own / "mine.npz", "--out", own / "else")
+    assert (code, err) == (0, "") and f"{own / 'else'}: cganjax evaluate RUN --extractor {own / 'else'} uses it" in out
+    assert places.extractor_in(own / "else") == own / "else/extractor" and places.is_whole(own / "else")
 
 
 def few_steps(plan):
@@ -243,16 +241,17 @@ def test_an_interrupted_making_leaves_nothing_and_keeps_the_old(own, monkeypatch
     train, test = splits(own / "mine.npz")
     before = {p: p.read_bytes() for p in (own / "mine.reference").rglob("*") if p.is_file()}
 
-    def stop(*arguments):
+    def stop(folder, *arguments):
+        folder.mkdir()
+        (folder / ckpt.CARD).write_text("half of it")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(beside, "_measure", stop)
-    with pytest.raises(KeyboardInterrupt):
-        beside.make(train, test, overwrite=True, progress=False, steps=STEPS)
-    with pytest.raises(KeyboardInterrupt):
-        beside.make(train, test, out=own / "new", progress=False, steps=STEPS)
+    monkeypatch.setattr(beside, "_train", stop)
+    for settings in ({"overwrite": True}, {"out": own / "new"}):
+        with pytest.raises(KeyboardInterrupt):
+            beside.make(train, test, progress=False, **settings)
     assert before == {p: p.read_bytes() for p in (own / "mine.reference").rglob("*") if p.is_file()}
-    assert not (own / "new").exists()
+    assert [p.name for p in (own / "mine.reference").iterdir() if p.suffix] == [] and not (own / "new").exists()
 
 
 # --- what is refused, in one sentence ---------------------------------------------------------------------------------
