@@ -119,7 +119,7 @@ def test_a_hole_is_a_square_of_half_the_side_anywhere():
 
 CONFIG = cfg.override(
     recipes.load("digits"),
-    ["batch_size=32", "steps=600", "learning_rate=5e-3", "ema_decay=0.95", "penalty_fraction=0.5", "augment=0.4"],
+    ["batch_size=32", "steps=800", "learning_rate=0.02", "ema_decay=0.95", "penalty_fraction=0.5", "augment=0.4"],
 )
 SIDE, HIDDEN = 8, 64
 
@@ -142,7 +142,7 @@ def small_networks():
 
     def first_g(key):
         key_mean, key_z = jax.random.split(key)
-        return Weights({"mean": normal(key_mean, 2, pixel), "z": normal(key_z, 2, size, pixel)}, {})
+        return Weights({"mean": normal(key_mean, 2, pixel), "z": 0.1 * normal(key_z, 2, size, pixel)}, {})
 
     def generate(weights, z, labels):
         flat = weights.params["mean"][labels] + jnp.einsum("nl,nlp->np", z, weights.params["z"][labels])
@@ -178,29 +178,30 @@ def samples(config):
 
 
 def test_samples_inherit_no_change():
-    """It fails if only the real images are changed: then G mirrors, moves and covers as they are."""
+    """It fails if only real images are changed (0.16 and 0.25), or only generated ones (0.089 and 0.075)."""
     found, want = samples(CONFIG), np.asarray(pixels.rest_to_unit(corners(200).images))
-    print(np.abs(found - want).mean((1, 2, 3)).max(), np.abs(found.mean((1, 2, 3)) - want.mean((1, 2, 3))).max())
-    assert np.abs(found - want).mean((1, 2, 3)).max() < 0.05
-    assert_allclose(found.mean((1, 2, 3)), want.mean((1, 2, 3)), atol=0.02)
+    assert np.abs(found - want).mean() < 0.077  # 0.064
+    assert_allclose(found.mean((1, 2, 3)), want.mean((1, 2, 3)), atol=0.12)  # 0.074
 
 
 def test_each_step_changes_real_and_generated_images_by_keys_of_their_own(monkeypatch):
     seen, changed = [], views.changed
 
     def spied(key, images, probability):
-        seen.append((tuple(jax.random.key_data(key).tolist()), images, probability))
+        jax.debug.callback(lambda *given: seen.append(given), jax.random.key_data(key), images, probability)
         return changed(key, images, probability)
 
     monkeypatch.setattr(views, "changed", spied)
-    trainer = algorithms.build(CONFIG, small_networks())
-    state, batch = trainer.init(KEY), corners(32)
-    for _ in range(2):
-        state, _ = trainer.step(KEY, state, batch)
-    keys, images, probabilities = zip(*seen, strict=True)
-    assert len({*keys}) == 4 and {*probabilities} == {0.4}
-    assert_array_equal(images[0], pixels.rest_to_signed(batch.images))
-    assert_array_equal(images[2], images[0])
+    trainer = algorithms.build(dataclasses.replace(CONFIG, steps=10), small_networks())
+    state, batch, step = jax.jit(trainer.init)(KEY), corners(32), jax.jit(trainer.step)
+    for _ in range(3):
+        state, _ = step(KEY, state, batch)
+        jax.effects_barrier()
+    assert len(seen) == len({tuple(key.tolist()) for key, _, _ in seen}) == 6, "two in each step, none twice"
+    real = pixels.rest_to_signed(batch.images)
+    assert [np.array_equal(images, real) for _, images, _ in seen].count(True) == 3
+    # It grows over the first fifth: two of the ten steps.
+    assert_allclose([probability for _, _, probability in seen], [0.2, 0.2, 0.4, 0.4, 0.4, 0.4], rtol=1e-6)
 
 
 @pytest.mark.parametrize("value", [-0.1, 0.9, float("nan")])

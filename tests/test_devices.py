@@ -50,7 +50,7 @@ def subject(name):
         if sizes.keys() - {"latent_size"}:
             changes[role] = {key: SMALL[key] for key in sizes}
     if hasattr(config, "mismatch_fraction"):
-        changes |= {"mismatch_fraction": 0.5, "penalty_fraction": 0.5}
+        changes |= {"mismatch_fraction": 0.5, "penalty_fraction": 0.5, "augment": 0.4}
     if hasattr(config, "epoch_steps"):
         changes |= {"epoch_steps": 5}
     if hasattr(config, "adversary_steps"):
