@@ -116,6 +116,7 @@ def test_a_longer_run_is_reproduced_part_by_part(small, run, tmp_path):
     assert found.first is None and found.states == (3, 6, 8, 9, 11)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [None, 5], ids=["trained", "nothing to train"])
 def test_no_interruption_of_an_extension_locks_a_folder_out(small, finished, tmp_path, monkeypatch, stop):
     """It is interrupted at each act on the disk, one after the other; then both commands work."""
@@ -281,7 +282,7 @@ def test_classes_are_kept_by_name_and_the_others_are_new(plan, tiny_run):
 
 def test_the_discriminator_learns_alone_first(plan, shipped, others):
     """G, its average and its optimizer stay as they are, bit for bit; then they move, with the rate of that step."""
-    config, fresh, state = plan(shipped, discriminator_first=2)
+    config, fresh, state = plan(shipped, discriminator_first=2, decay_from=0.0)
     assert same(state.discriminator, fresh.discriminator) and config.discriminator_first == 2
     step = jax.jit(cganjax.trainer(config, others.spec).step)
     batch, states = Batch(others.images[:8], others.labels[:8].astype(np.int32)), [state]
@@ -292,6 +293,9 @@ def test_the_discriminator_learns_alone_first(plan, shipped, others):
         assert not same(before.discriminator, after.discriminator)
         for part in ("generator", "generator_ema", "generator_optimizer"):
             assert same(getattr(before, part), getattr(after, part)) == frozen, (part, int(before.step))
+    steps = jax.tree.map(lambda a, b: np.abs(a - b).max(), states[-1].generator, state.generator)
+    rate = config.learning_rate * (1 - 2 / config.steps)  # Adam's first update is the rate, up to its sign
+    np.testing.assert_allclose(max(jax.tree.leaves(steps)), rate, rtol=1e-3)
     assert [int(leaf) for leaf in jax.tree.leaves(states[-1].generator_optimizer) if leaf.ndim == 0] == [1, 1]
     assert [int(leaf) for leaf in jax.tree.leaves(states[-1].discriminator_optimizer) if leaf.ndim == 0] == [3, 3]
 
