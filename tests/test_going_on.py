@@ -18,6 +18,7 @@ from cganjax import data, digests, reproduction, run_folder, sampling
 from cganjax.training import beginning, runs
 from cganjax.types import Batch, CheckpointError, UserError, Weights
 from experiments import ship
+from experiments import train as train_command
 
 # --- a longer run -----------------------------------------------------------------------------------------------------
 
@@ -115,6 +116,7 @@ def test_a_longer_run_is_reproduced_part_by_part(small, run, tmp_path):
     assert found.first is None and found.states == (3, 6, 8, 9, 11)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [None, 5], ids=["trained", "nothing to train"])
 def test_no_interruption_of_an_extension_locks_a_folder_out(small, finished, tmp_path, monkeypatch, stop):
     """It is interrupted at each act on the disk, one after the other; then both commands work."""
@@ -209,18 +211,18 @@ def test_bad_extensions_are_one_sentence_and_change_nothing(small, run, monkeypa
     assert whole(run) == before and not Path("new").exists()
 
 
-@pytest.mark.filterwarnings("ignore:Sharding info not provided:UserWarning")
-def test_the_command_extends_and_names_its_flags(train_tiny, tiny_run, tmp_path):
-    shutil.copytree(tiny_run, tmp_path / "run")
-    code, out, err = train_tiny("--out", "run", "--extend-to", "8")
+def test_the_command_extends_and_names_its_flags(small, run, command):
+    settings = [f"--set={name}={getattr(small[0], name)}" for name in ("log_every", "checkpoint_every", "keep")]
+    begin = ("--recipe", "pattern_1010", "--steps", 6, "--set=sample_every=3", *settings, "--out", "run")
+    code, out, _ = command(train_command, *begin, "--extend-to", 8)
     assert code == 0 and "run: run, from step 6 to 8 of 8, on cpu" in out and "checkpoint: run/checkpoints/8" in out
-    code, out, _ = train_tiny("--out", "run", "--extend-to", "8")
+    code, out, _ = command(train_command, *begin, "--extend-to", 8)
     assert code == 0 and "run is already at step 8 of 8: nothing to do" in out
-    code, _, err = train_tiny("--out", "run", "--extend-to", "5")
+    code, _, err = command(train_command, *begin, "--extend-to", 5)
     assert code == 2 and err.startswith("error: --extend-to is 5, and the run in run has 8 steps")
-    code, _, err = train_tiny("--out", "run", "--steps", "9")
+    code, _, err = command(train_command, *begin, "--steps", 9)
     assert code == 2 and "make it longer (--extend-to 9), choose another folder (--out)" in err
-    code, out, _ = train_tiny("--out", "run", "--extend-to", "9", "--dry-run")
+    code, out, _ = command(train_command, *begin, "--extend-to", 9, "--dry-run")
     assert code == 0 and "to step 9" in out
 
 
@@ -280,7 +282,7 @@ def test_classes_are_kept_by_name_and_the_others_are_new(plan, tiny_run):
 
 def test_the_discriminator_learns_alone_first(plan, shipped, others):
     """G, its average and its optimizer stay as they are, bit for bit; then they move, with the rate of that step."""
-    config, fresh, state = plan(shipped, discriminator_first=2)
+    config, fresh, state = plan(shipped, discriminator_first=2, decay_from=0.0)
     assert same(state.discriminator, fresh.discriminator) and config.discriminator_first == 2
     step = jax.jit(cganjax.trainer(config, others.spec).step)
     batch, states = Batch(others.images[:8], others.labels[:8].astype(np.int32)), [state]
@@ -291,6 +293,9 @@ def test_the_discriminator_learns_alone_first(plan, shipped, others):
         assert not same(before.discriminator, after.discriminator)
         for part in ("generator", "generator_ema", "generator_optimizer"):
             assert same(getattr(before, part), getattr(after, part)) == frozen, (part, int(before.step))
+    steps = jax.tree.map(lambda a, b: np.abs(a - b).max(), states[-1].generator, state.generator)
+    rate = config.learning_rate * (1 - 2 / config.steps)  # Adam's first update is the rate, up to its sign
+    np.testing.assert_allclose(max(jax.tree.leaves(steps)), rate, rtol=1e-3)
     assert [int(leaf) for leaf in jax.tree.leaves(states[-1].generator_optimizer) if leaf.ndim == 0] == [1, 1]
     assert [int(leaf) for leaf in jax.tree.leaves(states[-1].discriminator_optimizer) if leaf.ndim == 0] == [3, 3]
 
@@ -363,7 +368,7 @@ def test_a_run_has_the_networks_of_its_checkpoint(tiny, shipped, tiny_run):
     ],
 )
 def test_what_cannot_begin_with_a_checkpoint_says_so(tmp_path, recipe, init_from, said):
-    with pytest.raises((UserError, CheckpointError)) as error:
+    with pytest.raises((UserError, CheckpointError, FileNotFoundError)) as error:
         cganjax.train(recipe, init_from=init_from, out=tmp_path / "run", progress=False)
     assert said in str(error.value) and "\n" not in str(error.value)
     assert not (tmp_path / "run").exists()

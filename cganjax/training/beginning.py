@@ -62,7 +62,8 @@ def read(checkpoint: str | os.PathLike, spec: ImageSpec | None = None) -> Source
       spec: of the images to train on, if they are known.
 
     Raises:
-      UserError: there is no such checkpoint, or its images have another shape.
+      FileNotFoundError: there is no such checkpoint.
+      UserError: its images have another shape.
       CheckpointError: it is damaged, or holds no generator.
     """
     generator = sampling.load(checkpoint)
@@ -89,7 +90,8 @@ def settled(config: Config, checkpoint: str | os.PathLike | None, folder: Path |
       folder: may hold the run, which then has settled this already: the checkpoint need not be there any more.
 
     Raises:
-      UserError: the algorithm cannot begin with a checkpoint, there is none, or the config asks for other networks.
+      FileNotFoundError: there is no such checkpoint.
+      UserError: the algorithm cannot begin with a checkpoint, or the config asks for other networks.
       CheckpointError: the checkpoint is damaged, or holds no generator.
     """
     if checkpoint is not None and not isinstance(checkpoint, (str, os.PathLike)):
@@ -202,7 +204,8 @@ def begin(state: GANState, source: Source, config: Config, networks: Networks) -
             return fresh
         by_class = _by_class(config, networks, role)
         return jax.tree.map(
-            lambda new, old, rowwise: jnp.asarray(_rows(rows, new, old) if rowwise else np.array(old)),
+            # A copy: the state is donated to the step, and the source may be in use elsewhere.
+            lambda new, old, rowwise: jnp.array(_rows(rows, new, old) if rowwise else old),
             fresh,
             source.weights[role],
             by_class,

@@ -163,8 +163,8 @@ def train(
     Raises:
       UserError: the recipe is unknown, a value cannot work, the networks do not support the images, the data hold
         fewer images than a batch, or `out` is in use by another process, or holds something else, a run of another
-        config or one of other images; there is no checkpoint `init_from`, or it does not fit; or there is no run to
-        extend.
+        config or one of other images; the checkpoint `init_from` does not fit; or there is no run to extend.
+      FileNotFoundError: there is no checkpoint `init_from`.
       TypeError: the recipe or the dataset is of another type (also a UserError).
       CheckpointError: the run in `out` is damaged, or the checkpoint `init_from` is.
       Diverged: a loss or a parameter is no longer finite; the message names the last good checkpoint.
