@@ -243,7 +243,9 @@ def test_it_ends_with_an_evaluation_and_the_commands_for_more(command, my_images
     more = lines[lines.index("for more:") + 1 :]
     assert more[0] == "  cganjax sample --checkpoint runs/my_images-auto-s0 'bright, dark, half'"
     assert more[1] == "  cganjax evaluate runs/my_images-auto-s0 --data-dir ."
-    assert more[2].endswith(" --extend-to 8")
+    decoy = " --target my_images.reference/classifier --checkpoint runs/my_images-auto-s0"
+    assert more[2] == f"  cganjax decoy 'bright, dark, half'{decoy}"
+    assert more[3].endswith(" --extend-to 8")
 
     code, out, err = command(train, "my_images/", "--data-dir", ".")
     assert code == 0 and "nothing to do" in out and "memorisation: " in out, "it is measured again"

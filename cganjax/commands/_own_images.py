@@ -1,5 +1,6 @@
 """What `cganjax train` says of images without a recipe: what was chosen, how good samples are, what to do next."""
 
+import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -8,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from cganjax.data import Dataset
-from cganjax.spec import ImageSpec
 
 METRICS = ("accuracy", "frechet", "prdc")
 FEWEST_TEST = 20  # test images whose distances to training images say something
@@ -163,20 +163,26 @@ def fraction_below(mine: np.ndarray, theirs: np.ndarray) -> float:
     return float((above + 0.5 * equal).mean() / len(ordered))
 
 
-def commands(run: Any, spec: ImageSpec, again: Sequence[str], data_dir: Path | None) -> Iterator[str]:
+def commands(run: Any, again: Sequence[str], data_dir: Path | None) -> Iterator[str]:
     """The lines with the commands for more.
 
     Args:
-      run: a `TrainedRun` with a folder.
-      spec: of its images.
+      run: a `TrainedRun` with a generator and a folder.
       again: the words of the command that trained it.
       data_dir: where data sets are looked for by name, as the user said.
     """
-    folder = shlex.quote(str(run.folder))
+    from cganjax.evaluation import beside, places
+
+    folder, names = shlex.quote(str(run.folder)), run.spec.class_names
     where = f" --data-dir {shlex.quote(str(data_dir))}" if data_dir else ""
-    some = shlex.quote(", ".join(spec.class_names[:_SAMPLED]))
+    some = shlex.quote(", ".join(names[:_SAMPLED]))
+    extractor = beside.find(run.generator.card["data"], data_dir)
+    classifier = extractor and places.classifier_beside(extractor)
     longer = [word for word in again if word != "--overwrite"]
     yield "for more:"
     yield f"  cganjax sample --checkpoint {folder} {some}"
     yield f"  cganjax evaluate {folder}{where}"
+    if classifier:
+        target = shlex.quote(os.path.relpath(classifier))
+        yield f"  cganjax decoy {some} --target {target} --checkpoint {folder}"
     yield f"  {shlex.join(longer)} --extend-to {2 * run.config.steps}"

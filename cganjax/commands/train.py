@@ -381,7 +381,7 @@ def _evaluate(args, run, train: data.Dataset | None, command: list[str]) -> None
             print(line, flush=True)
     except cli.UserError as error:
         print(f"warning: the samples were not evaluated: {error}", file=sys.stderr)
-    print(*_own_images.commands(run, run.spec, command, args.data_dir), sep="\n")
+    print(*_own_images.commands(run, command, args.data_dir), sep="\n")
 
 
 def _report(args, run) -> None:
