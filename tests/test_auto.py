@@ -170,6 +170,7 @@ def test_the_data_set_decides_the_recipe_unless_one_is_named(command, arguments,
     [
         (["my_images/", "--dataset", "mnist"], "DATA (my_images/) and --dataset (mnist) were given together"),
         (["--recipe", "auto"], "none were given: give DATA"),
+        (["--recipe", "lenet5", "--evaluate"], "recipe lenet5 trains a classifier: leave it out"),
         (["nowhere/"], "nowhere does not exist"),
         (["one/"], "holds one class folder (a): expected at least two"),
         (["few/"], "has 15 images: expected at least 20"),

@@ -89,10 +89,10 @@ def evaluation(generator: Any, train: Dataset, test: Dataset, data_dir: Path | N
     real, shape, classes = rows_for(reference, classifier)[ROWS[0]], train.spec.shape, train.num_classes
 
     n = real["samples"]  # as many as there are real images in the other column: else the two could not be compared
-    labels = np.arange(n) % classes
-    images = np.asarray(sampling.sample_from(generator, rng.root(0), labels))
-    classified = classifier is not None
-    names, left_out = arguments.fitting(METRICS, False, True, reference, spec=extractor.spec, classified=classified)
+    labels = None if generator.num_classes is None else np.arange(n) % classes
+    images = np.asarray(sampling.sample_from(generator, rng.root(0), labels, n=n if labels is None else None))
+    labelled, classified = labels is not None, classifier is not None
+    names, left_out = arguments.fitting(METRICS, False, labelled, reference, spec=extractor.spec, classified=classified)
     left_out |= arguments.too_few(names, labels, n, classes, reference.features.shape[1])
     names = [name for name in names if name not in left_out]
     measured = measure(images, labels, reference, extractor, classifier, names)

@@ -176,6 +176,10 @@ def _main(args, command: list[str]) -> int:
         with Waiting("reading the data"):
             dataset = data.load(args.dataset, args.split or "train", args.data_dir, args.size)
     config, out = resolve(args, dataset)
+    if args.evaluate and hasattr(config, "classifier"):
+        raise cli.UserError(
+            f"--evaluate measures samples, and recipe {config.recipe} trains a classifier: leave it out"
+        )
     from cganjax.training import devices, session  # Flax and optax: not for --help
 
     if args.deterministic:
