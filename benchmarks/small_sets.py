@@ -6,7 +6,8 @@ Trains one G for each value of `--augment`, otherwise alike, on the first so man
 compares 5,000 samples with 5,000 training images that G was not trained on, in the features of the extractor, a run
 folder or a shipped name. No test image is used. "memorised" is the fraction of samples that are nearer to a training
 image than 99 % of the images that G was not trained on: 0.01 if G copies nothing. "left" is the fraction of ankle boots
-that point to the left: the data's unless G mirrors. Rows are JSON; the first is of real images. Grids go into `--out`.
+that point to the left: the data's unless G mirrors. Rows are JSON. The first two are of other real images, and of the
+training images themselves, which is what a G that copies them all would reach. Grids go into `--out`.
 """
 
 import argparse
@@ -50,7 +51,8 @@ def main(argv=None) -> int:
     train = _of_classes(whole, slice(HELD_OUT_FROM), args.classes, slice(args.images))
     others = _of_classes(whole, slice(HELD_OUT_FROM), args.classes, slice(args.images, args.images + MEASURED))
     measure = _measure(cganjax.load_classifier(args.extractor), train, held_out, args.classes)
-    print(json.dumps({"real": True} | measure(pixels.rest_to_unit(others.images), others.labels)), flush=True)
+    for name, real in (("others", others), ("training", train)):
+        print(json.dumps({"real": name} | measure(pixels.rest_to_unit(real.images), real.labels)), flush=True)
     for augment in args.augment:
         _train(args, augment, train, measure)
     return cli.DONE

@@ -161,10 +161,11 @@ def test_every_setting_of_a_family_is_described(name):
 
 def test_an_older_config_takes_the_defaults_of_later_fields():
     values = cfg.to_json(MNIST)
-    for later in ("keep_best", "mismatch_fraction", "latent_std", "precision"):
+    for later in ("keep_best", "mismatch_fraction", "augment", "latent_std", "precision"):
         del values[later]
     config = cfg.from_json(values)
-    assert (config.keep_best, config.mismatch_fraction, config.latent_std, config.precision) == (False, 0, 1, "float32")
+    assert (config.keep_best, config.mismatch_fraction, config.augment) == (False, 0, 0)
+    assert (config.latent_std, config.precision) == (1, "float32")
     with pytest.raises(TypeError):
         cfg.from_json(values | {"unheard_of": 1})
 
