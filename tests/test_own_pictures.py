@@ -306,6 +306,9 @@ def test_cifar10_small_is_found_by_name_with_its_classes(tmp_path, layout):
         (32, 32, 3),
         ("airplane", "automobile"),
     )
+    (tmp_path / "none").mkdir()
+    for where in (None, tmp_path / "none"):
+        assert "put IDX files or cifar10_small.npz there" in refused("cifar10_small", data_dir=where)
     assert found.spec.class_names[9] == "truck" and found.spec == known.KNOWN["cifar10_small"]
 
 
