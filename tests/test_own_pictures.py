@@ -266,10 +266,15 @@ def test_a_run_on_resized_pictures_is_resumed_reproduced_and_read_again(photos, 
     assert code == 0, out + err
 
     from cganjax import sampling
+    from cganjax.evaluation import reference
 
-    card = sampling.load_classifier("run").card
+    extractor = sampling.load_classifier("run")
+    card, expected = extractor.card, data.dataset(folder, split="test", size=12)
     assert card["data"]["size"] == 12
-    expected = data.dataset(folder, split="test", size=12)
+    for source in (None, "photos/"):
+        assert reference.splits(extractor, source, None)[0].fingerprint == expected.fingerprint
+    with pytest.raises(UserError, match="--size goes with --dataset"):
+        reference.splits(extractor, None, None, 12)
     assert data.of_card(card, "test").fingerprint == expected.fingerprint
     folder.rename(tmp_path / "moved")
     assert data.of_card(card, "test", tmp_path / "moved").fingerprint == expected.fingerprint
@@ -301,6 +306,9 @@ def test_cifar10_small_is_found_by_name_with_its_classes(tmp_path, layout):
         (32, 32, 3),
         ("airplane", "automobile"),
     )
+    (tmp_path / "none").mkdir()
+    for where in (None, tmp_path / "none"):
+        assert "put IDX files or cifar10_small.npz there" in refused("cifar10_small", data_dir=where)
     assert found.spec.class_names[9] == "truck" and found.spec == known.KNOWN["cifar10_small"]
 
 
@@ -350,7 +358,8 @@ def test_pictures_that_do_not_fit_into_the_memory_are_refused_at_the_first(tmp_p
     monkeypatch.setattr(memory, "_of_machine", lambda: 100_000)
     monkeypatch.setattr(memory, "_of_limits", lambda: [])
     with pytest.raises(
-        BadArgument, match="the 6 pictures .* need 132 KiB and 98 KiB are free: --size 32 makes them smaller"
+        BadArgument,
+        match="6 images of 50x50 pixels, such as .*a/0.png, need 132 KiB and 98 KiB are free: --size 32 makes them",
     ):
         data.dataset(folder)
     assert data.dataset(folder, size=32).size == 32

@@ -41,7 +41,7 @@ def decode(paths: Sequence[Path], size: int | None) -> Decoded:
       DataError: some files cannot be read. Their number and three of them are named.
       BadArgument: the images do not fit into the memory.
     """
-    key = (size, *((path, found.st_mtime_ns, found.st_size) for path in paths if (found := _stat(path))))
+    key = (size, *((path, found.st_mtime_ns, found.st_size) for path in paths if (found := path.stat())))
     if key not in _last:
         found = _decode(paths, size, chosen=size is not None)
         _last.clear()
@@ -49,13 +49,6 @@ def decode(paths: Sequence[Path], size: int | None) -> Decoded:
             return found
         _last[key] = found
     return _last[key]
-
-
-def _stat(path: Path):
-    try:
-        return path.stat()
-    except OSError as error:
-        raise DataError(_about_damaged([(path, error.strerror or str(error))])) from None
 
 
 def _decode(paths: Sequence[Path], size: int | None, chosen: bool) -> Decoded:
@@ -72,7 +65,9 @@ def _decode(paths: Sequence[Path], size: int | None, chosen: bool) -> Decoded:
             return _decode(paths, SIZE, chosen)
         if not sizes:
             advice = "--size 32 makes them smaller" if size is None else "choose a smaller --size"
-            memory.check_host(_COPIES * len(paths) * image.nbytes, f"the {len(paths):,} pictures of {path}", advice)
+            height, width = image.shape[:2]
+            what = f"{len(paths):,} images of {width}x{height} pixels, such as {path},"
+            memory.check_host(_COPIES * len(paths) * image.nbytes, what, advice)
         images.append(image)
         sizes.append(full)
     if damaged:
