@@ -113,6 +113,7 @@ class _Card(TypedDict):
     steps: NotRequired[int]
     data: NotRequired[dict[str, Any]]
     metrics: NotRequired[dict[str, Any]]
+    init_from: NotRequired[dict[str, Any]]
     quality: NotRequired[dict[str, Any]]
     thresholds: NotRequired[dict[str, _Threshold]]
 

@@ -87,7 +87,7 @@ def add_backend(parser: argparse.ArgumentParser) -> None:
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
-    """`--dataset` and `--data-dir`."""
+    """`--dataset`, `--data-dir` and `--size`."""
     parser.add_argument(
         "--dataset",
         type=name_or_path,
@@ -102,6 +102,25 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         help="where data sets are looked for by name: a folder with IDX files, or one with mnist/, kmnist/, tfds/ "
         "(default: CGANJAX_DATA_DIR, then TFDS's default folder, then a download)",
     )
+    parser.add_argument(
+        "--size",
+        type=_side,
+        metavar="N",
+        help="the side in pixels of the images of a folder: the centre square of each picture is resized to it "
+        "(default: as it was when the network was trained; else pictures of one size stay as they are, and those of "
+        "several sizes become 32x32)",
+    )
+
+
+def _side(text: str) -> int:
+    """The type of `--size`."""
+    from cganjax.data import SIZES
+
+    try:
+        return checks.whole("it", int(text), *SIZES)
+    except ValueError:
+        low, high = SIZES
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {low} to {high:,}") from None
 
 
 def add_overwrite(parser: argparse.ArgumentParser) -> None:

@@ -31,7 +31,15 @@ def check(needed: int, what: str, advice: str = "ask for fewer") -> None:
     Raises:
       BadArgument: more is needed than is free (a `UserError` and a `ValueError`).
     """
-    available = free()
+    _check(needed, free(), what, advice)
+
+
+def check_host(needed: int, what: str, advice: str) -> None:
+    """`check` for what only the host's memory holds; it does not initialise JAX."""
+    _check(needed, max(0, min([_of_machine(), *_of_limits()])), what, advice)
+
+
+def _check(needed: int, available: int, what: str, advice: str) -> None:
     if needed > available:
         raise BadArgument(f"{what} need {in_words(needed)} and {in_words(available)} are free: {advice}")
 

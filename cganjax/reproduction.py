@@ -4,6 +4,8 @@
 """
 
 import contextlib
+import dataclasses
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,9 +15,9 @@ import numpy as np
 from cganjax import data, digests, metrics_lines, run_folder
 from cganjax.data import Dataset
 from cganjax.run_states import RunStates
+from cganjax.training import beginning, session
 from cganjax.training import config as cfg
 from cganjax.training import manifest as records
-from cganjax.training import session
 from cganjax.training.config import Config
 from cganjax.training.manifest import Change
 from cganjax.training.progress import Progress
@@ -104,10 +106,12 @@ def until(run: Recorded, steps: int | None) -> int:
     return steps
 
 
-def images(run: Recorded, dataset: str | None, data_dir: str | None) -> Dataset:
+def images(run: Recorded, dataset: str | None, data_dir: str | None, size: int | None = None) -> Dataset:
     """The images that the run was trained on. Raises UserError if they are not there, or are others."""
-    name, recorded = dataset or run.config.dataset, run.manifest["data"]
-    found = data.load(name, run.config.split, data_dir)
+    recorded = run.manifest["data"]
+    place = recorded.get("place", "")  # of a folder or a file, from wherever the command is called
+    name = dataset or (place if os.path.exists(place) else run.config.dataset)
+    found = data.load(name, run.config.split, data_dir, size or recorded.get("size"))
     if found.fingerprint != recorded["fingerprint"]:
         raise UserError(
             f"{found.source} holds other images than those that {run.folder} was trained on "
@@ -132,23 +136,44 @@ def again(
     progress: Progress | bool = True,
     should_stop: Callable[[], bool] | None = None,
 ) -> int:
-    """Train the run again from its config and seed into a new folder; returns the step that it came to."""
+    """Train the run again from its config and seed into a new folder; returns the step that it came to.
+
+    A run that was made longer is made longer at the same steps.
+
+    Raises:
+      UserError: the checkpoint that the run began with is not there, or holds other weights.
+    """
+    beginning.check_same(run.manifest.get("init_from"), run.config)
     rows = metrics_lines.find(run.folder).rows
     tried = hasattr(run.config, "classifier") and any("steps" not in row for row in rows)
-    done = session.train(
-        run.config,
-        dataset,
-        out=out,
-        test=data.load(run.config.dataset, "test", data_dir) if tried else None,
-        stop_after=steps,
-        on_nonfinite="restore" if run.manifest.get("restored") else "stop",
-        devices=_devices(run),
-        block=_block(run),
-        progress=progress,
-        should_stop=should_stop,
-        command=["cganjax", "reproduce", str(run.folder)],
-    )
+    test = data.load(run.config.dataset, "test", data_dir, dataset.size) if tried else None
+    first, *lengths = _lengths(run, steps)
+    for until, length in (first, *lengths):
+        done = session.train(
+            dataclasses.replace(run.config, steps=first[1]),
+            dataset,
+            out=out,
+            test=test,
+            stop_after=until,
+            extend_to=None if length == first[1] else length,
+            on_nonfinite="restore" if run.manifest.get("restored") else "stop",
+            devices=_devices(run),
+            block=_block(run),
+            progress=progress,
+            should_stop=should_stop,
+            command=["cganjax", "reproduce", str(run.folder)],
+        )
+        if done.step < until:
+            break
     return done.step
+
+
+def _lengths(run: Recorded, steps: int) -> list[tuple[int, int]]:
+    """The parts of a run up to a step: the last step of each, and the length of the run that its schedules had."""
+    extended = run.manifest.get("extended") or []
+    begins = {0: extended[0]["from"] if extended else run.config.steps} | {e["at"]: e["to"] for e in extended}
+    ends = [*sorted(begins)[1:], steps]
+    return [(min(end, steps), begins[at]) for at, end in zip(sorted(begins), ends, strict=True) if at < steps]
 
 
 def damage(run: Recorded) -> Damage:

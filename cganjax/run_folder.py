@@ -42,6 +42,7 @@ class Data(TypedDict):
     place: NotRequired[str]
     notes: NotRequired[list[str]]
     spec: NotRequired[dict[str, Any]]
+    size: NotRequired[int]  # the side that pictures were resized to
 
 
 class Seal(TypedDict):
@@ -59,6 +60,20 @@ class Restored(TypedDict):
     what: str  # the name of the loss, or "a parameter"
     to: int  # the step of the state that the run went on from
     skipped: int  # batches that were left out
+
+
+# One time that a run was made longer: its number of steps before and after, and the step of the state that it went on
+# from. From there on its schedules refer to the new number.
+Extended = TypedDict("Extended", {"from": int, "at": int, "to": int})
+
+
+class InitFrom(TypedDict):
+    """The checkpoint that a run began with."""
+
+    name: str
+    steps: int | None
+    roles: list[str]  # the networks that were taken from it
+    digest: str  # of the digests of their arrays
 
 
 class Manifest(TypedDict):
@@ -81,13 +96,16 @@ class Manifest(TypedDict):
     metrics: NotRequired[dict[str, Seal]]  # step -> the lines of metrics.jsonl up to its checkpoint
     restored: NotRequired[list[Restored]]
     damage: NotRequired[list[str]]  # what was found damaged and was left out
+    extended: NotRequired[list[Extended]]  # oldest first; only of a run that was made longer
+    init_from: NotRequired[InitFrom]  # only of a run that began with a checkpoint
     digest: NotRequired[str]  # of all the rest
 
 
 def read_run(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The config and the manifest of a run folder, as JSON values.
 
-    Both are held against their digests; those of earlier versions have none.
+    Both are held against their digests; those of earlier versions have none. If a process was killed while it made a
+    run longer, the manifest has the new length already: the config that is returned has it too.
 
     Raises:
       CheckpointError: one is missing or damaged; the message names it.
@@ -99,6 +117,8 @@ def read_run(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         return config, manifest
     if digest != digests.of_json(manifest):
         raise CheckpointError(f"{run / MANIFEST} is damaged: it differs from its digest")
+    if manifest.get("extended") and manifest["extended"][-1]["from"] == config["steps"]:
+        config = config | {"steps": manifest["extended"][-1]["to"]}
     if manifest.get("config") != digests.of_json(config):
         raise CheckpointError(f"{run / CONFIG} is damaged: it differs from its digest in {MANIFEST}")
     return config, manifest

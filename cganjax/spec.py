@@ -7,6 +7,7 @@ from cganjax import checks
 from cganjax.types import BadArgument
 
 LIGHT_ON_DARK, DARK_ON_LIGHT = "light_on_dark", "dark_on_light"
+MOST_CLASSES = 1000  # that networks are built for
 MOST = 2**16  # pixels of a side: a larger number is a mistake
 
 

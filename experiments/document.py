@@ -400,7 +400,8 @@ def recipes_page() -> str:
     for name in every:
         said = "\n".join(line.rstrip() for line in recipes.page(name).strip().split("\n"))
         lines += ["", f"## `{name}`", "", "```text", said, "```"]
-        lines += ["", "```json", config.dumps(recipes.load(name)), "```"]
+        if not recipes.needs_data(name):
+            lines += ["", "```json", config.dumps(recipes.load(name)), "```"]
     return "\n".join(lines) + "\n"
 
 

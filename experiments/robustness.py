@@ -112,7 +112,7 @@ def _load(args):
     from cganjax import sampling
 
     classifiers = {name: sampling.load_classifier(name) for name in dict.fromkeys(args.checkpoints)}
-    dataset = data.load(args.dataset or "mnist", "test", args.data_dir)
+    dataset = data.load(args.dataset or "mnist", "test", args.data_dir, args.size)
     for name, classifier in classifiers.items():
         if classifier.scores != "logits":
             raise cli.UserError(

@@ -475,10 +475,8 @@ def test_a_reference_of_few_images_leaves_frechet_out(command, coloured, tmp_pat
 
 def test_evaluate_without_an_extractor_takes_the_one_of_the_shape(drawn, coloured):
     images = np.random.default_rng(0).random((20, 12, 16, 3))
-    said = (
-        r"images have shape \(20, 12, 16, 3\), and no shipped extractor takes images of 12x16x3: train a classifier .*"
-    )
-    with pytest.raises(ValueError, match=said + r"cganjax train --recipe digits_v1 .*give extractor='runs/extractor'"):
+    said = r"images have shape \(20, 12, 16, 3\), and no shipped extractor takes images of 12x16x3: make one by "
+    with pytest.raises(ValueError, match=said + r"cganjax reference DATA, and give extractor='DATA.reference'"):
         cganjax.evaluate(images, np.arange(20) % 4)
     with pytest.raises(ValueError, match=r"images have shape \(1000, 28, 28\): expected \[N, H, W, C\]"):
         cganjax.evaluate(drawn[0][..., 0], drawn[1])
@@ -488,11 +486,9 @@ def test_evaluate_without_an_extractor_takes_the_one_of_the_shape(drawn, coloure
 def test_advice_names_data_that_can_be_found():
     from cganjax.evaluation import defaults
 
-    assert "--dataset '/my data/x.npz' --out" in defaults.advice(
-        {"name": "x", "place": "/my data/x.npz", "images": 900}
-    )
-    assert "--dataset x --set batch_size=48 --out" in defaults.advice({"name": "x", "place": "", "images": 48})
-    assert "--dataset DATA --out" in defaults.advice({"name": "x", "place": "given arrays"})
+    assert defaults.advice({"name": "x", "place": "/my data/x.npz"}) == "make one by cganjax reference '/my data/x.npz'"
+    assert defaults.advice({"name": "x", "place": ""}) == "make one by cganjax reference x"
+    assert "np.savez" in defaults.advice({"name": "x", "place": "given arrays"})
 
 
 def test_an_interrupted_reference_writes_nothing(command, coloured, tmp_path, monkeypatch):
@@ -520,8 +516,8 @@ def test_an_interrupted_reference_writes_nothing(command, coloured, tmp_path, mo
 def test_coloured_images_of_named_classes_are_measured_and_drawn(command, coloured):
     networks = ("--extractor", coloured["extractor"], "--classifier", coloured["classifier"])
     code, _, err = command(evaluate_command, coloured["generator"], "--n", 200)
-    assert code == 2 and "images of 12x12x3, 4 classes (blobs), and no shipped extractor was trained on such" in err
-    assert f"--dataset {coloured['data']} --out runs/extractor" in err and "give it by --classifier" in err
+    assert code == 2 and "images of 12x12x3, 4 classes (blobs), and there is no extractor for such images" in err
+    assert f"make one by cganjax reference {coloured['data']}; or name one by --extractor" in err
     code, _, err = command(evaluate_command, coloured["generator"], *networks, "--n", 200)
     assert code == 2 and "has no stored reference for --reference test: say where the data lie" in err
     code, out, err = command(reference_command, *networks)

@@ -19,7 +19,13 @@ PLATFORMS = ("cpu", "cuda", "tpu", "rocm")
 GENERATORS = [name for name, card in ckpt.checkpoints().items() if "generator" in card["roles"]]
 # One recipe of each algorithm and family, made small: only shapes matter to lowering.
 RECIPES = {
-    "digits": ["generator.hidden=16", "discriminator.hidden=16", "penalty_fraction=0.5", "mismatch_fraction=0.5"],
+    "digits": [
+        "generator.hidden=16",
+        "discriminator.hidden=16",
+        "penalty_fraction=0.5",
+        "mismatch_fraction=0.5",
+        "augment=0.4",
+    ],
     "label_map": [],
     "label_score": [],
     "lenet5": [],

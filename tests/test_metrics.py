@@ -216,7 +216,7 @@ def test_memorisation_sees_copies():
     copies = memorisation.memorisation(neighbours.nearest(train[:500] + 1e-3, train)[1], of_test)
     assert copies["memorised"] == 1 and copies["nearest"] < 0.01
     assert memorisation.memorisation(of_test, of_test)["memorised"] == 0.01
-    with pytest.raises(ValueError, match="at least 100 real images"):
+    with pytest.raises(ValueError, match="at least 60 real images"):
         memorisation.memorisation(of_test, of_test[:50])
 
 

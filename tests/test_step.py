@@ -171,6 +171,7 @@ def three_steps(tiny, digits):
         "steps=4",
         "mismatch_fraction=0.125",
         "latent_std=0.9",
+        "augment=0.4",
     ],
 )
 def test_every_setting_of_the_step_changes_its_outcome(tiny, three_steps, setting):

@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from cganjax import cli
 from cganjax.types import BitsWarning
 
-_PARAMETER = re.compile(r"^(stop_after|block|devices)(?= is )|\b(out|dataset|data_dir|devices|block|overwrite)=(True)?")
+_PARAMETER = re.compile(
+    r"^(stop_after|block|devices)(?= is )|\b(init_from|extend_to)\b(?!=)"
+    r"|\b(out|dataset|data_dir|devices|block|overwrite|extend_to)=(True)?"
+)
 
 
 @contextlib.contextmanager
@@ -37,7 +40,7 @@ def _for_shell(text: str, parser: cli.Parser) -> str:
     flags = {option for action in parser._actions for option in action.option_strings}
 
     def flag(found: re.Match) -> str:
-        name = "--" + (found[1] or found[2]).replace("_", "-")
+        name = "--" + (found[1] or found[2] or found[3]).replace("_", "-")
         if name not in flags:
             return found[0]
         followed = text[found.end() : found.end() + 1].isalnum()

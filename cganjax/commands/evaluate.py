@@ -1,8 +1,13 @@
 """Measure how good the samples of generators are: `evaluate mnist runs/mine-s0 --data-dir DIR`.
 
 The table has one column per checkpoint, of --n samples with balanced labels. For comparison it has columns of real
-images (the best possible), of the same with shuffled labels, and of one image per class repeated (the worst). Without
---data-dir, everything that needs no data is measured, against the reference that is stored beside the extractor.
+images (the best possible), of the same with shuffled labels, and of one image per class repeated (the worst).
+
+The features are those of the --extractor, or of the one that is shipped for the data set that the generator was trained
+on, or of the one that `reference` made from your own images, which lies beside them; the command prints which it took
+and why. Without --data-dir, everything that needs no data is measured, against the reference that is stored beside the
+extractor; your own images are read from where they were.
+
 For each checkpoint a page is written into --out: its samples nearest to training images with these images, the samples
 that the reference classifier is surest and least sure of, and bars by class.
 """
@@ -14,6 +19,9 @@ from pathlib import Path
 
 from cganjax import checkpoint as ckpt
 from cganjax import cli, files
+from cganjax.waiting import Waiting
+
+MOST, QUICK = 10_000, 2000  # samples of each checkpoint
 
 
 def parser(prog: str) -> cli.Parser:
@@ -27,7 +35,7 @@ def parser(prog: str) -> cli.Parser:
         default=[ckpt.DEFAULT],
         help=f"generators: shipped names, runs or checkpoint folders (default: {ckpt.DEFAULT})",
     )
-    p.add_argument("--n", type=int, help="samples of each (default: 10,000)")
+    p.add_argument("--n", type=int, help="samples of each (default: 10,000, or as many as there are stored real ones)")
     p.add_argument("--quick", action="store_true", help="2,000 samples for a first look, unless --n is given")
     p.add_argument("--seed", type=int, default=0, help="of samples, subsets and bootstrap draws (default: 0)")
     p.add_argument("--metrics", nargs="+", metavar="NAME", help="only these (default: all that train no classifier)")
@@ -45,8 +53,8 @@ def parser(prog: str) -> cli.Parser:
         "--extractor",
         type=cli.name_or_path,
         metavar="CLASSIFIER",
-        help="the classifier whose features are compared: a shipped name, a run or a checkpoint folder (default: the "
-        "shipped one for such images)",
+        help="the classifier whose features are compared: a shipped name, a run, a checkpoint folder, or what "
+        "`reference` wrote (default: the one shipped for the data set, or kept beside it)",
     )
     p.add_argument(
         "--classifier",
@@ -55,7 +63,7 @@ def parser(prog: str) -> cli.Parser:
         dest="classifier",
         metavar="CLASSIFIER",
         help="the reference classifier, of another training than the extractor, for the accuracy of the samples "
-        "(default: the shipped one for such images, if any; --judge is the former name)",
+        "(default: the one made with the extractor, or shipped for its data, if any; --judge is the former name)",
     )
     p.add_argument("--json", type=cli.path, metavar="FILE", help="also write all figures to this file")
     p.add_argument(
@@ -71,21 +79,23 @@ def main(argv=None, prog: str = "python -m cganjax evaluate") -> int:
     """Sample, measure, print the table, draw the pages."""
     args = parser(prog).parse_args(argv)
     cli.check_seed(args.seed)
-    n = args.n if args.n is not None else 2000 if args.quick else 10_000
-    if n < 1:
-        raise cli.UserError(f"--n is {n}: give at least 1")
+    if args.n is not None and args.n < 1:
+        raise cli.UserError(f"--n is {args.n}: give at least 1")
     cli.choose_backend(args.backend)
     from cganjax import memory, sampling
     from cganjax.evaluation import networks, text
 
     names = _metrics(args)
     generators = {name: sampling.load(name) for name in dict.fromkeys(args.checkpoints)}
-    for generator in generators.values():
-        memory.check_images(f"--n is {n}", n, generator.image_shape)
-    chosen = networks.choose(generators, args.extractor, args.classifier)
+    chosen = networks.choose(
+        generators, args.extractor, args.classifier, dataset=_compared_with(args), data_dir=args.data_dir
+    )
     pages = _new_files(args, generators)
     began = time.perf_counter()
     reference, train = _real_data(args, chosen, names)
+    n = _samples(args, reference, train)
+    for generator in generators.values():
+        memory.check_images(f"--n is {n}", n, generator.image_shape)
     metrics, left_out = _fitting(args, names, generators, chosen, reference, n)
     _print_what_is_compared(chosen, reference, time.perf_counter() - began)
     _print_warnings(args, generators, reference, left_out)
@@ -93,14 +103,18 @@ def main(argv=None, prog: str = "python -m cganjax evaluate") -> int:
     columns, measured = _measure(args, generators, chosen, reference, metrics, n)
     rows = _rows(args, reference, train, chosen, n, metrics)
     taken = {figure for column in columns.values() for figure in column}
+    quality = networks.quality(chosen.extractor, rows)
     rows = {name: {k: v for k, v in row.items() if k in taken} for name, row in rows.items()}
     print("\n".join(text.table(columns | rows)))
     _print_missing_rows(args, chosen, rows)
+    said = text.quality(quality)
+    if said:
+        print(said)
     for name, path in pages.items():
-        if _draw(path, name, measured[name], reference, rows, generators[name].spec):
+        if _draw(path, name, measured[name], reference, rows, said, generators[name].spec):
             print(path)
     if args.json:
-        about = _about(args, chosen, reference, left_out, n)
+        about = _about(args, chosen, reference, left_out, n) | {"extractor_quality": quality}
         files.write_json(args.json, about | {"checkpoints": columns, "rows": rows})
         print(args.json)
     return cli.DONE
@@ -133,24 +147,39 @@ def _new_files(args, generators) -> dict[str, Path]:
     return pages
 
 
+def _compared_with(args):
+    """The training images of --dataset, if it is given and no extractor is: they decide which one it is."""
+    from cganjax import data
+
+    if args.extractor or not args.dataset:
+        return None
+    return data.dataset(args.dataset, data_dir=args.data_dir)
+
+
+def _samples(args, reference, train) -> int:
+    """How many samples are measured: at most as many as there are real images in a row, so that columns compare."""
+    if args.n is not None:
+        return args.n
+    real = [row["samples"] for row in reference.rows.values()] or [MOST if train is None else len(train.images)]
+    return min(*real, QUICK if args.quick else MOST)
+
+
 def _real_data(args, chosen, names):
     """The reference, and the images that generators were trained on if there are data."""
-    from cganjax import data, evaluation
-    from cganjax.evaluation import reference
+    from cganjax import evaluation
+    from cganjax.evaluation import networks, reference
 
     extractor = chosen.extractor
     stored = None
     if args.reference == "test" and not args.dataset:
-        stored = reference.read(chosen.folder, extractor)
-    if not (args.data_dir or args.dataset or os.environ.get(data.ENVIRONMENT)):
-        if stored is None:
-            name = args.extractor or extractor.card["name"]
-            raise cli.UserError(
-                f"{name} has no stored reference for --reference {args.reference}: say where the data lie (--data-dir "
-                f"DIR or --dataset NAME), or store one by cganjax reference --extractor {name}"
-            )
+        try:
+            stored = reference.read(chosen.folder, extractor)
+        except cli.CheckpointError as error:
+            raise networks.again(chosen.folder, error) from None
+    found = _splits(args, chosen, stored)
+    if found is None:
         return stored, None
-    test, train = reference.splits(extractor, args.dataset, args.data_dir)
+    test, train = found
     if args.reference == "train":
         # As many as there are test images, for figures of the same scale; the test images stand for unseen ones.
         rows = slice(None, len(test.images))
@@ -167,6 +196,30 @@ def _real_data(args, chosen, names):
     except evaluation.Unmeasurable as error:  # too few images for the statistics, or features that are no numbers
         raise cli.UserError(f"{test.name}: {error}") from None
     return measured, train
+
+
+def _splits(args, chosen, stored):
+    """The test and the training images; None if they are not asked for, or are not there any more."""
+    from cganjax import data
+    from cganjax.evaluation import reference
+
+    asked = args.data_dir or args.dataset or os.environ.get(data.ENVIRONMENT)
+    if asked or chosen.beside_data:
+        try:
+            with Waiting("reading the data"):
+                return reference.splits(chosen.extractor, args.dataset, args.data_dir, args.size)
+        except cli.UserError as error:
+            if asked or stored is None:
+                raise
+            print(f"the images are not read: {error}")
+            return None
+    if stored is None:
+        name = args.extractor or chosen.extractor.card["name"]
+        raise cli.UserError(
+            f"{name} has no stored reference for --reference {args.reference}: say where the data lie (--data-dir DIR "
+            f"or --dataset NAME), or store one by cganjax reference --extractor {name}"
+        )
+    return None
 
 
 def _fitting(args, names, generators, chosen, reference, n: int):
@@ -273,9 +326,12 @@ def _print_what_is_compared(chosen, reference, seconds: float) -> None:
 
     training = _said(reference.train and reference.train.about)
     print(f"reference: {_said(reference.about)}; training images: {training}; {seconds:.1f} s")
-    for network, role in ((chosen.extractor, "features"), (chosen.classifier, "accuracy")):
+    for role, network, why in (
+        ("features", chosen.extractor, chosen.why),
+        ("accuracy", chosen.classifier, chosen.why_classifier),
+    ):
         if network is not None:
-            print(f"{role} by {network.card['name']}, SHA-256 {evaluation.named(network)['sha256']}")
+            print(f"{role} by {network.card['name']}, {why}, SHA-256 {evaluation.named(network)['sha256']}")
 
 
 def _print_warnings(args, generators, reference, left_out) -> None:
@@ -327,15 +383,16 @@ def _said(about) -> str:
     return " ".join(str(about[k]) for k in ("name", "split") if k in about) + f", {about['images']:,} images"
 
 
-def _draw(path: Path, name: str, measured, reference, rows, spec) -> bool:
-    """Draw the page of one checkpoint; False if there is nothing to draw."""
+def _draw(path: Path, name: str, measured, reference, rows, said: str, spec) -> bool:
+    """Draw the page of one checkpoint, under what is said of the extractor; False if there is nothing to draw."""
     from cganjax import report
     from cganjax.evaluation import page
 
     strips, bars = page.strips(measured, reference, spec), page.bars(name, measured, rows)
     if not strips and not bars:
         return False
-    report.save_evaluation(path, strips, bars, f"{name}: {len(measured.given.images):,} samples", spec=spec)
+    title = f"{name}: {len(measured.given.images):,} samples\n{said}"
+    report.save_evaluation(path, strips, bars, title, spec=spec)
     return True
 
 
@@ -343,11 +400,11 @@ def _about(args, chosen, reference, left_out, n: int) -> dict:
     """What --json says of the measurement."""
     from cganjax import evaluation
 
-    by = chosen.classifier and evaluation.named(chosen.classifier)
+    by = chosen.classifier and evaluation.named(chosen.classifier) | {"chosen": chosen.why_classifier}
     return {
         "samples": n,
         "seed": args.seed,
-        "extractor": evaluation.named(chosen.extractor),
+        "extractor": evaluation.named(chosen.extractor) | {"chosen": chosen.why},
         "classifier": by,
         "judge": by,  # the former name; removed in the next version
         "reference": dict(reference.about),

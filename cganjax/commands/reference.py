@@ -1,27 +1,45 @@
-"""Store what generated images are compared with beside a feature extractor: `reference --extractor runs/extractor`.
+"""Make what generated images are compared with, from your own images: `reference my_images/`.
 
-The extractor is a classifier, trained by `train`. The images are those of the data set it was trained on, unless
---dataset is given. reference.npz and reference.json are written into its folder. They hold its features of all test
-images (float16), the statistics of its features of the training images, the distance from each test image to its
-nearest training image, and three rows to compare figures with: real training images (with the reference classifier's
-accuracy on the test images, which it has not seen), the same with shuffled labels, and one image per class repeated.
-The command prints how much the rounding to float16 changes the Frechet distance. With the two files, `evaluate` needs
-no data.
+DATA is a folder with one sub-folder per class, an .npz file, or the name of a data set. The command trains an
+extractor, whose features are compared, and a reference classifier of another training, for the accuracy. The number of
+images decides their sizes and steps: 500 images take about a minute on 2 CPU cores, 60,000 a quarter of an hour. Both
+networks are written beside the data: for my_images/ and for my_images.npz, into my_images.reference/. The folder also
+has the features of the test images and three rows to compare figures with: real training images (with the reference
+classifier's accuracy on the test images, which it has not seen), the same with shuffled labels, and one image per
+class repeated. `evaluate` then finds the folder by itself as long as the images stay the same. If you wrote it
+elsewhere by --out DIR, give `evaluate --extractor DIR`.
+
+`reference --extractor runs/extractor` writes features and rows (reference.npz and reference.json) beside a classifier
+that you trained yourself. The images are those of the data set that it was trained on, unless --dataset is given. It
+prints how much the rounding of the features to float16 changes the Frechet distance.
 """
+
+import shlex
 
 from cganjax import checkpoint as ckpt
 from cganjax import cli, files, run_folder
+from cganjax.waiting import Waiting
 
 
 def parser(prog: str) -> cli.Parser:
     """The command's flags."""
     p = cli.Parser(prog=prog, description=__doc__)
     p.add_argument(
+        "data",
+        type=cli.name_or_path,
+        nargs="?",
+        metavar="DATA",
+        help="train an extractor and a reference classifier on these images: a folder with one sub-folder per class, "
+        "an .npz file, or a name",
+    )
+    p.add_argument(
+        "--out", type=cli.path, metavar="DIR", help="with DATA: the folder to write (default: one beside the data)"
+    )
+    p.add_argument(
         "--extractor",
         type=cli.name_or_path,
-        default="digits-v1",
         metavar="CLASSIFIER",
-        help="a classifier with features: a shipped name or a run (default: digits-v1)",
+        help="without DATA: a classifier with features, a shipped name or a run (default: digits-v1)",
     )
     p.add_argument(
         "--classifier",
@@ -29,7 +47,7 @@ def parser(prog: str) -> cli.Parser:
         type=cli.name_or_path,
         dest="classifier",
         metavar="CLASSIFIER",
-        help="the reference classifier, of another training than the extractor, for the accuracies of the rows "
+        help="without DATA: the reference classifier, of another training than the extractor, for the accuracies "
         "(default: the shipped one for such images, if any; --judge is the former name)",
     )
     cli.add_overwrite(p)
@@ -39,9 +57,48 @@ def parser(prog: str) -> cli.Parser:
 
 
 def main(argv=None, prog: str = "python -m cganjax reference") -> int:
-    """Measure the real data, then write the files."""
+    """Train what is needed, measure the real data, then write the files."""
     args = parser(prog).parse_args(argv)
+    _check(args)
     cli.choose_backend(args.backend)
+    return _of_data(args) if args.data else _of_extractor(args)
+
+
+def _check(args) -> None:
+    others = {"--extractor": args.extractor, "--classifier": args.classifier, "--dataset": args.dataset}
+    if args.data and (given := [flag for flag, value in others.items() if value]):
+        raise cli.UserError(
+            f"DATA is {args.data}, and {given[0]} was given: give DATA alone to train an extractor, or --extractor and "
+            "--dataset for one of yours"
+        )
+    if not (args.data or args.extractor or args.classifier):
+        args.data = args.dataset
+    if args.out and not args.data:
+        raise cli.UserError("--out was given without DATA: the files of --extractor are written beside it")
+
+
+def _of_data(args) -> int:
+    """Train both networks on DATA, and write them with the reference."""
+    from cganjax import data
+    from cganjax.evaluation import beside
+
+    train, test = (data.dataset(args.data, split=split, data_dir=args.data_dir) for split in ("train", "test"))
+    for note in dict.fromkeys(train.notes + test.notes):
+        print(note)
+    folder = beside.make(train, test, out=args.out, data_dir=args.data_dir, overwrite=args.overwrite)
+    print(f"{folder.parent}: {_use(args, folder.parent)}")
+    return cli.DONE
+
+
+def _use(args, folder) -> str:
+    """How the files are used."""
+    if args.out:
+        return f"cganjax evaluate RUN --extractor {shlex.quote(str(folder))} uses it"
+    return "cganjax evaluate RUN uses it for every run on these images"
+
+
+def _of_extractor(args) -> int:
+    """Write the reference beside an extractor that exists."""
     from cganjax.evaluation import Unmeasurable, networks, reference
 
     folder, extractor = _extractor(args)
@@ -49,65 +106,52 @@ def main(argv=None, prog: str = "python -m cganjax reference") -> int:
         raise cli.UserError(
             f"--classifier is {args.classifier}, which is the extractor: give a classifier of another training"
         )
-    classifier = networks.reference_classifier(extractor, args.classifier)
+    classifier, *_ = networks.reference_classifier(extractor, args.classifier, folder)
     files.new_file(folder / reference.CARD, args.overwrite)  # arrays without it are the rest of an interrupted call
-    test, train = reference.splits(extractor, args.dataset, args.data_dir)
+    with Waiting("reading the data"):
+        test, train = reference.splits(extractor, args.dataset, args.data_dir, args.size)
     real_test, real_train = (reference.real_images(d, extractor.image_shape, d.split) for d in (test, train))
     print(f"features of {len(test.images):,} test and {len(train.images):,} training images", flush=True)
     try:
-        exact, shipped = _measured(extractor, classifier, real_test, real_train)
-        size = reference.write(folder, exact, extractor)
+        stored = _measured(extractor, classifier, real_test, real_train)
+        size = reference.write(folder, stored.exact, extractor)
     except Unmeasurable as error:  # too few images for the statistics, or features that are no numbers
         raise cli.UserError(f"{test.name}: {error}") from None
-    _print_rounding(exact, shipped)
+    _print_rounding(stored.exact, stored.rounded)
     print(f"{folder / reference.ARRAYS}: {size / 2**20:.2f} MiB\n{folder / reference.CARD}")
     return cli.DONE
 
 
 def _extractor(args):
     """The folder that the reference is written into, and the extractor."""
-    from cganjax import sampling
+    from cganjax import evaluation, sampling
+    from cganjax.evaluation import places
 
-    folder = ckpt.find(args.extractor)
-    if not any((folder / name).exists() for name in (ckpt.CARD, run_folder.CONFIG)):
+    name = args.extractor or evaluation.EXTRACTOR
+    folder = places.extractor_in(name)
+    if not any((folder / file).exists() for file in (ckpt.CARD, run_folder.CONFIG)):
         raise cli.UserError(
-            f"{args.extractor} is no shipped checkpoint and no run folder: give the folder of a classifier that was "
-            "trained by cganjax train"
+            f"{name} is no shipped checkpoint and no run folder: give the folder of a classifier that was trained by "
+            "cganjax train"
         )
-    return folder, sampling.load_classifier(args.extractor)
+    return folder, sampling.load_classifier(folder)
 
 
-def _measured(extractor, classifier, real_test, real_train):
-    """The reference with unrounded features and its rows, and as it will be read, which the rows are measured by."""
+def _measured(extractor, classifier, test, train):
+    """The reference with its rows, of as many images as there are test images."""
     from cganjax import evaluation
-    from cganjax.evaluation import reference, rows
+    from cganjax.evaluation import rows
     from cganjax.evaluation.progress import Progress
 
-    exact = reference.with_train(extractor, reference.of_real(extractor, real_test), real_train)
-    exact = exact._replace(classifier=classifier and reference.digest_of(classifier))
-    shipped, n = reference.rounded(exact, extractor), len(real_test.images)
-    names, left_out = evaluation.fitting(
-        evaluation.check_names(None),
-        False,
-        True,
-        exact._replace(train=exact.train._replace(images=real_train.images)),
-        spec=extractor.spec,
-        classified=classifier is not None,
-    )
-    # The test images are compared with the training images: generated ones with both.
-    asked = [name for name in names if name == "frechet_train"]
-    few = evaluation.too_few(asked, real_test.labels, n, extractor.num_classes, exact.features.shape[1])
-    for name, why in (left_out | few).items():
-        print(f"{name} is left out of the rows: it {why.replace('classifier=', '--classifier')}")
-    names = [name for name in names if name not in few]
-    progress = Progress(rows.row_parts(names, classifier))
-    found = rows.measure_rows(
-        shipped, exact, real_train, real_test[:2], extractor, classifier, n, 0, names=names, on_part=progress.part
-    )
-    progress.close()
-    best = found[rows.ROWS[0]]
+    def begin(parts, left_out):
+        for name, why in left_out.items():
+            print(f"{name} is left out of the rows: it {why.replace('classifier=', '--classifier')}")
+        return Progress(parts).part
+
+    stored = rows.with_rows(extractor, classifier, test, train, len(test.images), begin=begin)
+    best = stored.exact.rows[rows.ROWS[0]]
     print(", ".join(f"{k} {best[k]:.4f}" for k in evaluation.SHORT if k in best))
-    return exact._replace(rows=found), shipped
+    return stored
 
 
 def _print_rounding(exact, shipped) -> None:

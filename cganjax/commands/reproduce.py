@@ -15,6 +15,7 @@ from pathlib import Path
 
 from cganjax import cli, determinism
 from cganjax.commands import _flag_names
+from cganjax.waiting import Waiting
 
 
 def parser(prog: str) -> cli.Parser:
@@ -52,7 +53,8 @@ def _main(args) -> int:
     if args.out is not None and args.out.exists() and (args.out.is_file() or any(args.out.iterdir())):
         raise cli.UserError(f"--out is {args.out}, which is not empty: give a new folder")
     _as_it_began(run.began, args.backend)
-    dataset = reproduction.images(run, args.dataset, args.data_dir)
+    with Waiting("reading the data"):
+        dataset = reproduction.images(run, args.dataset, args.data_dir, args.size)
     changed = reproduction.conditions(run, dataset)
     damaged = reproduction.damage(run)
     _introduce(run, steps, changed, damaged)

@@ -6,6 +6,7 @@ Nothing shuffles a data set: that is the training loop's, from (seed, epoch). Pi
 
 from cganjax.data.batching import batches, check_fits, epoch_order
 from cganjax.data.cards import of_card
+from cganjax.data.decoded import SIZES
 from cganjax.data.drawn import bright_dark
 from cganjax.data.idx import CANONICAL_MD5, read_idx
 from cganjax.data.record import ENVIRONMENT, Dataset, NotFound, Raw, divide
@@ -16,6 +17,7 @@ __all__ = [
     "CALIBRATION",
     "CANONICAL_MD5",
     "ENVIRONMENT",
+    "SIZES",
     "SOURCES",
     "SPLIT",
     "SPLITS",

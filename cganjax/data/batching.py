@@ -24,7 +24,8 @@ def check_fits(dataset: Dataset, image_shape: tuple[int, ...], batch_size: int) 
         )
     if n < batch_size:
         raise UserError(
-            f"batch_size is {batch_size} but {dataset.name} ({dataset.split}) holds {n} images: choose a smaller batch"
+            f"batch_size is {batch_size} but {dataset.name} ({dataset.split}) holds {n} images: "
+            f"choose a smaller batch, such as --set batch_size={2 ** (n.bit_length() - 1)}"
         )
 
 

@@ -23,7 +23,7 @@ def of_card(card: Mapping[str, Any], split: str, data_dir: str | os.PathLike | N
 
     Args:
       card: a checkpoint's card or a run's manifest: `name`, and `data` with the data set's `name` and, if they are
-        known, `split`, `fingerprint`, `spec` and `place`.
+        known, `split`, `fingerprint`, `spec`, `place` and `size`, to which pictures of a folder are resized.
       split: "train", "test" or "all", or some rows of one.
       data_dir: the data folder, as for `load`.
 
@@ -44,7 +44,7 @@ def of_card(card: Mapping[str, Any], split: str, data_dir: str | os.PathLike | N
     reason = ""
     for source in _candidates(record, data_folder(data_dir)):
         try:
-            found = load(source, split, data_dir)
+            found = load(source, split, data_dir, record.get("size"))
         except NotFound as error:
             reason = reason or str(error).split(": ")[0]
             continue
@@ -79,6 +79,6 @@ def _same(found: Dataset, record: Mapping[str, Any], source: str | Path, data_di
     if found.name in known.KNOWN and not found.place and not found.notes:
         return True
     try:
-        return load(source, split, data_dir).fingerprint == fingerprint
+        return load(source, split, data_dir, record.get("size")).fingerprint == fingerprint
     except NotFound:  # the split of the training is not here, so nothing contradicts the name
         return True

@@ -1,21 +1,20 @@
-"""A folder of PNG or JPEG files, one sub-folder per class: read, checked and divided into train and test."""
+"""A folder of PNG or JPEG files, one sub-folder per class: listed, checked and divided into train and test."""
 
 import os
 import unicodedata
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from cganjax.data import pictures, splits
+from cganjax.data import decoded, splits
 from cganjax.data.record import NotFound, Raw, polarity_of
+from cganjax.spec import MOST_CLASSES
 from cganjax.types import DataError
 
 READ = (".png", ".jpg", ".jpeg")
 # Files that are images too, and would be missed in silence.
 NOT_READ = (".bmp", ".gif", ".heic", ".ppm", ".pgm", ".svg", ".tif", ".tiff", ".webp")
-_SHOWN = 3  # damaged files that a message names
 _HOW = "put PNG or JPEG files into one sub-folder per class"
 
 
@@ -25,31 +24,41 @@ class _Image(NamedTuple):
     class_name: str
 
 
-def load(name: str | Path, part: str, folder: Path | None) -> Raw | None:
-    """One part of an image folder, given by its path, or by its name if the data folder has it.
+def load(name: str | Path, part: str, folder: Path | None, size: int | None = None) -> Raw | None:
+    """One part of an image folder, given by its path, or by its name if the data folder has it; see `read_folder`.
 
     Raises:
       NotFound: the path does not exist.
       DataError: the folder holds no data set; the message names the files.
     """
     path = _find(name, folder)
-    return None if path is None else read_folder(path, part)
+    return None if path is None else read_folder(path, part, size)
 
 
-def read_folder(path: Path, part: str) -> Raw:
+def read_folder(path: Path, part: str, size: int | None = None) -> Raw:
     """One part of a folder with one sub-folder per class.
 
     The names of the sub-folders, sorted, are the class names. If the folder has `train/` and `test/`, each with one
     sub-folder per class, these are the parts. Otherwise one image in six of each class is a test image; the pixels
-    decide which. All images must have one size. Grey images stay grey unless a colour image is among them; 16-bit grey
-    is scaled to 8 bits; transparent pixels are blended with white.
+    decide which, after they are resized. Grey images stay grey unless a colour image is among them; 16-bit grey is
+    scaled to 8 bits; transparent pixels are blended with white; EXIF's orientation is applied.
+
+    A file that cannot be read is an error and not left out: which images a data set has never depends on what one
+    machine could read.
 
     Args:
       path: the folder.
       part: "train" or "test".
+      size: the side in pixels of the images. The centre square of each picture is resized to it with Pillow's Lanczos
+        filter, and a note says so. None: pictures of one size stay as they are, and those of several sizes are resized
+        to 32x32.
+
+    Raises:
+      DataError: the folder holds no data set, or files that cannot be read; three are named.
+      BadArgument: the images do not fit into the memory.
     """
     files, names, notes = _list(path)
-    images, colour = _read(files)
+    images, size, resized = decoded.decode([file.path for file in files], size)
     labels = np.array([names.index(file.class_name) for file in files])
     if files[0].part == "all":
         mine = splits.test_rows(images, labels) == (part == "test")
@@ -58,8 +67,8 @@ def read_folder(path: Path, part: str) -> Raw:
     if not mine.any():
         raise DataError(f"{path} is too small to have a {part} split: give at least two different images of a class")
     polarity, source, place = polarity_of(images), f"the folder {path}", str(path.resolve())
-    notes = (*notes, *colour)
-    return Raw(images[mine], labels[mine], len(names), source, notes, tuple(names), polarity, place)
+    notes = (*notes, *resized)
+    return Raw(images[mine], labels[mine], len(names), source, notes, tuple(names), polarity, place, size)
 
 
 def holds_classes(path: Path) -> bool:
@@ -130,7 +139,14 @@ def _classes(path: Path, part: str) -> list[_Image]:
         name = unicodedata.normalize("NFC", folder.name)
         files += [_Image(file, part, name) for file in found]
     if part != "test" and len(folders) < 2:
-        raise DataError(f"{path} holds one class folder ({folders[0].name}): expected at least two")
+        raise DataError(
+            f"{path} holds one class folder ({folders[0].name}): expected at least two; put the images of each class "
+            "into a folder of their own"
+        )
+    if len(folders) > MOST_CLASSES:
+        raise DataError(
+            f"{path} holds {len(folders):,} class folders: expected at most {MOST_CLASSES:,}; join some, or remove them"
+        )
     return files
 
 
@@ -167,63 +183,3 @@ def _entries(path: Path) -> list[Path]:
         return sorted(p for p in path.iterdir() if not p.name.startswith(".")) if os.path.isdir(path) else []
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}): check its permissions") from None
-
-
-def _read(files: Sequence[_Image]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """All images as uint8 [N, H, W, C], and a note if grey images were made RGB."""
-    images, damaged = [], []
-    for file in files:
-        try:
-            image = pictures.read(file.path, _pixels)
-        except pictures.Unreadable as error:
-            damaged.append((file.path, str(error)))
-            continue
-        if damaged:
-            continue
-        if images and image.shape[:2] != images[0].shape[:2]:
-            sizes = ["{1}x{0}".format(*x.shape) for x in (images[0], image)]
-            raise DataError(
-                f"{files[0].path} has {sizes[0]} pixels and {file.path} {sizes[1]}: expected images of one size; "
-                "resize or crop them"
-            )
-        images.append(image)
-    if damaged:
-        raise DataError(_about_damaged(damaged))
-    grey = sum(image.shape[2] == 1 for image in images)
-    if grey in (0, len(images)):
-        return np.stack(images), ()
-    coloured = [np.broadcast_to(image, (*image.shape[:2], 3)) for image in images]
-    return np.stack(coloured), (f"{grey} of {len(images)} images are grey: all were read as RGB",)
-
-
-def _about_damaged(damaged: Sequence[tuple[Path, str]]) -> str:
-    """One sentence about files that cannot be read, each given with the reason."""
-    if len(damaged) == 1:
-        ((path, reason),) = damaged
-        return f"{path} cannot be read as an image ({reason}): replace or remove it"
-    more = len(damaged) - _SHOWN
-    shown = ", ".join(f"{path} ({reason})" for path, reason in damaged[:_SHOWN]) + (
-        f" and {more} more" if more > 0 else ""
-    )
-    return f"{len(damaged)} files cannot be read as images: {shown}; replace or remove them"
-
-
-def _pixels(image) -> np.ndarray:
-    """A picture as uint8 [H, W, 1] or [H, W, 3]."""
-    from PIL import Image
-
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        # A 16-bit grey PNG. 257 x 255 = 65,535, so both ends of the range are kept.
-        values = np.asarray(image, np.float64)
-        return np.clip(np.round(values / 257), 0, 255).astype(np.uint8)[..., None]
-    if image.has_transparency_data:
-        grey = image.mode in ("L", "LA", "1")
-        rgba = image.convert("RGBA")
-        rgb = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    else:
-        grey = image.mode in ("L", "1")
-        rgb = image.convert("RGB")
-    pixels = np.asarray(rgb)
-    if image.mode in ("P", "PA"):  # a palette says nothing about colour: its entries do
-        grey = bool((pixels == pixels[..., :1]).all())
-    return np.ascontiguousarray(pixels[..., :1] if grey else pixels)

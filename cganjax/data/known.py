@@ -7,9 +7,11 @@ from cganjax.spec import ImageSpec
 
 _LETTERS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _CLOTHES = ("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+_OBJECTS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _KUZUSHIJI = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 
 KNOWN: Mapping[str, ImageSpec] = {
+    "cifar10_small": ImageSpec(32, 32, 3, _OBJECTS),
     "digits": ImageSpec.numbered(28, 28, 1, 10),
     "emnist/letters": ImageSpec(28, 28, 1, _LETTERS),
     "fashion_mnist": ImageSpec(28, 28, 1, _CLOTHES),
@@ -18,6 +20,8 @@ KNOWN: Mapping[str, ImageSpec] = {
     "pattern_1010": ImageSpec.numbered(1, 4, 1, 1),
 }
 DEFAULT = "mnist"  # the data set that `data.load` reads unless it is told otherwise
+# A set that shows the same things as another: what was trained on one to measure images measures those of both.
+ALIKE: Mapping[str, str] = {"digits": "mnist"}
 # TFDS numbers the labels of this set from 1, under a header of 37 classes.
 FIRST_LABEL: Mapping[str, int] = {"emnist/letters": 1}
 

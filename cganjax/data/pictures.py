@@ -9,6 +9,7 @@ from typing import TypeVar
 Made = TypeVar("Made")
 # Pillow runs another program for some of its other formats, such as Ghostscript for EPS.
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "TGA", "ICO")
+_TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
 
 class Unreadable(Exception):
@@ -21,7 +22,21 @@ def read(path: Path, make: Callable[..., Made]) -> Made:
     Raises:
       Unreadable: the file cannot be read, or `make` cannot use it.
     """
-    from PIL import Image, ImageOps
+    return read_reduced(path, None, lambda image, size: make(image))
+
+
+def read_reduced(path: Path, shorter: int | None, make: Callable[..., Made]) -> Made:
+    """`read` with less work for a large JPEG, which is decoded at 1/2, 1/4 or 1/8 of its size.
+
+    Args:
+      path: the file.
+      shorter: pixels that the shorter side keeps at least, if it has so many. None: the picture keeps its size.
+      make: is given the upright image and the size (width, height) that it has in the file.
+
+    Raises:
+      Unreadable: as `read` does.
+    """
+    from PIL import ExifTags, Image, ImageOps
 
     Image.init()  # lists all formats that this Pillow can read
     known = [name for name in FORMATS if name in Image.OPEN]
@@ -30,9 +45,14 @@ def read(path: Path, make: Callable[..., Made]) -> Made:
             warnings.simplefilter("ignore")  # such as of metadata that nothing here uses
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=known) as file:
+                size = file.size
+                if shorter is not None:
+                    file.draft(None, tuple(-(-side * shorter // min(size)) for side in size))
+                file.load()
+                if file.getexif().get(ExifTags.Base.Orientation) in _TURNED:
+                    size = size[::-1]
                 image = ImageOps.exif_transpose(file)
-                image.load()
-            return make(image)
+            return make(image, size)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise Unreadable(f"it has more than {Image.MAX_IMAGE_PIXELS:,} pixels") from None
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, MemoryError, struct.error and others

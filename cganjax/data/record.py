@@ -36,6 +36,7 @@ class Dataset(NamedTuple):
     source: str  # where it was found, for people and the manifest
     notes: tuple[str, ...] = ()  # warnings that do not stop a run: files of unknown digest
     place: str = ""  # the resolved path of a folder or an .npz file; `GIVEN`; "" for a set that its name finds
+    size: int | None = None  # the side in pixels that the pictures of a folder were resized to, if they were
 
     @property
     def num_classes(self) -> int:
@@ -54,6 +55,7 @@ class Raw(NamedTuple):
     class_names: tuple[str, ...] | None = None  # None: the known names of that data set, or "0", "1", ...
     polarity: str | None = None  # of grey images; None: the known one, or decided by `polarity_of`
     place: str = ""  # the resolved path of a set that is found by a path
+    size: int | None = None  # the side that pictures were resized to
 
 
 def polarity_of(*images: np.ndarray) -> str:
@@ -114,7 +116,8 @@ def canonical(name: str, split: str, parts: list[Raw], rows: slice = slice(None)
     spec = _spec(name, names, num_classes, images, polarity)
     source = " and ".join(dict.fromkeys(p.source for p in parts))
     notes = tuple(dict.fromkeys(note for p in parts for note in p.notes))
-    return Dataset(name, split, images[order], labels[order], spec, total.hexdigest(), source, notes, parts[0].place)
+    found = Dataset(name, split, images[order], labels[order], spec, total.hexdigest(), source, notes)
+    return found._replace(place=parts[0].place, size=parts[0].size)
 
 
 def divide(dataset: Dataset) -> tuple[Dataset, Dataset]:
@@ -132,7 +135,7 @@ def divide(dataset: Dataset) -> tuple[Dataset, Dataset]:
     for split, mine in (("train", ~test), ("test", test)):
         raw = Raw(dataset.images[mine], dataset.labels[mine], dataset.num_classes, dataset.source, dataset.notes)
         part = canonical(dataset.name, split, [raw._replace(place=dataset.place or GIVEN)])
-        parts.append(part._replace(spec=dataset.spec, place=dataset.place))
+        parts.append(part._replace(spec=dataset.spec, place=dataset.place, size=dataset.size))
     return parts[0], parts[1]
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cganjax import checks
-from cganjax.data import arrays, drawn, embedded, folder, idx, known, splits, tfds
+from cganjax.data import arrays, decoded, drawn, embedded, folder, idx, known, splits, tfds
 from cganjax.data.record import ENVIRONMENT, Dataset, NotFound, Raw, canonical
 from cganjax.spec import DARK_ON_LIGHT, LIGHT_ON_DARK
 from cganjax.types import DataError, DataTypeError
@@ -58,7 +58,10 @@ def register(name: str, load: Loader, *, overwrite: bool = False) -> None:
 
 
 def load(
-    name: str | os.PathLike = known.DEFAULT, split: str = "train", data_dir: str | os.PathLike | None = None
+    name: str | os.PathLike = known.DEFAULT,
+    split: str = "train",
+    data_dir: str | os.PathLike | None = None,
+    size: int | None = None,
 ) -> Dataset:
     """Find a data set by name or path and read one split of it.
 
@@ -70,6 +73,7 @@ def load(
         which leaves out the rows that `experiments.evaluate --reference train` measures against.
       data_dir: a folder with IDX files (plain or .gz), or a root with one folder per data set and `tfds/`. If it is
         None, `CGANJAX_DATA_DIR`. If neither is set, TFDS's default folder, then a download through TFDS.
+      size: the side in pixels that the pictures of a folder are resized to, see `dataset`.
 
     Returns:
       The `Dataset`; its `source` says which was taken.
@@ -77,7 +81,7 @@ def load(
     Raises:
       UserError: there is no such data set, the name is unknown, or a file is damaged; the message says what to do.
     """
-    return _load(name, split, data_dir)
+    return _load(name, split, data_dir, size)
 
 
 def dataset(
@@ -85,6 +89,7 @@ def dataset(
     *,
     split: str = "train",
     data_dir: str | os.PathLike | None = None,
+    size: int | None = None,
     images: Any = None,
     labels: Any = None,
     class_names: Sequence[str] | None = None,
@@ -101,12 +106,15 @@ def dataset(
 
     Args:
       source: the name of a data set, as `load` takes it; the path of a folder with one sub-folder per class, PNG or
-        JPEG, all images of one size; or the path of an .npz file with the arrays `images` and `labels`. A folder with
-        `train/` and `test/`, and a file with `x_train`, `y_train`, `x_test` and `y_test`, keep these parts. Otherwise
-        one image in six of each class is a test image; the pixels decide which.
+        JPEG; or the path of an .npz file with the arrays `images` and `labels`. A folder with `train/` and `test/`, and
+        a file with `x_train`, `y_train`, `x_test` and `y_test`, keep these parts. Otherwise one image in six of each
+        class is a test image; the pixels decide which.
       split: "train", "test" or "all", or some rows of one, as "train[100:]". Arrays are one split, whole: there
         `split` only names it.
       data_dir: the data folder, as for `load`.
+      size: the side in pixels of the images of a folder, 4 to 1,024: the centre square of each picture is resized to
+        it. None: pictures of one size stay as they are, and those of several sizes are resized to 32x32. The `notes`
+        of the data set say what was done. Other sources are not resized: their images must have this size.
       images: uint8 [N, H, W, C] from 0 to 255 with C = 1 (grey) or 3 (RGB), or [N, H, W], instead of a source.
       labels: int [N] from 0 to K-1. Without `class_names`, each class must have an image.
       class_names: the names of the K classes of arrays or of an .npz file; "0", "1", ... if None.
@@ -126,18 +134,20 @@ def dataset(
         raise DataError(f"polarity is {checks.shown(polarity)}: expected {LIGHT_ON_DARK!r} or {DARK_ON_LIGHT!r}")
     if name is not None and not isinstance(name, str):
         raise DataTypeError(f"name is {checks.shown(name)}: expected a text")
+    size = _size(size)
     arrays_given = images is not None or labels is not None
     if (source is not None) == arrays_given:
         what = "both a source and arrays" if arrays_given else "neither a source nor arrays"
         raise DataTypeError(f"dataset was given {what}: give a name or path, or images= and labels=")
     if arrays_given:
         raw = arrays.given(images, labels, class_names, polarity)
+        _check_size("the array", raw, size)
         return canonical(name or "arrays", split, [raw], splits.parse(split).rows)
     if not isinstance(source, (str, os.PathLike)):
         raise DataTypeError(
             f"source is {type(source).__name__}: expected a name or a path; give arrays as images= and labels="
         )
-    found = _load(source, split, data_dir, class_names, polarity)
+    found = _load(source, split, data_dir, size, class_names, polarity)
     return found if name is None else found._replace(name=name)
 
 
@@ -145,12 +155,13 @@ def _load(
     name: str | os.PathLike,
     split: str,
     data_dir: str | os.PathLike | None,
+    size: int | None,
     class_names: Sequence[str] | None = None,
     polarity: str | None = None,
 ) -> Dataset:
     parts, rows = splits.parse(split)
-    where = data_folder(data_dir)
-    raws = [_find(name, part, where, class_names) for part in parts]
+    where, size = data_folder(data_dir), _size(size)
+    raws = [_find(name, part, where, size, class_names) for part in parts]
     if polarity is not None:
         raws = [raw._replace(polarity=polarity) for raw in raws]
     called = Path(name).resolve().name.removesuffix(".npz") if raws[0].place else str(name)
@@ -188,7 +199,21 @@ def check_name(name: str, data_dir: str | os.PathLike | None = None) -> None:
         raise NotFound(tfds.unknown(name, near[0] if near else None))
 
 
-def _find(name: Any, part: str, where: Path | None, class_names: Sequence[str] | None) -> Raw:
+def _size(size: Any) -> int | None:
+    return None if size is None else checks.whole("size", size, *decoded.SIZES)
+
+
+def _check_size(name: Any, raw: Raw, size: int | None) -> None:
+    """Raise DataError if images that nothing resizes have another size than the one that was asked for."""
+    height, width = raw.images.shape[1:3]
+    if size is not None and (height, width) != (size, size):
+        raise DataError(
+            f"size is {size} and {name} has images of {width}x{height} pixels: only the pictures of a folder are "
+            "resized; leave size out"
+        )
+
+
+def _find(name: Any, part: str, where: Path | None, size: int | None, class_names: Sequence[str] | None) -> Raw:
     path = _is_path(name, where)
     name = Path(name) if path else name
     for source in SOURCES:
@@ -197,10 +222,11 @@ def _find(name: Any, part: str, where: Path | None, class_names: Sequence[str] |
         if source.load is arrays.load:
             raw = arrays.load(name, part, where, class_names)
         else:
-            raw = source.load(name, part, where)
+            raw = folder.load(name, part, where, size) if source.load is folder.load else source.load(name, part, where)
             if raw is not None and class_names is not None:
                 raise DataError(f"class_names go with arrays and .npz files: {raw.source} brings its own")
         if raw is not None:
+            _check_size(name, raw, size)
             return raw
     raise AssertionError("the last source finds the data set or raises")
 

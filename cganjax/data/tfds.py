@@ -40,7 +40,8 @@ def download(name: str, part: str, folder: Path | None) -> Raw:
     try:
         builder = library.builder(name)
     except (library.core.DatasetNotFoundError, ValueError):
-        raise NotFound(unknown(name)) from None
+        ours = f"{name} is not on this machine, and TFDS does not have it: {three_ways(name)}"
+        raise NotFound(ours if name in known.KNOWN else unknown(name)) from None
     features = builder.info.features
     if not {"image", "label"} <= set(features or ()):
         raise UserError(f"{name} is no set of labelled images: it has {', '.join(features or ['nothing known'])}")
@@ -114,8 +115,8 @@ def unknown(name: str, near: str | None = None) -> str:
 def three_ways(name: str) -> str:
     """What to do about a data set that is not there."""
     return (
-        f"put IDX files there or in {name}/ below it (--data-dir DIR or {ENVIRONMENT}), or a set prepared by TFDS in "
-        f"tfds/ below it, or use --dataset digits, which needs no download"
+        f"put IDX files or {name}.npz there or in {name}/ below it (--data-dir DIR or {ENVIRONMENT}), or "
+        f"a set prepared by TFDS in tfds/ below it, or use --dataset digits, which needs no download"
     )
 
 

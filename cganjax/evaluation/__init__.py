@@ -1,7 +1,8 @@
 """How good generated images are: `evaluate`, the table of metrics, and the real data that images are compared with.
 
 `api` holds `evaluate`; `table` the metrics, one family per file in `metrics/`; `reference` the real data; `rows` the
-figures of real images and of known failures; `text` and `page` the table and the picture of an evaluation.
+figures of real images and of known failures; `text` and `page` the table and the picture of an evaluation. `places`
+says where the extractor of a data set of one's own is kept, and `beside` makes it.
 """
 
 from cganjax.evaluation.api import evaluate

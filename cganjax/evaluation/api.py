@@ -4,9 +4,9 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from cganjax import checkpoint as ckpt
 from cganjax import checks, sampling
-from cganjax.evaluation import arguments, defaults
+from cganjax.data import Dataset
+from cganjax.evaluation import arguments, defaults, places
 from cganjax.evaluation import reference as references
 from cganjax.evaluation.measuring import measure
 from cganjax.evaluation.rows import rows_for
@@ -41,12 +41,12 @@ def evaluate(
       real: real images to compare with, a pair (images, labels) or a `cganjax.data.Dataset`.
       train: the generator's training images, in the same form: for "memorisation" and "frechet_train".
       seed: of subsets, bootstrap draws and trainings; 0 or more.
-      extractor: a classifier with features: a shipped name, a run or a checkpoint folder. `cganjax reference` stores a
-        reference beside one of your own. Default: the shipped one for images of the same shape, "digits-v1" for
-        28x28x1.
+      extractor: a classifier with features: a shipped name, a run, a checkpoint folder, or the folder that `cganjax
+        reference my_images/` made. Default: if `real` or `train` is a `Dataset`, the one that is shipped for it or kept
+        beside it; else the shipped one for images of the same shape, "digits-v1" for 28x28x1, which suits digits alone.
       classifier: the reference classifier, in the same form, of another training than the extractor. "accuracy" is the
-        fraction of images that it classifies as asked. Default: the shipped one for images of the same shape and
-        classes; if there is none, "accuracy" is left out.
+        fraction of images that it classifies as asked. Default: the one that was made with the extractor, or is shipped
+        for its data; if there is none, "accuracy" is left out.
       judge: the former name of `classifier`; removed in the next version.
 
     Returns:
@@ -73,15 +73,15 @@ def evaluate(
     """
     names = arguments.check_names(metrics)
     seed = checks.seed("seed", seed)
-    extractor = extractor if extractor is not None else _shipped_for(images)
-    folder, extractor = ckpt.find(extractor), sampling.load_classifier(extractor)
+    folder = places.extractor_in(extractor if extractor is not None else _shipped_for(images, real, train))
+    extractor = sampling.load_classifier(folder)
     images, labels = arguments.check_given(images, labels, extractor.image_shape, extractor.num_classes)
     reference = _reference(folder, extractor, real)
     if train is not None:
         distances = metrics is None or "memorisation" in names
         train = arguments.check_real(train, extractor, "train")
         reference = references.with_train(extractor, reference, train, distances)
-    classifier = _classifier(names, extractor, classifier, judge)
+    classifier = _classifier(names, folder, extractor, classifier, judge)
     names, left_out = arguments.fitting(
         names,
         metrics is not None,
@@ -114,8 +114,11 @@ def evaluate(
     }
 
 
-def _shipped_for(images) -> str:
-    """The shipped extractor for images of this shape."""
+def _shipped_for(images, real, train) -> str:
+    """The shipped extractor for the data set that was given, or else for images of this shape."""
+    for dataset in (real, train):
+        if isinstance(dataset, Dataset):
+            return _shipped_for_data(places.record_of(dataset))
     shape = checks.array("images", images, "floats [N, H, W, C] in [0, 1]").shape
     if len(shape) != 4:
         raise BadArgument(f"images have shape {shape}: expected [N, H, W, C]")
@@ -123,8 +126,18 @@ def _shipped_for(images) -> str:
     if found is None:
         size = "x".join(map(str, shape[1:]))
         raise BadArgument(
-            f"images have shape {shape}, and no shipped extractor takes images of {size}: train a "
-            f"classifier on such images ({defaults.advice()}), and give extractor='runs/extractor'"
+            f"images have shape {shape}, and no shipped extractor takes images of {size}: {defaults.advice()}, and "
+            "give extractor='DATA.reference'"
+        )
+    return found
+
+
+def _shipped_for_data(record) -> str | os.PathLike:
+    """The extractor that is shipped for a data set, or that is kept beside it."""
+    found = defaults.extractor_for(record) or places.find(record)
+    if found is None:
+        raise BadArgument(
+            f"there is no extractor for {record['name']}: {defaults.advice(record)}, or give one by extractor="
         )
     return found
 
@@ -142,12 +155,13 @@ def _reference(folder, extractor, real) -> references.Reference:
     return reference
 
 
-def _classifier(names, extractor, classifier, judge):
-    """The reference classifier that was named, else the shipped one for such images, if any and if it is needed."""
+def _classifier(names, folder, extractor, classifier, judge):
+    """The reference classifier that was named, else the one of the extractor's data, if any and if it is needed."""
     if classifier is not None and judge is not None:
         raise BadArgument("classifier= and judge= were given together: give classifier=, judge= is its former name")
     chosen = classifier if classifier is not None else judge
     if not any(METRICS[name].classifier for name in names):
         return None
-    chosen = chosen if chosen is not None else defaults.classifier_for(extractor.spec)
+    if chosen is None:
+        chosen = places.classifier_beside(folder) or defaults.classifier_for(extractor.card["data"])
     return None if chosen is None else sampling.load_classifier(chosen)

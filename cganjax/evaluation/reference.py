@@ -63,21 +63,25 @@ def real_images(given: Any, image_shape: tuple[int, ...], name: str) -> Real:
     return Real(images, labels, {**about, "images": len(images)})
 
 
-def splits(extractor: Any, dataset: str | None, data_dir: str | None) -> tuple[Any, Any]:
+def splits(extractor: Any, dataset: str | None, data_dir: str | None, size: int | None = None) -> tuple[Any, Any]:
     """The test and the training split of a data set for an extractor.
 
     Args:
       extractor: a loaded classifier.
       dataset: a name, or a folder or file of images; None for the data set in the extractor's card.
       data_dir: where to look for it.
+      size: the side that the pictures of a folder are resized to; None for that in the extractor's card, if any.
 
     Raises:
       UserError: it is not found, or has images of another shape or other classes than the extractor.
     """
     if dataset is None:
+        if size is not None:
+            raise UserError("--size goes with --dataset: without it, images are read as the extractor's card says")
         found = [data.of_card(extractor.card, split, data_dir) for split in ("test", "train")]
     else:
-        found = [data.dataset(dataset, split=split, data_dir=data_dir) for split in ("test", "train")]
+        size = size or extractor.card["data"].get("size")
+        found = [data.dataset(dataset, split=split, data_dir=data_dir, size=size) for split in ("test", "train")]
     for one in found:
         data.check_fits(one, extractor.image_shape, 1)
         if one.num_classes != extractor.num_classes:

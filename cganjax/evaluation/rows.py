@@ -1,7 +1,7 @@
 """Rows to compare figures with: real images, the same with shuffled labels, and one image per class repeated."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,58 @@ from cganjax.types import UserError
 
 ROWS = ("real images", "shuffled labels", "one image a class")
 _OF_TRAINING = ("frechet_train", "memorisation")  # the images of the rows are the training images
+
+
+class Stored(NamedTuple):
+    """A reference as it is written, with its rows."""
+
+    exact: Reference  # with unrounded features
+    rounded: Reference  # as it will be read
+    left_out: dict[str, str]  # metric -> why it is in no row
+
+
+def with_rows(
+    extractor: Any,
+    classifier: Any,
+    test: Real,
+    train: Real,
+    n: int,
+    *,
+    begin: Callable[[list[str], dict[str, str]], Callable[[str], None]] = lambda parts, left_out: lambda name: None,
+) -> Stored:
+    """Measure the reference of test images that is stored beside an extractor, with its rows.
+
+    Args:
+      extractor: the network whose features are compared.
+      classifier: the reference classifier, or None.
+      test: the images of the reference.
+      train: the training images; the first n make the rows.
+      n: the number of images in each row.
+      begin: called before the rows are measured with the names of their parts and with the metrics that are left out
+        and why; what it returns is called with the name of each part as it begins.
+
+    Raises:
+      Unmeasurable: there are too few images for any statistics, or the features are no usable numbers.
+      UserError: a class has no training image.
+    """
+    exact = references.with_train(extractor, references.of_real(extractor, test), train)
+    exact = exact._replace(classifier=classifier and references.digest_of(classifier))
+    rounded, size = references.rounded(exact, extractor), exact.features.shape[1]
+    names, left_out = arguments.fitting(
+        arguments.check_names(None),
+        False,
+        True,
+        exact._replace(train=exact.train._replace(images=train.images)),
+        spec=extractor.spec,
+        classified=classifier is not None,
+    )
+    # The test images are compared with the training images: generated ones with both.
+    asked = [name for name in names if name == "frechet_train"]
+    left_out |= arguments.too_few(asked, test.labels, len(test.images), extractor.num_classes, size)
+    names = [name for name in names if name not in left_out]
+    on_part = begin(row_parts(names, classifier), left_out)
+    found = measure_rows(rounded, exact, train, test[:2], extractor, classifier, n, 0, names=names, on_part=on_part)
+    return Stored(exact._replace(rows=found), rounded, left_out)
 
 
 def measure_rows(

@@ -6,7 +6,7 @@ import numpy as np
 
 from cganjax.report.class_labels import label_classes, some_classes
 from cganjax.report.drawing import draw
-from cganjax.report.figures import figure, to_png
+from cganjax.report.figures import add_title, figure, to_png
 from cganjax.spec import ImageSpec
 
 MOST_COLUMNS = 20  # images of a strip
@@ -32,8 +32,8 @@ def evaluation_page(
     columns = min(max([len(images) for _, images, _ in strips], default=1), MOST_COLUMNS)
     heights = [1.25 * len(strips), 2.6 * bool(bars)]
     width = max(1.05 * columns + 1.2, 9)
-    drawn = figure(width, sum(heights) + 0.4)
-    drawn.suptitle(title)
+    drawn = figure(width, sum(heights))
+    add_title(drawn, title)
     parts = iter(
         np.atleast_1d(drawn.subfigures(sum(h > 0 for h in heights), 1, height_ratios=[h for h in heights if h]))
     )

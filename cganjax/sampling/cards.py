@@ -35,6 +35,7 @@ class _Data(TypedDict, total=False):
     images: int
     fingerprint: str
     place: str
+    size: int
     spec: _Spec
 
 
@@ -98,19 +99,21 @@ def _foreign(where: Path, what: str) -> CheckpointError:
 
 def card_of_run(name, config, manifest, roles, steps, metrics) -> dict[str, Any]:
     """What a card says about a run: where it came from, and what was measured at its end."""
+    recorded = manifest["data"]
     return {
         "name": name,
         "roles": roles,
         "recipe": config["recipe"],
         "seed": config["seed"],
         "steps": steps,
-        "data": {k: manifest["data"][k] for k in ("name", "split", "images", "num_classes", "fingerprint")}
-        | {"spec": known.recorded(manifest["data"]).to_json(), "place": manifest["data"].get("place", "")},
+        "data": {k: recorded[k] for k in ("name", "split", "images", "num_classes", "fingerprint")}
+        | {"spec": known.recorded(recorded).to_json(), "place": recorded.get("place", "")}
+        | {k: recorded[k] for k in ("size",) if k in recorded},
         "metrics": metrics,
         "versions": manifest["versions"],
         "git": manifest["git"],
         "config": config,
-    }
+    } | ({"init_from": manifest["init_from"]} if manifest.get("init_from") else {})
 
 
 def metrics_at(run: Path, step: int) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cganjax.checks import shown
-from cganjax.data import SPLIT, SPLITS
+from cganjax.data import SIZES, SPLIT, SPLITS
 from cganjax.types import UserError
 
 # --- how a field is declared ------------------------------------------------------------------------------------------
@@ -37,6 +37,7 @@ BELOW_1 = Rule(lambda v: 0 <= v < 1, "0 or more, below 1")
 MOST = 2**31 - 1  # steps are counted in int32, and no batch or layer is wider
 COUNT = Rule(lambda v: 1 <= v <= MOST, "at least 1, at most 2^31 - 1")
 SEED = Rule(lambda v: 0 <= v < 2**32, "within 0 and 2^32 - 1")
+A_SIZE = Rule(lambda v: v == 0 or SIZES[0] <= v <= SIZES[1], f"0, or within {SIZES[0]} and {SIZES[1]}")
 A_SPLIT = Rule(lambda v: SPLIT.fullmatch(v) is not None, SPLITS)
 
 
@@ -75,6 +76,11 @@ class Config:
         "steps, and sample from that one",
         default=False,
     )
+    size: int = field(
+        "side in pixels that the pictures of a folder are resized to; 0: as they are if they have one size",
+        A_SIZE,
+        default=0,
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,6 +92,10 @@ class GANConfig(Config):
     beta1: float = field("Adam's decay of the first moment; other optimizers ignore it", BELOW_1)
     beta2: float = field("Adam's decay of the second moment; other optimizers ignore it", BELOW_1)
     sample_every: int = field("steps between sample grids", COUNT)
+    init_from: str = field(
+        "the checkpoint or run whose weights `train` begins with, see `training.init_from`; empty: new weights",
+        default="",
+    )
 
 
 _MOVED = {

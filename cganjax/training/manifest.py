@@ -46,6 +46,7 @@ def manifest(
     devices: int = 1,
     before: Mapping[str, Any] | None = None,
     block: int = 1,
+    init_from: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Describe a run as JSON values.
 
@@ -56,6 +57,7 @@ def manifest(
       devices: the number of devices that share a batch.
       before: the manifest of the part that this one resumes.
       block: the number of steps in one call of the device.
+      init_from: what is recorded of the checkpoint that the run began with, if any.
     """
     device = jax.devices()[0]
     earlier = [*before.get("earlier_parts", []), {k: before.get(k) for k in ("steps", *_OF_A_PART)}] if before else []
@@ -73,6 +75,7 @@ def manifest(
             "source": dataset.source,
             "place": dataset.place,
             "notes": list(dataset.notes),
+            **({"size": dataset.size} if dataset.size else {}),
         },
         "versions": versions(),
         "device": {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()},
@@ -89,7 +92,7 @@ def manifest(
         "steps": before.get("steps", 0) if before else 0,
         "wall_time_s": before.get("wall_time_s", 0.0) if before else 0.0,
         "earlier_parts": earlier,
-    }
+    } | ({"init_from": dict(init_from)} if init_from else {})
 
 
 class Change(NamedTuple):

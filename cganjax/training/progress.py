@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ class Begun(NamedTuple):
     start: int  # updates done before
     until: int  # updates after which it ends
     devices: int  # that share each batch
+    notes: Sequence[str] = ()  # what a user should know of the beginning, in sentences
 
 
 class Progress:
@@ -43,6 +44,8 @@ class Progress:
 
 
 _SHOWN = recorded.shown()
+MEASURED, MEASURED_SECONDS = 20, 5.0  # steps and seconds, at least, from which the time of a run is estimated
+SHORT = 90.0  # seconds; of a run that takes less no estimate is printed
 
 
 class Shown(Progress):
@@ -52,31 +55,48 @@ class Shown(Progress):
         self._seconds = seconds
 
     def begin(self, begun: Begun) -> None:
-        """Draw the bar, and start the clock."""
+        """Say what is to know of the beginning, draw the bar, and start the clock."""
         from tqdm import tqdm
 
-        self._start, self._total, self._images = begun.start, begun.until, begun.config.batch_size
+        for note in begun.notes:
+            print(note, flush=True)
+        self._total, self._images = begun.until, begun.config.batch_size
         self._tty = sys.stderr.isatty()
         self._bar = tqdm(
             desc="compiling",
             total=self._total,
-            initial=self._start,
+            initial=begun.start,
             unit="step",
             disable=not self._tty,
             dynamic_ncols=True,
         )
         self._compiling = None if self._tty else Waiting("compiling the training step")
-        self._began = self._said = time.perf_counter()
+        self._said = time.perf_counter()
+        self._clock = begun.start, self._said  # the step and the time that the rate is measured from
+        self._compiled = self._estimated = False
 
     def step(self, done: int) -> None:
         """Move the bar; elsewhere print a line, if none was printed for long."""
         if self._compiling:
             self._compiling.end()
+        self._estimate(done)
         if self._tty:
             self._bar.set_description(refresh=False)
             self._bar.update(done - self._bar.n)
         elif time.perf_counter() - self._said >= 2 * self._seconds:
             self._print(done, "")
+
+    def _estimate(self, done: int) -> None:
+        """Say once how long the run will take, measured on steps after the first one, which compiles."""
+        (first, began), now = self._clock, time.perf_counter()
+        if self._compiled and not self._estimated and done - first >= MEASURED and now - began >= MEASURED_SECONDS:
+            self._estimated, each = True, (now - began) / (done - first)
+            left = (self._total - done) * each
+            if left >= SHORT:
+                said = f"{self._total - done:,} steps left: about {left / 60:.0f} min, measured at {each:.2g} s a step"
+                self._bar.write(said, file=sys.stdout)
+        if not self._compiled and done < self._total:
+            self._compiled, self._clock, self._said = True, (done, now), now
 
     def log(self, done: int, metrics: Mapping[str, float]) -> None:
         """Show the newest metrics, the rate and, in a line, the time left."""
@@ -100,9 +120,11 @@ class Shown(Progress):
         """Say so, and move the bar back."""
         print(f"\nwarning: {reason}: going on from step {step} with the next data", file=sys.stderr, flush=True)
         self._bar.update(step - self._bar.n)
+        self._clock = step, time.perf_counter()
 
     def _rate(self, done: int) -> float:
-        return (done - self._start) * self._images / max(time.perf_counter() - self._began, 1e-9)
+        first, began = self._clock
+        return (done - first) * self._images / max(time.perf_counter() - began, 1e-9)
 
     def end(self) -> None:
         """End the bar's line."""

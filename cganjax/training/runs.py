@@ -5,6 +5,7 @@ Both are context managers and have the same methods: `begin` returns the state t
 """
 
 import contextlib
+import dataclasses
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -25,9 +26,11 @@ from cganjax.training.metrics_log import MetricsLog
 from cganjax.types import BadArgument, BadType, CheckpointError, UserError, Weights
 
 
-def open_run(folder: Path | None, config: cfg.Config, *, overwrite: bool = False) -> "Run | InMemory":
+def open_run(
+    folder: Path | None, config: cfg.Config, *, overwrite: bool = False, extend_to: int | None = None
+) -> "Run | InMemory":
     """A run in that folder, or in memory if the folder is None. Raises as `Run` does."""
-    return InMemory(config) if folder is None else Run(folder, config, overwrite=overwrite)
+    return InMemory(config) if folder is None else Run(folder, config, overwrite=overwrite, extend_to=extend_to)
 
 
 def place(out: str | os.PathLike) -> Path:
@@ -77,9 +80,17 @@ class InMemory(_Restorable):
         self._lowest, self._last = None, None
         self.keeps_last = False  # whether `restore` will be needed
 
-    def begin(self, state: Any, dataset: Dataset, command: Sequence[str], devices: int = 1, block: int = 1) -> Any:
+    def begin(
+        self,
+        state: Any,
+        dataset: Dataset,
+        command: Sequence[str],
+        devices: int = 1,
+        block: int = 1,
+        init_from: Mapping[str, Any] | None = None,
+    ) -> Any:
         """The given first state. The other arguments are for the record, see `Run.begin`."""
-        self.manifest = manifest(self.config, dataset, command, devices, block=block)
+        self.manifest = manifest(self.config, dataset, command, devices, None, block, init_from)
         self._began = time.perf_counter()
         return state
 
@@ -129,38 +140,65 @@ class Run(_Restorable):
 
     metrics = states = None
 
-    def __init__(self, folder: Path, config: cfg.Config, *, overwrite: bool = False):
-        """Claim the folder.
+    def __init__(self, folder: Path, config: cfg.Config, *, overwrite: bool = False, extend_to: int | None = None):
+        """Claim the folder. With `extend_to` the run in it is made so many steps long.
 
         Raises:
           UserError: the folder cannot be written, is in use by another process, holds something else, or holds a run of
-            another config.
+            another config; or it holds no run to extend, or a longer one.
           CheckpointError: the folder's config or manifest is damaged, or all of its checkpoints are.
 
         Warns:
           DamagedCheckpoint: the newest checkpoint is damaged, and the run goes on from an older one.
         """
-        self.folder, self.config, self._fresh = folder, config, overwrite
+        self.folder, self.config, self._fresh, self._extension = folder, config, overwrite, None
         self._lock, self._made = _claim(folder)
         try:
             for name in (run_folder.SAMPLES, run_folder.STATES):
                 if (folder / name).exists() and not (folder / name).is_dir():
                     raise UserError(f"{folder / name} is a file, where a run has a folder: move it away")
-            there = None if overwrite else _config_there(folder)
+            there, kept = (None, {}) if overwrite else _there(folder)
             if there is not None:
-                _check_same(folder, there, cfg.to_json(config))
+                self.config = _as_long_as(there, kept.get("extended", []), config, extend_to)
+                _check_same(folder, there, cfg.to_json(self.config))
             # Updates that the newest checkpoint holds.
             self.done = 0 if overwrite else _newest_sound(folder)
             if self.done and there is None:
                 raise CheckpointError(f"{folder} holds no {run_folder.CONFIG}{_REMEDY}")
+            if extend_to is not None:
+                self._extend(there, extend_to)
         except BaseException:
             self.end()
             raise
 
-    def begin(self, state: Any, dataset: Dataset, command: Sequence[str], devices: int = 1, block: int = 1) -> Any:
+    def _extend(self, there: Mapping[str, Any] | None, steps: int) -> None:
+        """Give the run so many steps; the folder says so from `begin` on."""
+        if there is None:
+            raise UserError(
+                f"extend_to is {steps}, and {self.folder} holds no run yet: leave it out, and give the number of steps"
+            )
+        if steps < there["steps"]:
+            raise UserError(
+                f"extend_to is {steps}, and the run in {self.folder} has {there['steps']} steps, of which {self.done} "
+                "are done: give a larger number"
+            )
+        if steps > there["steps"]:
+            self._extension = {"from": there["steps"], "at": self.done, "to": steps}
+        self.config = dataclasses.replace(self.config, steps=steps)
+
+    def begin(
+        self,
+        state: Any,
+        dataset: Dataset,
+        command: Sequence[str],
+        devices: int = 1,
+        block: int = 1,
+        init_from: Mapping[str, Any] | None = None,
+    ) -> Any:
         """The newest state in the folder, or the given first one if there is none yet.
 
-        For the record are `command`, `devices`, the number that share a batch, and `block`, the steps in one call.
+        For the record are `command`, `devices`, the number that share a batch, `block`, the steps in one call, and
+        `init_from`, the checkpoint that the first state has its weights from.
 
         Raises:
           UserError: the data are not those that the run began with.
@@ -173,22 +211,40 @@ class Run(_Restorable):
         elif self.done or (self.folder / run_folder.MANIFEST).exists():
             _, before = _read_run(self.folder)
             _check_same_images(self.folder, before, dataset)
-        config = self.folder / run_folder.CONFIG
-        if self._fresh or not config.exists():
-            files.write_json(config, cfg.to_json(self.config))
+        before = self._write_config(before)
         (self.folder / run_folder.SAMPLES).mkdir(exist_ok=True)
         self.states = run_states.RunStates(self.folder, self.config.keep, self.config.keep_best, after=self.done)
         state = self._newest(state)
 
         if before:
             before["steps"] = self.done  # the process may have been killed between the state and the manifest
-        self.manifest = manifest(self.config, dataset, command, devices, before, block)
+        init_from = before.get("init_from") if self.done else init_from
+        self.manifest = manifest(self.config, dataset, command, devices, before, block, init_from)
         self._wall_before, self._began = self.manifest["wall_time_s"], time.perf_counter()
-        self.manifest["config"] = digests.of_json(files.read_json(config))
+        self.manifest["config"] = digests.of_json(files.read_json(self.folder / run_folder.CONFIG))
+        if "extended" in before:
+            self.manifest["extended"] = [e | {"at": min(e["at"], self.done)} for e in before["extended"]]
         for name, empty in (("states", {}), ("metrics", {}), ("restored", []), ("damage", [])):
             self.manifest[name] = before.get(name, empty)
         self._go_on(state)
         return state
+
+    def _write_config(self, before: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the config if need be; the manifest of the run so far, with its extension, if any.
+
+        The manifest is written before the config. Whoever reads the two after an interruption in between takes the
+        length of the run from the manifest, see `run_folder.read_run`.
+        """
+        path, before = self.folder / run_folder.CONFIG, dict(before)
+        there = None if self._fresh or not path.exists() else files.read_json(path)
+        config = cfg.to_json(self.config) if there is None else there | {"steps": self.config.steps}
+        if self._extension and before:
+            before["extended"] = [*before.get("extended", []), self._extension]
+            before["config"] = digests.of_json(config)
+            files.write_json(self.folder / run_folder.MANIFEST, digests.sealed(before))
+        if config != there:
+            files.write_json(path, config)
+        return before
 
     def _newest(self, first: Any) -> Any:
         """The newest state, or the given first one if there is none yet."""
@@ -229,6 +285,8 @@ class Run(_Restorable):
         It is brought up to the newest state, if the process was killed between the two.
         """
         _, found = _read_run(self.folder)
+        if self._extension:
+            found = self._write_config(found)
         if "states" in found and found["steps"] < self.done:
             states = run_states.RunStates(self.folder)
             found["steps"] = self.done
@@ -294,6 +352,24 @@ def devices_before(folder: Path) -> int | None:
         return None
 
 
+def config_before(folder: Path | None, recipe: str, dataset: Dataset) -> cfg.Config | None:
+    """The config of the run in this folder if it is one of that recipe, else None: nothing chooses its settings again.
+
+    Raises:
+      UserError: the run is one of that recipe and was trained on other images.
+    """
+    try:
+        config, manifest = run_folder.read_run(folder) if folder else ({}, {})
+    except (CheckpointError, OSError):  # opening the folder to train there says what is wrong with it
+        return None
+    if config.get("recipe") != recipe.replace("-", "_"):
+        return None
+    _check_same_images(folder, manifest, dataset)
+    with contextlib.suppress(TypeError, KeyError):  # it has fields that are not ours: comparing the configs names them
+        return cfg.from_json(config)
+    return None
+
+
 _REMEDY = ": put it back from a copy, or begin anew (overwrite=True)"
 
 
@@ -344,27 +420,42 @@ def _read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise CheckpointError(f"{error}{_REMEDY}") from None
 
 
-def _config_there(folder: Path) -> dict[str, Any] | None:
-    """The config of the run in a folder; None if it has none, and no manifest either."""
+def _there(folder: Path) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """The config and the manifest of the run in a folder; None and {} if it has neither."""
     if (folder / run_folder.MANIFEST).exists():
-        return _read_run(folder)[0]
+        return _read_run(folder)
     if not (folder / run_folder.CONFIG).exists():
-        return None
+        return None, {}
     try:
-        return files.read_json(folder / run_folder.CONFIG, run_folder.Config)
+        return files.read_json(folder / run_folder.CONFIG, run_folder.Config), {}
     except CheckpointError as error:
         raise CheckpointError(f"{error}{_REMEDY}") from None
+
+
+def _as_long_as(
+    there: Mapping[str, Any], extended: Sequence[Mapping[str, Any]], config: cfg.Config, extend_to: int | None
+) -> cfg.Config:
+    """The config with the length of the run there, if the length it has is an earlier one of the run, or the new one.
+
+    So the command that began a run resumes it also after it was made longer.
+    """
+    lengths = {extend_to, *(extension["from"] for extension in extended)}
+    return dataclasses.replace(config, steps=there["steps"]) if config.steps in lengths else config
 
 
 def _check_same(folder: Path, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """Refuse to resume a run of another config, naming what differs; a field that it did not have yet is unset."""
     with contextlib.suppress(TypeError, KeyError):  # then it has fields that are not ours: they are named below
         there = cfg.to_json(cfg.from_json(there))
-    for key in ("recipe", "seed", *wanted):
-        if there.get(key) != wanted[key]:
+    for key in ("recipe", "seed", "init_from", *wanted):
+        found, asked = there.get(key), wanted.get(key)
+        if found != asked:
+            found, asked = ("none" if value == "" else value for value in (found, asked))
+            longer = key == "steps" and isinstance(found, int) and asked > found
             raise UserError(
-                f"{folder} holds a run with {key} {there.get(key)}, and {key} {wanted[key]} was asked for: "
-                "choose another folder (out=), or begin anew (overwrite=True)"
+                f"{folder} holds a run with {key} {found}, and {key} {asked} was asked for: "
+                + f"make it longer (extend_to={asked}), " * longer
+                + "choose another folder (out=), or begin anew (overwrite=True)"
             )
 
 

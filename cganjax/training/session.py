@@ -9,6 +9,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -17,7 +18,7 @@ from cganjax import checks, data, distributed, memory, models, parallel, recipes
 from cganjax.data import Dataset, known
 from cganjax.models import Networks
 from cganjax.spec import ImageSpec
-from cganjax.training import algorithms, loop, preview, result, runs, together, trial
+from cganjax.training import algorithms, beginning, loop, preview, result, runs, together, trial
 from cganjax.training import config as cfg
 from cganjax.training import devices as device_count
 from cganjax.training.algorithms import Trainer
@@ -29,31 +30,39 @@ from cganjax.types import BadType, BitsWarning, UserError
 
 BLOCK = 25  # steps in one call of an accelerator
 ON_NONFINITE = ("stop", "restore")
+_SMALLER = "choose smaller ones, or smaller images (of a folder: --size 32)"
 RESTORES = 3  # returns to the last good state in a run; more of them need another learning rate
 
 
-def recipe(name: str) -> Config:
+def recipe(name: str, dataset: Dataset | None = None) -> Config:
     """The config of a recipe; change it with `dataclasses.replace`.
 
     Args:
       name: a page of `cganjax/recipes/`, such as "mnist"; hyphens and underscores are alike.
+      dataset: the images to train on, for recipe "auto", which chooses its settings by their size, classes and number.
+        Other recipes do not look at it.
 
     Returns:
       A frozen dataclass. Its fields are described in `cganjax train --recipe NAME --dry-run`.
 
     Raises:
-      UserError: there is no such recipe; the known ones are listed.
-      TypeError: the name is no text (also a UserError).
+      UserError: there is no such recipe (the known ones are listed), or recipe "auto" got no dataset, or one that is
+        too small to learn from.
+      TypeError: the name is no text, or the dataset no Dataset (also a UserError).
 
     Example:
       >>> import cganjax, dataclasses
       >>> config = dataclasses.replace(cganjax.recipe("mnist"), steps=2000)
       >>> config.dataset, config.steps
       ('mnist', 2000)
+      >>> config = cganjax.recipe("auto", cganjax.dataset("digits"))
+      >>> config.batch_size, config.steps
+      (64, 6953)
     """
     if not isinstance(name, str):
         raise BadType(f"name is {checks.shown(name)}: expected the name of a recipe, such as 'mnist'")
-    return recipes.load(name)
+    _check_dataset(dataset)
+    return recipes.load(name, dataset)
 
 
 def trainer(config: str | Config, spec: ImageSpec) -> Trainer:
@@ -101,6 +110,8 @@ def train(
     test: Dataset | str | None = None,
     data_dir: str | os.PathLike | None = None,
     stop_after: int | None = None,
+    init_from: str | os.PathLike | None = None,
+    extend_to: int | None = None,
     overwrite: bool = False,
     devices: int | None = None,
     block: int | None = None,
@@ -116,7 +127,8 @@ def train(
     run so far as its `run`. A second Ctrl-C interrupts at once.
 
     Args:
-      recipe: the name of a recipe, or a config, such as `cganjax.recipe("mnist")` with some fields replaced.
+      recipe: the name of a recipe, or a config, such as `cganjax.recipe("mnist")` with some fields replaced. "auto"
+        chooses the settings by the dataset; if `out` holds such a run of the same images, it has the settings of then.
       dataset: images and labels to train on. None: the recipe's data set, by name.
       seed: every random stream derives from it. None: the recipe's seed.
       out: the run folder. It receives config.json, manifest.json, metrics.jsonl, curves.png, samples/STEP.png and
@@ -125,6 +137,12 @@ def train(
         split of the recipe's data set, such as "test". None: no trials.
       data_dir: where data sets are looked for by name, see `cganjax.data.load`.
       stop_after: stop at this step; the same call with a later one resumes. The schedules refer to `config.steps`.
+      init_from: the checkpoint or run whose weights a new run begins with: a shipped name, a checkpoint folder or a run
+        folder with images of the same shape. The run has the networks of that checkpoint. Classes of the same name keep
+        what was learnt of them, and others are new; see docs/how-to/train-and-resume.md. None: as the config says.
+      extend_to: make the run in `out` so many steps long, and go on. From there on the schedules refer to the new
+        length: a learning rate that had fallen rises, and falls again. The manifest lists each time under `extended`.
+        The same call resumes the longer run, and so does the call that began it, without `extend_to`.
       overwrite: begin anew if `out` already holds a run.
       devices: the number of devices that share each batch. None: as the run had before; else one, or on a CPU that JAX
         sees as several devices, as many as help. The last bits of the result depend on it. After
@@ -145,9 +163,10 @@ def train(
     Raises:
       UserError: the recipe is unknown, a value cannot work, the networks do not support the images, the data hold
         fewer images than a batch, or `out` is in use by another process, or holds something else, a run of another
-        config or one of other images.
+        config or one of other images; the checkpoint `init_from` does not fit; or there is no run to extend.
+      FileNotFoundError: there is no checkpoint `init_from`.
       TypeError: the recipe or the dataset is of another type (also a UserError).
-      CheckpointError: the run in `out` is damaged.
+      CheckpointError: the run in `out` is damaged, or the checkpoint `init_from` is.
       Diverged: a loss or a parameter is no longer finite; the message names the last good checkpoint.
       OSError: a file cannot be written, such as on a full disk; the last checkpoint is sound.
       Interrupted: see above.
@@ -165,13 +184,18 @@ def train(
       >>> run.generator(jax.numpy.zeros((3, run.generator.latent_size))).shape
       (3, 1, 4, 1)
     """
-    config = check(_resolve(recipe, dataset, seed), dataset, stop_after=stop_after, block=block)
     checks.flag("overwrite", overwrite)
+    folder = None if out is None else runs.place(out)
+    before = None if overwrite else folder
+    config = beginning.settled(_resolve(recipe, dataset, seed, before), init_from, before)
+    config = check(config, dataset, stop_after=stop_after, block=block)
+    _check_extend_to(extend_to, folder, overwrite)
     if on_nonfinite not in ON_NONFINITE:
         raise UserError(f"on_nonfinite is {on_nonfinite!r}: expected {' or '.join(ON_NONFINITE)}")
-    until, folder = min(stop_after or config.steps, config.steps), None if out is None else runs.place(out)
     with contextlib.ExitStack() as at_end:
-        run = at_end.enter_context(together.open_run(folder, config, overwrite=overwrite))
+        run = at_end.enter_context(together.open_run(folder, config, overwrite=overwrite, extend_to=extend_to))
+        config = run.config  # it may have become longer
+        until = min(stop_after or config.steps, config.steps)
         count = device_count.choose(config, devices, None if overwrite else folder)
         if run.done >= until:
             return result.untouched(run)
@@ -183,18 +207,22 @@ def train(
         watch = progress if isinstance(progress, Progress) else Shown() if progress else Progress()
         watch = watch if distributed.first() else Progress()
         init, spread = jax.jit(algorithm.init), parallel.Spread(count)
+        source = _source(config, dataset) if run.done == 0 else None
 
         def first() -> Any:
-            return spread.place(init(key))
+            state = init(key)
+            return spread.place(beginning.begin(state, source, config, networks) if source else state)
 
         restores = RESTORES if on_nonfinite == "restore" else 0
         run.keeps_last = restores > 0
         size = block or (1 if jax.default_backend() == "cpu" else BLOCK)
-        state, begun = together.begin(run, first(), dataset, command, count, size), run.done
+        origin = source and source.record()
+        state, begun = together.begin(run, first(), dataset, command, count, size, origin), run.done
         for said in resumed_otherwise(run.manifest) if distributed.first() else ():
             warnings.warn(said, BitsWarning, stacklevel=2)
         hooks = _hooks(run, networks, key, state, test)
-        watch.begin(Begun(config, dataset, folder, begun, until, count))
+        notes = beginning.said(config, source, dataset.spec) if source else []
+        watch.begin(Begun(config, dataset, folder, begun, until, count, notes))
         at_end.callback(watch.end)
         began, caught = time.perf_counter(), at_end.enter_context(_ctrl_c(should_stop))
         step, block = _compiled(algorithm.step, spread, size)
@@ -242,29 +270,35 @@ def check(
     spec = known.KNOWN.get(config.dataset) if dataset is None else dataset.spec
     if spec is not None:
         state = jax.eval_shape(trainer(config, spec).init, jax.random.key(0))
-        memory.check(2 * memory.bytes_of(state), "the networks, their gradients and optimizers", "choose smaller ones")
+        memory.check(2 * memory.bytes_of(state), "the networks, their gradients and optimizers", _SMALLER)
     if dataset is not None:
         data.check_fits(dataset, dataset.spec.shape, config.batch_size)
     return config
 
 
-def _config(given: str | Config, parameter: str) -> Config:
+def _config(given: str | Config, parameter: str, dataset: Dataset | None = None) -> Config:
     """The config itself, or that of the recipe of this name."""
-    config = recipes.load(given) if isinstance(given, str) else given
+    config = recipes.load(given, dataset) if isinstance(given, str) else given
     if not isinstance(config, Config):
         raise BadType(f"{parameter} is {checks.shown(given)}: give the name of a recipe or a Config")
     return config
 
 
-def _resolve(recipe: str | Config, dataset: Dataset | None, seed: int | None) -> Config:
-    """The config with the seed and the data set that were given."""
-    config = _config(recipe, "recipe")
+def _check_dataset(dataset: Dataset | None) -> None:
     if dataset is not None and not isinstance(dataset, Dataset):
         raise BadType(f"dataset is of type {type(dataset).__name__}: give a Dataset, as cganjax.dataset makes it")
+
+
+def _resolve(recipe: str | Config, dataset: Dataset | None, seed: int | None, folder: Path | None) -> Config:
+    """The config with the seed and the data set that were given, or that of a run to resume which the data chose."""
+    _check_dataset(dataset)
+    config = _config(recipe, "recipe", dataset)
+    if isinstance(recipe, str) and recipes.needs_data(recipe):
+        config = runs.config_before(folder, recipe, dataset) or config
     config = cfg.check(config if seed is None else dataclasses.replace(config, seed=seed))
     if dataset is None:
         return config
-    return dataclasses.replace(config, dataset=dataset.name, split=dataset.split)
+    return dataclasses.replace(config, dataset=dataset.name, split=dataset.split, size=dataset.size or 0)
 
 
 def _images(
@@ -276,11 +310,30 @@ def _images(
         raise UserError(f"test was given and recipe {config.recipe} trains a generator: leave test out")
     if isinstance(test, str) and given:
         raise UserError(f"test is {test!r} and dataset was given: give test as a Dataset too")
-    dataset = dataset if given else data.load(config.dataset, config.split, data_dir)
-    test = data.load(config.dataset, test, data_dir) if isinstance(test, str) else test
+    size = config.size or None
+    if not given:
+        dataset = data.load(config.dataset, config.split, data_dir, size)
+        check(config, dataset)
+    test = data.load(config.dataset, test, data_dir, size) if isinstance(test, str) else test
     if test is not None and (test.spec.shape, test.num_classes) != (dataset.spec.shape, dataset.num_classes):
         raise UserError(f"test holds images of {test.spec} and dataset of {dataset.spec}: they must be of one kind")
     return dataset, test
+
+
+def _source(config: Config, dataset: Dataset) -> beginning.Source | None:
+    """The checkpoint that a new run begins with, if any. Raises as `beginning.read` does."""
+    checkpoint = getattr(config, "init_from", "")
+    return beginning.read(checkpoint, dataset.spec) if checkpoint else None
+
+
+def _check_extend_to(extend_to: int | None, folder: Path | None, overwrite: bool) -> None:
+    if extend_to is None:
+        return
+    checks.whole("extend_to", extend_to, 1)
+    if folder is None:
+        raise UserError(f"extend_to is {extend_to}, and there is no run folder to extend: give one (out=)")
+    if overwrite:
+        raise UserError(f"extend_to is {extend_to}, and overwrite begins anew: leave one of them out")
 
 
 def _hooks(run: "runs.Run | runs.InMemory", networks: Networks, key: jax.Array, state: Any, test: Dataset | None):

@@ -1,5 +1,6 @@
 """One run folder and several processes: process 0 has the `Run`, and each other one a `Follower` of it."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,16 @@ from cganjax.training.loop import Diverged
 from cganjax.types import UserError
 
 
-def open_run(folder: Path | None, config: Config, *, overwrite: bool = False) -> "runs.Run | runs.InMemory | Follower":
+def open_run(
+    folder: Path | None, config: Config, *, overwrite: bool = False, extend_to: int | None = None
+) -> "runs.Run | runs.InMemory | Follower":
     """As `runs.open_run`, by every process of a run; only the first one claims the folder, and writes.
 
     Raises:
       UserError, CheckpointError: as `runs.Run`, in every process; or the processes were given different configs.
     """
     if not distributed.several():
-        return runs.open_run(folder, config, overwrite=overwrite)
+        return runs.open_run(folder, config, overwrite=overwrite, extend_to=extend_to)
     own, wanted = cfg.to_json(config), distributed.from_first(cfg.to_json(config))
     for name in sorted(own.keys() | wanted.keys()):
         if own.get(name) != wanted.get(name):
@@ -28,9 +31,9 @@ def open_run(folder: Path | None, config: Config, *, overwrite: bool = False) ->
             )
     if folder is None:
         return runs.InMemory(config)
-    run = distributed.by_first(lambda: runs.open_run(folder, config, overwrite=overwrite))
-    done = distributed.from_first(run.done if run else 0)
-    return run or Follower(folder, config, done)
+    run = distributed.by_first(lambda: runs.open_run(folder, config, overwrite=overwrite, extend_to=extend_to))
+    done, steps = distributed.from_first((run.done, run.config.steps) if run else (0, 0))
+    return run or Follower(folder, dataclasses.replace(config, steps=steps), done)
 
 
 def begin(run: Any, *arguments: Any) -> Any:

@@ -18,13 +18,14 @@ class Algorithm(NamedTuple):
 
     config: type[Config]  # its record; the default of `algorithm` there is the key in `ALGORITHMS`
     trainer: Callable[[Any, Networks], Trainer]  # (config, networks) -> its two pure functions
+    init_from: bool = False  # whether a run can begin with the weights of a checkpoint
     shares_batch: bool = False  # whether a CPU's cores share a batch by default; small networks lose by it
 
 
 ALGORITHMS: Mapping[str, Algorithm] = {
     "augmented_classification": Algorithm(augmented.AugmentedClassification, augmented.trainer),
     "classification": Algorithm(classification.Classification, classification.trainer),
-    "relativistic": Algorithm(relativistic.RelativisticGAN, relativistic.trainer, shares_batch=True),
+    "relativistic": Algorithm(relativistic.RelativisticGAN, relativistic.trainer, init_from=True, shares_batch=True),
     "target": Algorithm(target.TargetGAN, target.trainer),
 }
 SHARED = tuple(name for name, algorithm in ALGORITHMS.items() if algorithm.shares_batch)

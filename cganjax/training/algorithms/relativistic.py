@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cganjax import pixels, rng
+from cganjax import pixels, rng, views
 from cganjax.models import Networks
 from cganjax.training import losses
 from cganjax.training.algorithms.trainer import Trainer, first_state, update
@@ -27,6 +27,8 @@ from cganjax.training.config import (
 )
 from cganjax.training.state import GANState, PenalisedGANInfo
 from cganjax.types import Batch, UserError, Weights
+
+GROWTH = 0.2  # fraction of the run over which `augment` grows to its full size
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,12 @@ class RelativisticGAN(GANConfig):
         Rule(lambda v: 0 <= v <= 0.5, "within 0 and 0.5"),
         default=0.0,
     )
+    augment: float = field(
+        "largest probability with which each change of `cganjax.views` is applied to an image that D sees, real or "
+        "generated, reached after a fifth of the run: at most 0.8, above which samples inherit changes; 0: none",
+        Rule(lambda v: 0 <= v <= 0.8, "within 0 and 0.8"),
+        default=0.0,
+    )
     latent_std: float = field(
         "standard deviation of z in training; samples use 1, so that a value below 1 widens them", ABOVE_0, default=1.0
     )
@@ -57,6 +65,11 @@ class RelativisticGAN(GANConfig):
         "of the networks' products and activations: float32 or bfloat16; parameters stay float32",
         one_of(("float32", "bfloat16")),
         default="float32",
+    )
+    discriminator_first: int = field(
+        "steps at the start in which D learns alone and G stays as it is, for a trained G without its D",
+        FROM_0,
+        default=0,
     )
 
 
@@ -74,6 +87,12 @@ def learning_rate_schedule(config: RelativisticGAN) -> optax.Schedule:
     """Constant up to the fraction `decay_from` of the run, then linear to 0 at its end."""
     begin = round(config.decay_from * config.steps)
     return optax.linear_schedule(config.learning_rate, 0.0, max(config.steps - begin, 1), begin)
+
+
+def _generator_optimizer(config: RelativisticGAN) -> optax.GradientTransformation:
+    """G's own, if D learns alone first: it counts the updates of G, and the schedule refers to steps."""
+    schedule = learning_rate_schedule(config)
+    return optax.adam(lambda count: schedule(count + config.discriminator_first), b1=config.beta1, b2=config.beta2)
 
 
 def _every(config: RelativisticGAN, name: str) -> int:
@@ -183,7 +202,9 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
     """Relativistic pairing with R1 and R2 penalties, and a moving average of G.
 
     Real image i is paired with a generated image of the same label. The batch is generated once: D learns from it, then
-    G learns from the new D's scores of it, through the pullback that was kept.
+    G learns from the new D's scores of it, through the pullback that was kept. With `augment`, all images are changed
+    before D sees them, the generated ones within that pullback. In the first `discriminator_first` steps G, its average
+    and its optimizer stay as they are.
 
     References:
       R3GAN (arXiv 2501.05441), eq. 2 and 3; EMA of G: Yaz et al. (arXiv 1806.04498).
@@ -194,15 +215,28 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
     gamma = gamma_schedule(config)
     group = _every(config, "penalty_fraction")  # the first of so many pairs has penalties
     mismatch = _every(config, "mismatch_fraction") if config.mismatch_fraction else None
+    first = config.discriminator_first
+    g_optimizer = _generator_optimizer(config) if first else optimizer
 
     def init(key: jax.Array) -> GANState:
         return first_state(networks, optimizer, key, ema=True)
+
+    def views_of_step(key: jax.Array, step: jax.Array):
+        """What D sees of real and of generated images: independent draws of the same changes."""
+        if not config.augment:
+            return lambda images: images, lambda images: images
+        key_real, key_fake = jax.random.split(jax.random.fold_in(rng.stream(key, "augment"), step))
+        # At first D has learned no image by heart, and G learns faster from images as they are.
+        probability = config.augment * jnp.minimum(1.0, (step + 1).astype(jnp.float32) / (GROWTH * config.steps))
+        return tuple(lambda images, k=k: views.changed(k, images, probability) for k in (key_real, key_fake))
 
     def step(key: jax.Array, state: GANState, batch: Batch) -> tuple[GANState, PenalisedGANInfo]:
         real, labels = pixels.rest_to_signed(batch.images), batch.labels
         key_z = jax.random.fold_in(rng.stream(key, "z"), state.step)
         z = config.latent_std * jax.random.normal(key_z, (len(labels), networks.latent_size), jnp.float32)
-        fake, pullback = jax.vjp(lambda p: players.generate(p, z, labels), state.generator.params)
+        view_real, view_fake = views_of_step(key, state.step)
+        real = view_real(real)
+        fake, pullback = jax.vjp(lambda p: view_fake(players.generate(p, z, labels)), state.generator.params)
 
         negative = mismatched(real, fake, labels, mismatch, group) if mismatch else fake
         d_gradient, (d_loss, means, r1, r2) = _discriminator_gradient(
@@ -215,12 +249,17 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
             lambda images: losses.relativistic_generator(score_real, players.score(d_params, images, labels)).mean()
         )(fake)
         (g_gradient,) = pullback(fake_gradient)
-        g_params, g_opt = update(optimizer, g_gradient, state.generator_optimizer, state.generator.params)
+        g_params, g_opt = update(g_optimizer, g_gradient, state.generator_optimizer, state.generator.params)
 
         # The average is short at first; else it would remember the random start for 1 / (1 - decay) steps.
-        t = state.step.astype(jnp.float32)
+        t = (state.step - first if first else state.step).astype(jnp.float32)
         decay = jnp.minimum(config.ema_decay, (1.0 + t) / (10.0 + t))
         ema = jax.tree.map(lambda old, new: decay * old + (1.0 - decay) * new, state.generator_ema, g_params)
+        if first:
+            before = (state.generator.params, state.generator_optimizer, state.generator_ema)
+            g_params, g_opt, ema = jax.tree.map(
+                lambda old, new: jnp.where(state.step < first, old, new), before, (g_params, g_opt, ema)
+            )
         info = PenalisedGANInfo(g_loss, d_loss, means[0], means[1], r1, r2)
         return GANState(state.step + 1, Weights(g_params, {}), Weights(d_params, {}), ema, g_opt, d_opt), info
 
@@ -228,6 +267,11 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
 
 
 def _check(config: RelativisticGAN, networks: Networks) -> None:
+    if config.discriminator_first >= config.steps:
+        raise UserError(
+            f"discriminator_first is {config.discriminator_first} of {config.steps} steps, so G would never learn: "
+            "give a smaller number, or more steps"
+        )
     for network in (networks.generator, networks.discriminator):
         if jax.eval_shape(network.init, jax.random.key(0)).statistics:
             raise UserError(

@@ -1,0 +1,119 @@
+"""auto: settings for images that have no recipe of their own, chosen by their size, their classes and their number.
+
+Source      networks, loss and penalties as recipe `mnist_fast` (R3GAN, Huang et al., arXiv 2501.05441)
+Command     cganjax train my_images/
+Hardware    2 CPU cores
+Time        about ten minutes for 500 images of 28x28 or 32x32, with the evaluation; the table says how it grows
+Result      not measured yet over seeds
+
+The rule, for N training images:
+
+1. Training shows G and D 400,000 real images, and 30 more for each of the first 60,000 training images. So small sets
+   are shown often: 500 images about 830 times each.
+2. A batch has 64 images, or the largest power of two that is at most N / 2.
+3. The number of steps is the number of images shown, divided by 64. Smaller batches do not mean more steps.
+4. D sees augmented images, real and generated ones, if there are fewer than 20,000: below that, D would learn the
+   training images by heart. Samples are not augmented.
+5. From 20,000 images on the networks have the width of recipe `mnist`, and three quarters of it below.
+
+Training images   Batch     Steps   Augment   Time at 28x28 on 2 cores
+             50      16     6,273      0.50   4 min
+            500      64     6,484      0.50   9 min
+          2,000      64     7,187      0.25   10 min
+         10,000      64    10,937      0.25   14 min
+         20,000      64    15,625      0.00   25 min
+         60,000      64    34,375      0.00   54 min
+
+The time grows with the number of pixels: 64x64 takes about five times as long as 28x28.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from cganjax.data import Dataset
+from cganjax.spec import ImageSpec
+from cganjax.training.algorithms.relativistic import RelativisticGAN
+from cganjax.types import UserError
+
+FEWEST, FEWEST_OF_A_CLASS = 20, 2  # training images without which there is nothing to learn
+LARGEST_BATCH = 64
+MANY = 20_000  # training images from which on D needs no augmentation, and wider networks pay
+
+
+def config(dataset: Dataset) -> RelativisticGAN:
+    """The settings for a data set. Raises UserError if it is too small to learn from."""
+    _check_enough(dataset)
+    chosen = choose(dataset.spec, len(dataset.images))
+    return dataclasses.replace(chosen, dataset=dataset.name, split=dataset.split, size=dataset.size or 0)
+
+
+def choose(spec: ImageSpec, images: int) -> RelativisticGAN:
+    """The settings for so many training images of a spec.
+
+    >>> chosen = choose(ImageSpec(28, 28, 1, ("bag", "shirt", "trouser")), 500)
+    >>> chosen.batch_size, chosen.steps, chosen.augment
+    (64, 6484, 0.5)
+    """
+    batch_size = min(LARGEST_BATCH, 2 ** int(np.log2(images / 2)))
+    steps = (400_000 + 30 * min(images, 60_000)) // LARGEST_BATCH
+    every = max(1, steps // 10)
+    family, generator, discriminator = networks(spec, images)
+    return RelativisticGAN(
+        recipe="auto",
+        dataset="",
+        split="train",
+        seed=0,
+        steps=steps,
+        batch_size=batch_size,
+        family=family,
+        generator=generator,
+        discriminator=discriminator,
+        learning_rate=5e-4,
+        decay_from=0.5,
+        beta1=0.0,
+        beta2=0.99,
+        gamma_start=1.0,
+        gamma_end=0.1,
+        gamma_until=0.5,
+        penalty_fraction=1.0,
+        mismatch_fraction=1 / 16 if batch_size >= 16 else 0.0,
+        ema_decay=0.999,
+        augment=augment(images),
+        log_every=50,
+        sample_every=every,
+        checkpoint_every=every,
+        keep=3,
+    )
+
+
+def augment(images: int) -> float:
+    """The largest probability of each augmentation, for so many training images."""
+    if images >= MANY:
+        return 0.0
+    return 0.5 if images < 2000 else 0.25
+
+
+def networks(spec: ImageSpec, images: int) -> tuple[str, Mapping[str, int], Mapping[str, int]]:
+    """The network family, the settings of G and those of D, for so many training images of a spec."""
+    del spec  # this family has grids of half and a quarter of any side
+    wide, narrow = (64, 32) if images >= MANY else (48, 24)
+    generator = {"latent_size": 64, "embedding": 64, "hidden": 256, "width_7": wide, "width_14": wide}
+    return "depth_to_space", generator, {"width_14": narrow, "width_7": wide, "hidden": 256}
+
+
+def _check_enough(dataset: Dataset) -> None:
+    n, counts = len(dataset.images), np.bincount(dataset.labels, minlength=dataset.num_classes)
+    if n < FEWEST:
+        raise UserError(
+            f"{dataset.name} ({dataset.split}) has {n} images: expected at least {FEWEST}, because a generator learns "
+            "nothing from fewer; add images"
+        )
+    few = int(counts.argmin())
+    if counts[few] < FEWEST_OF_A_CLASS:
+        name, found = dataset.spec.class_names[few], "no image" if counts[few] == 0 else "one image"
+        raise UserError(
+            f"{dataset.name} ({dataset.split}) has {found} of class {name!r}: expected at least {FEWEST_OF_A_CLASS} of "
+            "each class; add images, or remove the class"
+        )
