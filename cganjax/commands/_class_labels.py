@@ -124,12 +124,14 @@ class _Names:
         return UserError(f"{written!r} at position {position} is not a class{hint}: expected {self.expected}")
 
     def _near(self, written: str) -> list[str]:
-        """The names that are most like a text; one that has all its words is like it."""
-        wanted = _loose(written)
-        words = {*wanted.split()}
-        found = difflib.get_close_matches(wanted, self._loose, n=_NEAR)
-        found += [name for name in self._loose if words and words <= {*name.split()}]
-        return [self.names[self._loose[name]] for name in dict.fromkeys(found)][:_NEAR]
+        """The names that are most like a text, as a whole or in one of their words."""
+        forms = {name: [name] for name in self._loose}
+        for name in self._loose:
+            for word in name.split():
+                forms.setdefault(word, []).append(name)
+        found = difflib.get_close_matches(_loose(written), forms, n=_NEAR)
+        names = dict.fromkeys(name for form in found for name in forms[form])
+        return [self.names[self._loose[name]] for name in names][:_NEAR]
 
 
 def _spaced(text: str) -> str:
