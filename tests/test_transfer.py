@@ -301,8 +301,8 @@ def test_thresholds_and_real_rows_come_from_the_data_of_the_run(monkeypatch):
     monkeypatch.setattr(read_back, "N", 40)
     assert read_back.main(["tiny", "--data-dir", "there"]) == cli.DONE
     assert asked[1] == ("tiny", "test", Path("there"))
-    generator.image_shape = (28, 28, 1)
-    with pytest.raises(UserError, match="lenet5 takes images of 8x8x3, 4 classes, and tiny generates"):
+    generator.spec = SPEC._replace(height=28, width=28)
+    with pytest.raises(UserError, match="lenet5 takes images of 8x8x3, 4 classes .*, and tiny generates"):
         read_back.main(["tiny"])
 
 

@@ -33,7 +33,10 @@ def parser(prog: str) -> cli.Parser:
     """The command's flags."""
     p = cli.Parser(prog=prog, description=__doc__)
     p.add_argument(
-        "classes", nargs="*", metavar="CLASS", help="classes to generate: numbers, as 3141 or 3 1 4 1, or names, as cat, \"polar bear\""
+        "classes",
+        nargs="*",
+        metavar="CLASS",
+        help='classes to generate: numbers, as 3141 or 3 1 4 1, or names, as "polar bear, cat"',
     )
     p.add_argument(
         "--random",
