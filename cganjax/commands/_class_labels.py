@@ -101,7 +101,8 @@ class _Names:
         if None not in labels:
             return 1, labels
         wrong = labels.index(None)
-        raise self._unknown([words[0][wrong]] if run_together else words, position + wrong)
+        partly = len({*labels}) > 1  # then the letter that is no class is meant, otherwise the word
+        raise self._unknown([words[0][wrong]] if partly else words, position + wrong)
 
     def _named(self, written: str) -> int | None:
         """The class of this name or number, if any."""
