@@ -97,7 +97,7 @@ def parser(prog: str) -> cli.Parser:
         "--data-dir",
         type=cli.path,
         metavar="DIR",
-        help="where the target's data set lies, to calibrate the detector anew",
+        help="where the target's data set lies: for --real, and to calibrate the detector anew",
     )
     p.add_argument(
         "--checkpoint",
