@@ -320,11 +320,16 @@ def of_files(tmp_path, n=400):
 
 
 def test_a_target_without_thresholds_is_calibrated_on_the_data_of_its_card(tmp_path, capsys):
-    tiny, args = of_files(tmp_path), types.SimpleNamespace(detector="msp", accept=None, data_dir=None, target="mine")
+    given = {"detector": "msp", "accept": None, "data_dir": None, "target": "mine"}
+    tiny, args = of_files(tmp_path), types.SimpleNamespace(**given, real=False)
     test = data.of_card(tiny.card, "test")
     found = decoy_command._detector(args, tiny)
     assert found.threshold == cganjax.calibrate("msp", tiny, pixels.rest_to_unit(test.images)).threshold
     (line,) = capsys.readouterr().out.splitlines()
+    half = pixels.rest_to_unit(test.images[: len(test.images) // 2])  # of --real, which attacks images of the others
+    found = decoy_command._detector(types.SimpleNamespace(**given, real=True), tiny)
+    assert found.threshold == cganjax.calibrate("msp", tiny, half).threshold
+    capsys.readouterr()
     assert line.startswith("the card of mine has no thresholds: msp is calibrated on own, from ")
     tiny.card["thresholds"] = {"msp": {"threshold": -0.5}}
     assert decoy_command._detector(args, tiny).threshold == -0.5
@@ -364,6 +369,6 @@ def test_quick_detectors_calibrate_on_enough_images_for_many_features(monkeypatc
     assert rows["mahalanobis", "uniform noise"]["calibrated"] == "1300"  # all there are, of 2 * (2 * 512 + 1)
     assert ("msp", "generated images") in rows and "no column of KMNIST" in err
     monkeypatch.setattr(data, "of_card", lambda card, split, data_dir: tiny_set(n=1200))
-    code, out, err = command(detectors_command, "wide", "--quick", "--out", "few.csv")
+    code, out, err = command(detectors_command, "wide", "--quick", "--checkpoint", "any", "--out", "few.csv")
     assert code == 0 and "note: no row of mahalanobis for wide: it needs more than 600 images" in err
     assert "mahalanobis" not in out
