@@ -1,4 +1,4 @@
-"""Make decoys of digits: `python -m experiments.decoy 3141592653`; the same as `python -m cganjax decoy`."""
+"""Make decoys: `python -m experiments.decoy 3141592653`; the same as `python -m cganjax decoy`."""
 
 import sys
 

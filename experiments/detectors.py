@@ -79,10 +79,10 @@ def main(argv=None) -> int:
 
     classifiers = {name: sampling.load_classifier(name) for name in names}
     real = study.real_images(classifiers, args.data_dir)
-    study.generator(args.checkpoint, real.spec)
+    generator = study.generator(args.checkpoint, real.spec)
     seen, others = real.images[: real.calibration], real.images[real.calibration :]
     others = others[: QUICK["compared"] if args.quick else real.calibration]
-    strange = _strange(len(others), real, args)
+    strange = _strange(len(others), real, generator, args)
     rows = []
     print(f"{'':16}{'':12}{'real':>9}" + "".join(f"{against:>27}" for against in strange))
     print(f"{'classifier':16}{'detector':12}{'accepted':>9}" + f"{'AUROC':>11}{'AUPR':>8}{'FPR95':>8}" * len(strange))
@@ -105,7 +105,7 @@ def main(argv=None) -> int:
     return cli.DONE
 
 
-def _strange(n: int, real: study.Real, args) -> dict[str, np.ndarray]:
+def _strange(n: int, real: study.Real, generator, args) -> dict[str, np.ndarray]:
     """Name -> images [n, H, W, C] in [0, 1]; KMNIST only if it serves."""
     import jax
 
@@ -118,7 +118,7 @@ def _strange(n: int, real: study.Real, args) -> dict[str, np.ndarray]:
     found[NOISE] = np.asarray(jax.random.uniform(rng.stream(key, "noise"), (n, *real.spec.shape)))
     labels = np.arange(n) % real.spec.num_classes
     with Waiting(f"generating {n:,} images"):
-        generated = sampling.sample(rng.stream(key, "digits"), labels, checkpoint=args.checkpoint)
+        generated = sampling.sample(rng.stream(key, "digits"), labels, checkpoint=generator)
     found[f"generated {real.noun}"] = np.asarray(generated)
     return found
 

@@ -59,11 +59,11 @@ def main(argv=None) -> int:
     held_out = sampling.load_classifier(args.held_out)
     real = study.real_images({args.held_out: held_out}, args.data_dir)
     train = data.of_card(held_out.card, "train", args.data_dir)
-    study.generator(args.checkpoint, real.spec)
+    generator = study.generator(args.checkpoint, real.spec)
     memory.check_images(f"--n is {args.n}", args.n, real.spec.shape)
     labels, key = np.arange(args.n) % real.spec.num_classes, rng.root(args.seed)
     with Waiting(f"generating {args.n:,} images"):
-        images = np.asarray(sampling.sample(rng.stream(key, "digits"), labels, checkpoint=args.checkpoint))
+        images = np.asarray(sampling.sample(rng.stream(key, "digits"), labels, checkpoint=generator))
     seen, others = slice(None, real.calibration), slice(real.calibration, None)
     models, rows = other_libraries.installed(), []
     print(_printed(by_queries.Row._fields), flush=True)

@@ -11,11 +11,12 @@ import sys
 import numpy as np
 
 from cganjax import cli, files
-from cganjax.commands._same_images import check_same_images
+from cganjax.commands._same_images import check_same_images, described, shipped_for
 from cganjax.waiting import Waiting
 from experiments import study
 
 N = 10_000
+BY = "lenet5"  # of digits, unless the user names another
 
 
 def parser() -> cli.Parser:
@@ -31,9 +32,8 @@ def parser() -> cli.Parser:
         "--by",
         type=cli.name_or_path,
         nargs="+",
-        default=["lenet5"],
         metavar="CLASSIFIER",
-        help="shipped names or runs of classifiers (default: lenet5)",
+        help=f"shipped names or runs of classifiers (default: a shipped one of such images; of digits {BY})",
     )
     p.add_argument("--seed", type=int, default=0, help="of the samples (default: 0)")
     p.add_argument(
@@ -62,6 +62,18 @@ def figures(images, labels, classifiers) -> dict:
     return row
 
 
+def _by(generator) -> list[str]:
+    """The classifier that is asked unless the user names one; none if the generator's own discriminator classifies."""
+    shipped = shipped_for(generator.spec, "classifier")
+    if BY in shipped:
+        return [BY]
+    if not shipped and "classifier" not in generator.card["roles"]:
+        raise cli.UserError(
+            f"no shipped classifier takes images of {described(generator.spec)}: give --by, a classifier of them"
+        )
+    return shipped[:1]
+
+
 def main(argv=None) -> int:
     """Sample, classify, print."""
     args = parser().parse_args(argv)
@@ -72,7 +84,7 @@ def main(argv=None) -> int:
     generator = sampling.load(args.checkpoint)
     if generator.num_classes is None:
         raise cli.UserError(f"{args.checkpoint} takes no labels, so none can be read back: give a conditional one")
-    classifiers = {name: sampling.load_classifier(name) for name in dict.fromkeys(args.by)}
+    classifiers = {name: sampling.load_classifier(name) for name in dict.fromkeys(args.by or _by(generator))}
     if "classifier" in generator.card["roles"]:
         classifiers["its own discriminator"] = sampling.load_classifier(args.checkpoint)
     check_same_images(classifiers, generator, args.checkpoint, "give a classifier of the same images (--by)")

@@ -1,10 +1,11 @@
 """The FGSM robustness curve of classifiers: `python -m experiments.robustness lenet5 --data-dir DIR`.
 
-Every test image is attacked at every epsilon, with two losses: cross-entropy, and a negative log-likelihood of the
-logits, as in PyTorch's tutorial. With --pgd the images are also attacked by projected gradient descent, which a
-classifier that was trained on FGSM does not resist by flattening its loss. The command writes into --out: curve.csv,
-curve.png, and for each loss a sheet with five examples per epsilon of the first classifier, titled
-"original -> adversarial". Several checkpoints (such as seeds) also give their mean.
+Every test image is attacked at every epsilon. The images are those of --dataset, or of the data set that the first
+classifier was trained on. There are two losses: cross-entropy, and a negative log-likelihood of the logits, as in
+PyTorch's tutorial. With --pgd the images are also attacked by projected gradient descent, which a classifier that was
+trained on FGSM does not resist by flattening its loss. The command writes into --out: curve.csv, curve.png, and for
+each loss a sheet with five examples per epsilon of the first classifier, titled "original -> adversarial". Several
+checkpoints (such as seeds) also give their mean.
 """
 
 import sys
@@ -112,7 +113,10 @@ def _load(args):
     from cganjax import sampling
 
     classifiers = {name: sampling.load_classifier(name) for name in dict.fromkeys(args.checkpoints)}
-    dataset = data.load(args.dataset or "mnist", "test", args.data_dir, args.size)
+    if args.dataset:
+        dataset = data.load(args.dataset, "test", args.data_dir, args.size)
+    else:
+        dataset = data.of_card(next(iter(classifiers.values())).card, "test", args.data_dir)
     for name, classifier in classifiers.items():
         if classifier.scores != "logits":
             raise cli.UserError(

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cganjax import checkpoint, cli, data, pixels
+from cganjax.commands._same_images import default_generator, described, same, shipped_for
 from cganjax.data import known
 from cganjax.spec import ImageSpec
 
@@ -27,11 +28,21 @@ class Real(NamedTuple):
         return "digits" if self.spec.class_names == tuple("0123456789") else "images"
 
 
-def of_role(role: str) -> list[str]:
-    """The shipped checkpoints of a role; UserError if there are none."""
-    names = [name for name, card in checkpoint.checkpoints().items() if role in card["roles"]]
+def of_role(role: str, spec: ImageSpec | None = None) -> list[str]:
+    """The shipped checkpoints of a role.
+
+    Args:
+      role: "surrogate", "target" or "onlooker".
+      spec: of the images that they take; None for those of the default generator.
+
+    Raises:
+      UserError: there are none.
+    """
+    if spec is None:
+        spec = known.recorded(checkpoint.checkpoints()[checkpoint.DEFAULT]["data"])
+    names = shipped_for(spec, role)
     if not names:
-        raise cli.UserError(f"no shipped checkpoint has the role {role}: give --{role}s")
+        raise cli.UserError(f"no shipped {role} takes images of {described(spec)}: give --{role}s")
     return names
 
 
@@ -43,9 +54,10 @@ def real_images(classifiers: Mapping[str, object], data_dir: str | None) -> Real
     """
     (first, one), *others = classifiers.items()
     for name, classifier in others:
-        if (classifier.spec.shape, classifier.num_classes) != (one.spec.shape, one.num_classes):
+        if not same(classifier.spec, one.spec):
             raise cli.UserError(
-                f"{name} takes images of {classifier.spec} and {first} of {one.spec}: give classifiers of the same data"
+                f"{name} takes images of {described(classifier.spec)} and {first} of {described(one.spec)}: give "
+                "classifiers of the same data"
             )
     test = data.of_card(one.card, "test", data_dir)
     return Real(
@@ -58,17 +70,18 @@ def calibration_images(n: int) -> int:
     return min(data.CALIBRATION, n // 2)
 
 
-def generator(name: str, spec: ImageSpec):
-    """A conditional generator of images of a spec; UserError if it is none."""
+def generator(name: str | None, spec: ImageSpec):
+    """A conditional generator of images of a spec, by default the shipped one; UserError if it is none."""
     from cganjax import sampling
 
+    name = name or default_generator(spec, "--checkpoint, a generator of such images")
     found = sampling.load(name)
     if found.num_classes is None:
         raise cli.UserError(f"{name} takes no labels: give a conditional generator (--checkpoint)")
-    if (found.spec.shape, found.num_classes) != (spec.shape, spec.num_classes):
+    if not same(found.spec, spec):
         raise cli.UserError(
-            f"{name} generates images of {found.spec}, and the classifiers take {spec}: give a generator of those "
-            "(--checkpoint)"
+            f"{name} generates images of {described(found.spec)}, and the classifiers take {described(spec)}: give a "
+            "generator of those (--checkpoint)"
         )
     return found
 
@@ -98,9 +111,9 @@ def add_checkpoint(parser: cli.Parser) -> None:
     parser.add_argument(
         "--checkpoint",
         type=cli.name_or_path,
-        default="mnist",
         metavar="GENERATOR",
-        help="a conditional generator: a shipped name or a run (default: mnist)",
+        help="a conditional generator: a shipped name or a run (default: the shipped one of the classifiers' images; "
+        f"of digits {checkpoint.DEFAULT})",
     )
 
 

@@ -58,18 +58,20 @@ def parser() -> cli.Parser:
 def main(argv=None) -> int:
     """Calibrate, attack, measure, draw."""
     args = parser().parse_args(argv)
-    names = _checked(args)
+    _check(args)
     cli.choose_backend(args.backend)
+    names = _names(args)
     from cganjax import memory, rng, sampling
     from cganjax.decoys import transfer
 
     loaded = {name: sampling.load_classifier(name) for group in names.values() for name in group}
     real = study.real_images(loaded, args.data_dir)
-    spec = study.generator(args.checkpoint, real.spec).spec
+    generator = study.generator(args.checkpoint, real.spec)
+    spec = generator.spec
     memory.check_images(f"--n is {args.n}", args.n, spec.shape)
     labels, key = np.arange(args.n) % spec.num_classes, rng.root(args.seed)
     with Waiting(f"generating {args.n:,} images"):
-        clean = np.asarray(sampling.sample(rng.stream(key, "digits"), labels, checkpoint=args.checkpoint))
+        clean = np.asarray(sampling.sample(rng.stream(key, "digits"), labels, checkpoint=generator))
     pictures = ("table.csv", "heat-map.png", "curve.png", "sheet.png")
     written = {name: files.new_file(args.out / name, args.overwrite) for name in pictures}
     store = transfer.Store(files.writable_folder(args.out / "decoys"), key, clean, args.seed)
@@ -119,15 +121,24 @@ def main(argv=None) -> int:
     return cli.DONE
 
 
-def _checked(args) -> dict[str, list[str]]:
-    """Fill in the defaults, check the flags, and give the names of each role."""
+def _check(args) -> None:
+    """Fill in the defaults, and check the flags."""
     cli.check_seed(args.seed)
     args.n = args.n if args.n is not None else 200 if args.quick else 1200
     args.epsilons = args.epsilons or ((0.1, 0.2) if args.quick else EPSILONS)
     args.out = args.out or Path("runs/transfer-quick" if args.quick else "runs/transfer")
     if args.n < 10 or not all(0 <= e <= 1 for e in args.epsilons):
         raise cli.UserError(f"--n {args.n} and --epsilons {args.epsilons}: give at least 10, and sizes within 0 and 1")
-    names = {role: getattr(args, f"{role}s") or study.of_role(role) for role in ROLES}
+
+
+def _names(args) -> dict[str, list[str]]:
+    """The classifiers of each role: those that the user named, and shipped ones of the same images."""
+    from cganjax import sampling
+
+    given = {role: getattr(args, f"{role}s") for role in ROLES}
+    first = next((names[0] for names in given.values() if names), None)
+    spec = None if first is None else sampling.load_classifier(first).spec
+    names = {role: given[role] or study.of_role(role, spec) for role in ROLES}
     both = {*names["surrogate"]} & {*names["target"], *names["onlooker"]}
     if both:
         raise cli.UserError(

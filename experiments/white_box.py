@@ -92,7 +92,7 @@ def _finished(done, target: str, setting, args) -> dict[str, str] | None:
     """The row of an earlier run of this command, if any."""
     for row in done:
         same = (row["target"], row["method"], float(row["epsilon"])) == (target, setting.method, setting.epsilon)
-        if same and (int(row["digits"]), int(row["seed"])) == (args.n, args.seed):
+        if same and (int(row["images"]), int(row["seed"])) == (args.n, args.seed):
             return row
     return None
 

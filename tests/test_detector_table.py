@@ -146,8 +146,10 @@ def test_bad_input_is_one_sentence(small, command, monkeypatch):
         assert code == 2 and message in err and err.count("\n") == 1 and not out, (arguments, err)
     monkeypatch.setattr(data, "of_card", lambda *_: data.Dataset("rgb", "test", *sets_of_colour(), COLOUR, "", ""))
     code, out, err = command(detectors, "bands", "--out", "n.csv")
-    assert code == 2 and "mnist generates images of 28x28x1, 10 classes, and the classifiers take 32x32x3" in err
-    assert not out
+    assert code == 2 and "no shipped generator makes images of 32x32x3" in err and not out
+    code, out, err = command(detectors, "bands", "--out", "n.csv", "--checkpoint", "mnist")
+    assert code == 2 and "mnist generates images of 28x28x1, 10 classes (0, 1, 2, ...), and the classifiers" in err
+    assert "take 32x32x3" in err and not out
 
 
 def test_without_kmnist_the_rest_is_tabulated(small, command, monkeypatch):

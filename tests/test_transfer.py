@@ -224,7 +224,7 @@ def test_rows_of_the_other_studies_in_colour(pictures):
     counted = white_box.usable(Tiny(), of, detector)
     setting = white_box.Setting("pgd", 0.01, {"steps": 2})
     row = white_box.row(KEY, "tiny", Tiny(), detector, Tiny(4), of, counted, setting, 0)
-    assert (row.digits, row.counted, row.method) == (24, int(counted.sum()), "pgd")
+    assert (row.images, row.counted, row.method) == (24, int(counted.sum()), "pgd")
     rows = [
         *by_queries.rows(
             KEY,
@@ -270,7 +270,7 @@ def test_studies_take_their_real_images_from_the_card(monkeypatch):
     monkeypatch.setattr(data, "of_card", lambda card, split, data_dir: tiny_set(card["data"]["name"], split))
     real = study.real_images({"a": Tiny(1), "b": Tiny(2)}, None)
     assert (real.name, real.spec, real.calibration, real.noun) == ("tiny", SPEC, 100, "images")
-    with pytest.raises(UserError, match="b takes images of 6x6x1, 4 classes and a of 8x8x3, 4 classes"):
+    with pytest.raises(UserError, match="b takes images of 6x6x1, 4 classes .* and a of 8x8x3, 4 classes"):
         study.real_images({"a": Tiny(), "b": Tiny(spec=ImageSpec.numbered(6, 6, 1, 4))}, None)
 
 
@@ -299,10 +299,12 @@ def test_thresholds_and_real_rows_come_from_the_data_of_the_run(monkeypatch):
     monkeypatch.setattr(sampling, "load", lambda name: generator)
     monkeypatch.setattr(sampling, "sample_from", lambda g, key, labels: some_images(len(labels)))
     monkeypatch.setattr(read_back, "N", 40)
-    assert read_back.main(["tiny", "--data-dir", "there"]) == cli.DONE
+    assert read_back.main(["tiny", "--by", "lenet5", "--data-dir", "there"]) == cli.DONE
     assert asked[1] == ("tiny", "test", Path("there"))
-    generator.image_shape = (28, 28, 1)
-    with pytest.raises(UserError, match="lenet5 takes images of 8x8x3, 4 classes, and tiny generates"):
+    generator.spec = SPEC._replace(height=28, width=28)
+    with pytest.raises(UserError, match="lenet5 takes images of 8x8x3, 4 classes .*, and tiny generates"):
+        read_back.main(["tiny", "--by", "lenet5"])
+    with pytest.raises(UserError, match="no shipped classifier takes images of 28x28x3, 4 classes .*: give --by"):
         read_back.main(["tiny"])
 
 
@@ -318,11 +320,16 @@ def of_files(tmp_path, n=400):
 
 
 def test_a_target_without_thresholds_is_calibrated_on_the_data_of_its_card(tmp_path, capsys):
-    tiny, args = of_files(tmp_path), types.SimpleNamespace(detector="msp", accept=None, data_dir=None, target="mine")
+    given = {"detector": "msp", "accept": None, "data_dir": None, "target": "mine"}
+    tiny, args = of_files(tmp_path), types.SimpleNamespace(**given, real=False)
     test = data.of_card(tiny.card, "test")
     found = decoy_command._detector(args, tiny)
     assert found.threshold == cganjax.calibrate("msp", tiny, pixels.rest_to_unit(test.images)).threshold
     (line,) = capsys.readouterr().out.splitlines()
+    half = pixels.rest_to_unit(test.images[: len(test.images) // 2])  # of --real, which attacks images of the others
+    found = decoy_command._detector(types.SimpleNamespace(**given, real=True), tiny)
+    assert found.threshold == cganjax.calibrate("msp", tiny, half).threshold
+    capsys.readouterr()
     assert line.startswith("the card of mine has no thresholds: msp is calibrated on own, from ")
     tiny.card["thresholds"] = {"msp": {"threshold": -0.5}}
     assert decoy_command._detector(args, tiny).threshold == -0.5
@@ -354,7 +361,7 @@ def test_quick_detectors_calibrate_on_enough_images_for_many_features(monkeypatc
     monkeypatch.setattr(sampling, "load_classifier", lambda name: Wide())
     monkeypatch.setattr(sampling, "load", lambda name: types.SimpleNamespace(num_classes=4, spec=SPEC))
     monkeypatch.setattr(sampling, "sample", lambda key, labels, checkpoint: some_images(len(labels)))
-    code, out, err = command(detectors_command, "wide", "--quick", "--out", "d.csv")
+    code, out, err = command(detectors_command, "wide", "--quick", "--checkpoint", "any", "--out", "d.csv")
     assert code == 0, err
     with open("d.csv", newline="") as file:
         rows = {(r["detector"], r["against"]): r for r in csv.DictReader(file)}
@@ -362,6 +369,6 @@ def test_quick_detectors_calibrate_on_enough_images_for_many_features(monkeypatc
     assert rows["mahalanobis", "uniform noise"]["calibrated"] == "1300"  # all there are, of 2 * (2 * 512 + 1)
     assert ("msp", "generated images") in rows and "no column of KMNIST" in err
     monkeypatch.setattr(data, "of_card", lambda card, split, data_dir: tiny_set(n=1200))
-    code, out, err = command(detectors_command, "wide", "--quick", "--out", "few.csv")
+    code, out, err = command(detectors_command, "wide", "--quick", "--checkpoint", "any", "--out", "few.csv")
     assert code == 0 and "note: no row of mahalanobis for wide: it needs more than 600 images" in err
     assert "mahalanobis" not in out

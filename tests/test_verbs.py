@@ -263,7 +263,6 @@ def test_classify_reads_pictures_of_either_ink_and_idx(command, seven, tmp_path)
         ("x.npz", npz(images=np.full((1, 28, 28), 7.0)), "x.npz: images lie in [7, 7]: expected [0, 1]"),
         ("x.npz", npz(images=np.array([None])), "x.npz cannot be read as arrays"),
         ("x.npz", npz(images=np.zeros((0, 28, 28), np.uint8)), "holds no image"),
-        (".", None, ". is not a file"),
         (None, None, "nothing.png is not a file"),
     ],
 )

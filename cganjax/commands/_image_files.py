@@ -1,4 +1,4 @@
-"""Image files of users as float images of a spec: pictures, IDX files, and arrays in .npz or .npy files."""
+"""Image files of users as float images of a spec: pictures and folders of them, IDX files, .npz and .npy files."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -10,30 +10,39 @@ from cganjax.data import pictures
 from cganjax.spec import ImageSpec
 from cganjax.types import UserError
 
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp")  # found in a folder
+
 
 class File(NamedTuple):
-    """The images of one file."""
+    """The images of one file, or of the pictures in one folder."""
 
     names: list[str]  # one per image
     images: np.ndarray  # float32 [N, H, W, C] in [0, 1]
     note: str  # what was changed to fit the spec; "" if nothing was
 
 
-def read(path: Path, spec: ImageSpec, ink: str = "auto", limit: int | None = None) -> File:
-    """Read the images of a file, resized to the height and width of a spec and in its colours.
+def read(path: Path, spec: ImageSpec, ink: str = "auto", limit: int | None = None, *, crop: bool = False) -> File:
+    """Read the images of a file or a folder, resized to the height and width of a spec and in its colours.
 
     Args:
-      path: a picture; an IDX file of images, plain or .gz; or an .npz or .npy file, see `_read_arrays`.
+      path: a picture; a folder with pictures, also in sub-folders; an IDX file of images, plain or .gz; or an .npz or
+        .npy file, see `_read_arrays`.
       spec: what the images are to be. Files of many images have its polarity already.
       ink: of a picture of a drawing: "dark" on light paper, "light" on dark, or "auto". Auto looks at the border if the
         spec is light on dark, and takes the picture as it is otherwise. RGB images are never inverted.
-      limit: read only the first images of a file of many.
+      limit: read only the first images of a file or folder of many.
+      crop: a picture of other proportions loses its margins, as the pictures of a data set do that are resized to
+        `--size`. By default it gets margins in the colour of its border, so that nothing is lost.
 
     Raises:
       UserError: the file cannot be read, or holds no images.
     """
+    if path.is_dir():
+        return _of_folder(path, spec, ink, limit, crop)
     if not path.is_file():
-        raise UserError(f"{path} is not a file: give a picture, or an IDX, .npz or .npy file of images")
+        raise UserError(
+            f"{path} is not a file: give a picture, a folder of pictures, or an IDX, .npz or .npy file of images"
+        )
     if path.suffix.lower() in (".npz", ".npy"):
         return _of_many(path, _read_arrays(path), spec, limit)
     if _is_idx(path):
@@ -41,7 +50,19 @@ def read(path: Path, spec: ImageSpec, ink: str = "auto", limit: int | None = Non
         if array.ndim != 3:
             raise UserError(f"{path} holds labels: give the file of images beside it")
         return _of_many(path, array[..., None], spec, limit)
-    return _read_picture(path, spec, ink)
+    return _read_picture(path, spec, ink, crop)
+
+
+def _of_folder(path: Path, spec: ImageSpec, ink: str, limit: int | None, crop: bool) -> File:
+    """The pictures in a folder and its sub-folders, in the order of their paths."""
+    inside = (p for p in sorted(path.rglob("*")) if p.suffix.lower() in PICTURES and p.is_file())
+    shown = [p for p in inside if not any(part.startswith(".") for part in p.relative_to(path).parts)]
+    if not shown:
+        raise UserError(f"{path} holds no picture: give a folder with PNG or JPEG files, or the file itself")
+    files = [_read_picture(p, spec, ink, crop) for p in shown[:limit]]
+    changed = sum(bool(file.note) for file in files)
+    note = f"{changed} of {len(files)} pictures in {path} are resized to {spec.height}x{spec.width}" if changed else ""
+    return File([name for file in files for name in file.names], np.concatenate([f.images for f in files]), note)
 
 
 def _is_idx(path: Path) -> bool:
@@ -110,7 +131,7 @@ def _of_many(path: Path, array: np.ndarray, spec: ImageSpec, limit: int | None) 
     return File([f"{path}[{i}]" for i in range(len(images))], np.ascontiguousarray(images), note)
 
 
-def _read_picture(path: Path, spec: ImageSpec, ink: str) -> File:
+def _read_picture(path: Path, spec: ImageSpec, ink: str, crop: bool) -> File:
     mode = "L" if spec.channels == 1 else "RGB"
     try:
         picture = pictures.read(path, lambda image: _flat(image).convert(mode))
@@ -126,7 +147,7 @@ def _read_picture(path: Path, spec: ImageSpec, ink: str) -> File:
     note = ""
     if (picture.height, picture.width) != spec.shape[:2]:
         note = f"{path} is {picture.height}x{picture.width}, resized to {spec.height}x{spec.width}"
-        picture = _fitted(path, picture, spec)
+        picture = _fitted(path, _cropped(picture, spec) if crop else picture, spec)
     image = np.asarray(picture, np.float32).reshape(spec.shape) / np.float32(255)
     return File([str(path)], (1 - image if invert else image)[None], note)
 
@@ -147,6 +168,14 @@ def _border(picture) -> np.ndarray:
     """The pixels at the four edges: [P] or [P, channels]."""
     edge = np.asarray(picture)
     return np.concatenate([edge[0], edge[-1], edge[:, 0], edge[:, -1]])
+
+
+def _cropped(picture, spec: ImageSpec):
+    """The largest part in the middle of a picture that has the proportions of a spec."""
+    height = min(picture.height, max(1, picture.width * spec.height // spec.width))
+    width = min(picture.width, max(1, picture.height * spec.width // spec.height))
+    top, left = (picture.height - height) // 2, (picture.width - width) // 2
+    return picture.crop((left, top, left + width, top + height))
 
 
 def _fitted(path: Path, picture, spec: ImageSpec):

@@ -1,8 +1,12 @@
-"""Print the class that each image shows: picture files (PNG, JPEG, ...), or files of many images (IDX, .npz, .npy).
+"""Print the class that each image shows: pictures (PNG, JPEG, ...), folders of them, or files of many images.
 
 classify seven.png scan.jpg                   the class of each, and the confidence
-classify t10k-images-idx3-ubyte.gz            of each image in the file
+classify t10k-images-idx3-ubyte.gz            of each image in an IDX, .npz or .npy file
 classify seven.png --checkpoint label-score   by another classifier
+classify photos/ --checkpoint runs/mine       of each picture in a folder and its sub-folders, by a classifier of yours
+
+A picture of another size is resized. Its margins are cut off if the classifier was trained on pictures of a folder that
+were resized too (`train --size`); otherwise it is padded, so that it keeps its proportions.
 """
 
 import sys
@@ -13,7 +17,13 @@ from cganjax import cli
 def parser(prog: str) -> cli.Parser:
     """The command's flags."""
     p = cli.Parser(prog=prog, description=__doc__)
-    p.add_argument("images", nargs="+", type=cli.path, metavar="FILE", help="a picture, or a file of many images")
+    p.add_argument(
+        "images",
+        nargs="+",
+        type=cli.path,
+        metavar="FILE",
+        help="a picture, a folder of pictures, or a file of many images",
+    )
     p.add_argument(
         "--checkpoint",
         type=cli.name_or_path,
@@ -28,7 +38,9 @@ def parser(prog: str) -> cli.Parser:
         "classifier's images is inverted; auto looks at the border if the classifier's images are light on dark, and "
         "inverts nothing otherwise (default: auto)",
     )
-    p.add_argument("--limit", type=int, metavar="N", help="only the first N images of each file of many (default: all)")
+    p.add_argument(
+        "--limit", type=int, metavar="N", help="only the first N images of each file or folder of many (default: all)"
+    )
     cli.add_backend(p)
     return p
 
@@ -48,7 +60,8 @@ def main(argv=None, prog: str = "python -m cganjax classify") -> int:
     spec = classifier.spec
     if args.ink != "auto" and spec.channels == 3:
         raise cli.UserError(f"--ink is {args.ink}: it is about grey drawings, and {args.checkpoint} takes RGB images")
-    files = [image_files.read(path, spec, args.ink, args.limit) for path in args.images]
+    crop = bool(classifier.card["data"].get("size"))
+    files = [image_files.read(path, spec, args.ink, args.limit, crop=crop) for path in args.images]
     for file in files:
         if file.note:
             print(f"note: {file.note}", file=sys.stderr)

@@ -1,14 +1,17 @@
-"""Generate images and turn them into decoys: a person still recognises them, and a classifier's detector rejects them.
+"""Turn images into decoys: a person still recognises them, and a classifier's detector rejects them.
 
 decoy 3141592653                                       against label-score's own discriminator, by its gradient
 decoy 3141 --target lenet5 --epsilon 0.15              against another classifier
 decoy 3141 --target lenet5 --surrogates all --epsilon 0.2   made against others alone: the target is not looked at
 decoy 0123456789 --method coordinate --epsilon 0.2 --no-keep-label   as the original did, by queries
+decoy "cat, dog" --target runs/mine --checkpoint runs/mine-gan   of a generator and a classifier of yours
+decoy "cat, dog" --target runs/mine --real             real test images of the data that the target was trained on
+decoy --target runs/mine --images photos/ scan.png     files of yours
 
 The command prints for each image the highest confidence before and after the attack, the class that has it, and whether
-the detector rejects it. It writes a sheet with the clean images, the decoys, their difference and the confidence of
-every class. The threshold accepts 95 % of real test images. It comes from the target's card. With --data-dir, or if
-the card has none, it is calibrated on the data set that the target was trained on.
+the detector rejects it. It writes a sheet with the images, the decoys, their difference and the confidence of every
+class. The threshold accepts 95 % of real test images. It comes from the target's card. With --data-dir, or if the card
+has none, it is calibrated on the data set that the target was trained on.
 """
 
 import argparse
@@ -20,9 +23,8 @@ import numpy as np
 
 from cganjax import checkpoint as ckpt
 from cganjax import cli, files
-from cganjax.commands._class_labels import file_name_of, parse_labels
-from cganjax.commands._same_images import check_same_images
-from cganjax.commands.sample import written
+from cganjax.commands._same_images import check_same_images, described, shipped_for
+from cganjax.commands.sample import file_stem, written
 from cganjax.waiting import Waiting
 
 SIZE = 0.1  # epsilon, if none is given
@@ -35,7 +37,25 @@ def parser(prog: str) -> cli.Parser:
 
     p = cli.Parser(prog=prog, description=__doc__)
     p.add_argument(
-        "labels", nargs="+", metavar="LABELS", help="classes to generate, by number or name: 3141, 3 1 4 1, or cat dog"
+        "labels", nargs="*", metavar="LABELS", help='classes to generate, by number or name: 3141, 3 1 4 1, "cat, dog"'
+    )
+    p.add_argument(
+        "--real",
+        action="store_true",
+        help="attack real test images of the classes LABELS, of the data set that the target was trained on",
+    )
+    p.add_argument(
+        "--images",
+        type=cli.path,
+        nargs="+",
+        metavar="FILE",
+        help="attack these: pictures, folders of pictures, IDX, .npz or .npy files, resized as by classify",
+    )
+    p.add_argument(
+        "--limit",
+        type=int,
+        metavar="N",
+        help="of each folder or file of many of --images, only the first N images (default: 20)",
     )
     p.add_argument(
         "--target",
@@ -49,7 +69,7 @@ def parser(prog: str) -> cli.Parser:
         type=cli.name_or_path,
         nargs="+",
         metavar="CLASSIFIER",
-        help="attack these, and only evaluate on the target; all: the shipped surrogates",
+        help="attack these, and only evaluate on the target; all: the shipped surrogates of the target's images",
     )
     p.add_argument("--epsilon", type=float, help=f"largest change of a pixel in [0, 1] (default: {SIZE}; latent: 0)")
     p.add_argument(
@@ -77,14 +97,13 @@ def parser(prog: str) -> cli.Parser:
         "--data-dir",
         type=cli.path,
         metavar="DIR",
-        help="where the target's data set lies, to calibrate the detector anew",
+        help="where the target's data set lies: for --real, and to calibrate the detector anew",
     )
     p.add_argument(
         "--checkpoint",
         type=cli.name_or_path,
-        default=ckpt.DEFAULT,
         metavar="GENERATOR",
-        help=f"generates the images (default: {ckpt.DEFAULT})",
+        help=f"generates the images (default: a shipped one of the target's images; of digits {ckpt.DEFAULT})",
     )
     p.add_argument("--seed", type=int, default=0, help="the same seed gives the same images and decoys (default: 0)")
     p.add_argument(
@@ -98,11 +117,10 @@ def parser(prog: str) -> cli.Parser:
 class _Loaded(NamedTuple):
     """What the arguments name."""
 
-    generator: Any
     target: Any
     attacked: dict[str, Any]  # classifiers by name: the surrogates, or the target
-    labels: np.ndarray  # of the images to generate
     several: bool  # surrogates are attacked
+    chosen: Any  # the `_attacked_images.Chosen`
 
 
 class _Images(NamedTuple):
@@ -115,7 +133,7 @@ class _Images(NamedTuple):
 
 
 def main(argv=None, prog: str = "python -m cganjax decoy") -> int:
-    """Generate, attack, evaluate, print."""
+    """Generate or read, attack, evaluate, print."""
     args = parser(prog).parse_args(argv)
     cli.check_seed(args.seed)
     if args.surrogates and args.minimal:
@@ -128,8 +146,7 @@ def main(argv=None, prog: str = "python -m cganjax decoy") -> int:
 
     loaded = _load(args)
     options = _options(args, loaded, settings)
-    names = [loaded.generator.spec.class_names[label] for label in loaded.labels]
-    path, chosen = _out_file(args, file_name_of(names, 20))
+    path, chosen = _out_file(args, loaded.chosen.stem)
     with Waiting("reading the detector's threshold, or calibrating it") as waiting:
         detector = _detector(args, loaded.target)
         waiting.now("compiling, then attacking")
@@ -155,18 +172,15 @@ def main(argv=None, prog: str = "python -m cganjax decoy") -> int:
 
 
 def _load(args) -> _Loaded:
-    """The generator, the target and what is attacked, all of the same images."""
+    """The target, what is attacked and the images that were chosen, all of the same images."""
     from cganjax import sampling
+    from cganjax.commands import _attacked_images as attacked_images
 
-    generator, target = sampling.load(args.checkpoint), sampling.load_classifier(args.target)
-    if generator.num_classes is None:
-        raise cli.UserError(f"{args.checkpoint} takes no labels: give a conditional generator")
-    labels = parse_labels(" ".join(args.labels), generator.spec.class_names)
-    surrogates = {name: sampling.load_classifier(name) for name in _surrogates(args)}
-    attacked = surrogates or {args.target: target}
-    advice = "give --target and --checkpoint of the same images"
-    check_same_images({args.target: target, **attacked}, generator, args.checkpoint, advice)
-    return _Loaded(generator, target, attacked, labels, bool(surrogates))
+    target = sampling.load_classifier(args.target)
+    surrogates = {name: sampling.load_classifier(name) for name in _surrogates(args, target.spec)}
+    check_same_images(surrogates, target, args.target, "give surrogates of the target's images")
+    chosen = attacked_images.choose(args, target)
+    return _Loaded(target, surrogates or {args.target: target}, bool(surrogates), chosen)
 
 
 def _options(args, loaded: _Loaded, settings: dict) -> dict:
@@ -176,22 +190,20 @@ def _options(args, loaded: _Loaded, settings: dict) -> dict:
     epsilon = args.epsilon if args.epsilon is not None else 0.0 if args.method == "latent" else SIZE
     options = {name: getattr(args, name) for name in ("method", "objective", "norm", "minimal", "ink_only")}
     options["epsilon"] = epsilon
-    shape = (len(loaded.labels), *loaded.generator.spec.shape)
+    shape = (len(loaded.chosen.names), *loaded.target.spec.shape)
     decoys.check(shape, several=loaded.several, detectors=1, settings=settings, **options)
     return options | {"keep_label": args.keep_label} | settings
 
 
 def _attack(args, loaded: _Loaded, detector, options: dict) -> _Images:
-    """Generate the images and attack them; the confidences are the target's."""
-    from cganjax import decoys, rng, sampling, scores
+    """Make the images and attack them; the confidences are the target's."""
+    from cganjax import decoys, rng, scores
 
-    generator, target, attacked, labels, several = loaded
-    key = rng.root(args.seed)
-    z = sampling.latents(rng.stream(key, "z"), len(labels), generator.latent_size)
-    clean = np.asarray(generator(z, labels))
-    moving = {"generator": generator, "z": z, "labels": labels} if args.method.startswith("latent") else {}
+    target, attacked, several, chosen = loaded
+    clean, latents = chosen.made()
+    moving = latents if args.method.startswith("latent") else {}
     result = decoys.decoy(
-        rng.stream(key, "decoy"),
+        rng.stream(rng.root(args.seed), "decoy"),
         clean,
         [*attacked.values()] if several else target,
         detector=detector,
@@ -206,12 +218,12 @@ def _attack(args, loaded: _Loaded, detector, options: dict) -> _Images:
 def _print(args, loaded: _Loaded, detector, made: _Images) -> None:
     """One line per image, and one about all."""
     result, before, after = made.result, made.before, made.after
-    wanted, names = loaded.generator.spec.class_names, loaded.target.spec.class_names
-    for i, label in enumerate(loaded.labels):
+    names = loaded.target.spec.class_names
+    for i, name in enumerate(loaded.chosen.names):
         enough = f"{result.epsilon[i]:.3f}" if np.isfinite(result.epsilon[i]) else "not enough"
         size = f"  epsilon {enough}" if args.minimal else ""
         print(
-            f"{wanted[label]}: confidence {before[i].max():.4f} (class {names[before[i].argmax()]}) -> "
+            f"{name}: confidence {before[i].max():.4f} (class {names[before[i].argmax()]}) -> "
             f"{after[i].max():.4f} (class {names[after[i].argmax()]})  "
             f"{'rejected' if result.rejected[i] else 'accepted'}"
             f"{', rejected before the attack too' if result.clean_rejected[i] else ''}{size}"
@@ -220,7 +232,7 @@ def _print(args, loaded: _Loaded, detector, made: _Images) -> None:
     fresh = ~np.asarray(result.clean_rejected)
     print(
         f"{(result.rejected & fresh).sum()} of {fresh.sum()} that were accepted before are rejected by {detector.name} "
-        f"of {args.target}; it classifies {result.label_kept.sum()} of {len(loaded.labels)} as before; "
+        f"of {args.target}; it classifies {result.label_kept.sum()} of {len(fresh)} as before; "
         f"{int(np.mean(result.queries))} queries per image, of {', '.join(loaded.attacked)}"
     )
 
@@ -261,9 +273,14 @@ def _settings(texts) -> dict:
     return settings
 
 
-def _surrogates(args) -> list[str]:
-    """The names given as surrogates, each once; "all" stands for the shipped ones."""
-    shipped = [name for name, card in ckpt.checkpoints().items() if "surrogate" in card["roles"]]
+def _surrogates(args, spec) -> list[str]:
+    """The names given as surrogates, each once; "all" stands for the shipped ones of images of the spec."""
+    shipped = shipped_for(spec, "surrogate")
+    if "all" in (args.surrogates or ()) and not shipped:
+        raise cli.UserError(
+            f"no shipped surrogate takes images of {described(spec)}, as {args.target} does: train classifiers on its "
+            "data set, and give them by --surrogates"
+        )
     names = [*dict.fromkeys(n for s in args.surrogates or () for n in (shipped if s == "all" else [s]))]
     if args.target in names:
         raise cli.UserError(f"{args.target} is the target and among the surrogates: leave it out of one of them")
@@ -287,10 +304,11 @@ def _detector(args, target):
     test = _test_images(target, args.data_dir)
     if test is None:
         return detectors.from_card(name, target)
-    n, needed = min(data.CALIBRATION, len(test.images)), detectors.images_needed(name, target, target.image_shape)
+    n = min(data.CALIBRATION, len(test.images) // (2 if args.real else 1))  # --real attacks some of the others
+    needed = detectors.images_needed(name, target, target.image_shape)
     if n < needed:
         raise cli.UserError(
-            f"{name} of {args.target} needs {needed} images, {test.name} has {n}: take another detector"
+            f"{name} of {args.target} needs {needed} images, {test.name} has {n} to calibrate on: take another detector"
         )
     if not args.data_dir:
         print(f"the card of {args.target} has no thresholds: {name} is calibrated on {test.name}, from {test.source}")
@@ -312,9 +330,9 @@ def _test_images(target, data_dir: str | None):
         return None
 
 
-def _out_file(args, labels: str) -> tuple[Path, bool]:
+def _out_file(args, images: str) -> tuple[Path, bool]:
     """Where to write, and whether the user named the file itself."""
-    name = f"{args.target}-{labels}-s{args.seed}.png".replace("/", "-")
+    name = f"{file_stem(args.target)}-{images}-s{args.seed}.png"
     if args.out is None or args.out.is_dir() or not args.out.suffix:
         return files.writable_folder(args.out or Path("decoys")) / name, False
     if args.out.suffix.lower() != ".png":

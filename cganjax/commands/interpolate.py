@@ -9,6 +9,8 @@ truncation.csv        accuracy, precision, recall, density, coverage, Frechet di
 handwriting.csv       of grey images: how ink, slant and width of two classes correlate over latents that the classes
                       share, and over separate latents: mean and standard deviation over the pairs of classes
 
+With --classes "ankle boot, bag, coat" the sheets show these classes alone, in that order.
+
 Between latents the path is a great circle (White, arXiv 1609.04468): half-way along a straight line, latents would be
 shorter than nearly all those of the training. The figures are those of `cganjax.evaluate`, against the reference that
 is stored beside the extractor.
@@ -16,9 +18,11 @@ is stored beside the extractor.
 
 import math
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from cganjax import checkpoint as ckpt
 from cganjax import cli, files
+from cganjax.commands._class_labels import parse_labels
 from cganjax.commands.sample import file_stem, shown
 from cganjax.waiting import Waiting
 
@@ -40,6 +44,12 @@ def parser(prog: str) -> cli.Parser:
         default=ckpt.DEFAULT,
         metavar="CHECKPOINT",
         help=f"a conditional generator: a shipped name or a run (default: {ckpt.DEFAULT})",
+    )
+    p.add_argument(
+        "--classes",
+        metavar="CLASSES",
+        help="two or more classes to draw and compare, by name or number, as for sample (default: all, of more than "
+        f"{MOST} the first {MOST})",
     )
     p.add_argument(
         "--truncations",
@@ -89,6 +99,7 @@ def main(argv=None, prog: str = "python -m cganjax interpolate") -> int:
         raise cli.UserError(
             f"{args.checkpoint} has no classes to go between: give a conditional generator of two or more"
         )
+    drawn = generator if args.classes is None else _some(generator, args.classes)
     memory.check_images(f"--samples is {args.samples}", args.samples, generator.image_shape)
     chosen = _networks(args, generator) if args.samples else None
     folder = args.out or Path("runs") / f"latent-{file_stem(generator.card['name'])}"
@@ -98,11 +109,11 @@ def main(argv=None, prog: str = "python -m cganjax interpolate") -> int:
     paths = [files.new_file(folder / name, args.overwrite) for name in names]
     key, sizes = rng.root(args.seed), sorted(args.truncations)
     with Waiting("compiling, and generating the sheets"):
-        _draw_sheets(generator, key, sizes, folder)
+        _draw_sheets(drawn, key, sizes, folder)
     if args.samples:
         try:
             if generator.spec.channels == 1:
-                handwriting(generator, key, folder)
+                handwriting(drawn, key, folder)
             truncations(generator, rng.stream(key, "figures"), sizes, args.samples, folder, chosen)
         except Unmeasurable as error:  # as of a generator whose images are all alike, or NaN
             raise cli.UserError(
@@ -110,6 +121,45 @@ def main(argv=None, prog: str = "python -m cganjax interpolate") -> int:
             ) from error
     print("\n".join(map(str, paths)))
     return cli.DONE
+
+
+class _Some(NamedTuple):
+    """A generator of some of its classes: label k here is label classes[k] there."""
+
+    generator: Any
+    classes: Any  # int [K]
+
+    @property
+    def spec(self):
+        names = self.generator.spec.class_names
+        return self.generator.spec._replace(class_names=[names[k] for k in self.classes])
+
+    def __getattr__(self, name: str) -> Any:  # of what the classes do not change
+        return getattr(self.generator, name)
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.classes)
+
+    def __call__(self, z, labels):
+        return self.generator(z, self.classes[labels])
+
+    def between(self, z, weights):
+        import numpy as np
+
+        there = np.zeros((len(weights), self.generator.num_classes))
+        there[:, self.classes] = weights
+        return self.generator.between(z, there)
+
+
+def _some(generator, text: str) -> _Some:
+    """The generator of the classes in a text, each once."""
+    import numpy as np
+
+    classes = np.array([*dict.fromkeys(parse_labels(text, generator.spec.class_names).tolist())])
+    if len(classes) < 2:
+        raise cli.UserError(f"--classes is {text!r}: give at least two different classes")
+    return _Some(generator, classes)
 
 
 def _check(args) -> None:

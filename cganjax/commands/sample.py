@@ -1,10 +1,10 @@
 """Generate images of the classes asked for: a grid as a PNG, or an .npz file of images and labels.
 
-sample 3141592653 --out pi.png      one image per digit, in that order
-sample cat dog "polar bear"         classes by name, if the checkpoint's classes have names
+sample 3141592653 --out pi.png      one image of each class in that order, by numbers
+sample --checkpoint runs/mine "polar bear, cat"   by names, if the checkpoint's classes have names
 sample --random 100                 images of random classes; of an unconditional checkpoint just 100 images
 sample --per-class 10               10 images of each class
-sample                              asks: Input your number: 0 1 2 3
+sample                              asks: Input your number: 0 1 2 3 (or for class names)
 sample --checkpoint label-score     asks too, and prints the highest output of its discriminator for each image
 """
 
@@ -24,7 +24,7 @@ from cganjax import cli, files
 from cganjax.commands._class_labels import file_name_of, parse_digits, parse_labels
 
 __all__ = ["main", "parse_digits", "parse_labels", "parser"]
-PROMPT = "Input your number: "
+PROMPT, PROMPT_FOR_NAMES = "Input your number: ", "Input your classes: "
 SHOWN = 1000  # images that take so long that progress is shown
 MOST_ROWS = 32  # classes that have a row of the grid each
 
@@ -33,7 +33,10 @@ def parser(prog: str) -> cli.Parser:
     """The command's flags."""
     p = cli.Parser(prog=prog, description=__doc__)
     p.add_argument(
-        "classes", nargs="*", metavar="CLASS", help="classes to generate: digits, as 3141 or 3 1 4 1, or names"
+        "classes",
+        nargs="*",
+        metavar="CLASS",
+        help='classes to generate: numbers, as 3141 or 3 1 4 1, or names, as "polar bear, cat"',
     )
     p.add_argument(
         "--random",
@@ -165,9 +168,10 @@ def _ask(args, generator) -> int:
     if {"generator", "discriminator", "classifier"} <= {*generator.card["roles"]}:
         discriminator = sampling.load_discriminator(args.checkpoint)
     key, turn, spec = rng.stream(rng.root(args.seed), "prompt"), 0, generator.spec
+    prompt = PROMPT if report.is_numbered(spec) else PROMPT_FOR_NAMES
     while True:
         try:
-            text = input(PROMPT)
+            text = input(prompt)
         except EOFError:
             text = ""
         if not text.strip():

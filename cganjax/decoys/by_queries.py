@@ -26,7 +26,7 @@ class Row(NamedTuple):
     method: str
     epsilon: str
     seed: int
-    digits: int  # images generated
+    images: int  # that were generated
     counted: int  # images that were usable before the attack
     clean_confidence: str
     confidence: str

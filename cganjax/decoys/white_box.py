@@ -22,7 +22,7 @@ class Row(NamedTuple):
     method: str
     epsilon: float
     seed: int
-    digits: int  # images generated
+    images: int  # that were generated
     counted: int  # images that were usable before the attack
     below_half: str  # confidence below 0.5
     rejected: str

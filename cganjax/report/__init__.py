@@ -4,7 +4,7 @@ Everything here draws arrays that somebody else computed. Figures of images take
 are drawn in colour, light-on-dark drawings as ink on white, dark-on-light images as they are, and classes have names.
 """
 
-from cganjax.report.class_labels import row_names, short, some_classes
+from cganjax.report.class_labels import is_numbered, row_names, short, some_classes
 from cganjax.report.decoy_sheets import decoy_sheet
 from cganjax.report.drawing import shown
 from cganjax.report.evaluation_pages import evaluation_page
@@ -35,6 +35,7 @@ __all__ = [
     "heat_map",
     "lines",
     "png",
+    "is_numbered",
     "row_names",
     "save_curves",
     "save_decoys",
