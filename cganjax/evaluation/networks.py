@@ -60,7 +60,7 @@ def choose(
         folder, why = places.extractor_in(extractor), GIVEN
     loaded = _loaded(folder)
     for name, generator in generators.items():
-        check_comparable(name, generator, extractor or folder, loaded)
+        check_comparable(name, generator, extractor or loaded.card["name"], loaded)
     return Networks(loaded, folder, *reference_classifier(loaded, classifier, folder, why))
 
 
