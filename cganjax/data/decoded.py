@@ -13,7 +13,7 @@ from cganjax.types import DataError
 
 SIZES = (4, 1024)  # the smallest and the largest side that pictures are resized to
 SIZE = 32  # the side of pictures of several sizes, unless another is asked for
-_SPARE = 3  # a JPEG is decoded at this multiple of its side or more, so that the result is within 2 levels of 255
+_SPARE = 3  # a JPEG is decoded at this multiple of its side or more, and differs by less than a level of 255 on average
 _COPIES = 3  # one by one, as one array, and one of a part of it
 _KEPT = 256 * 2**20  # bytes of the last pictures that are kept, because a data set is often read once for each part
 _SHOWN = 3  # damaged files that a message names
