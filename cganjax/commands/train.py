@@ -383,7 +383,7 @@ def _evaluate(args, run, train: data.Dataset | None, command: list[str]) -> None
         test = data.load(name, "test", args.data_dir, size)
         for line in _own_images.evaluation(run.generator, train, test, args.data_dir):
             print(line, flush=True)
-    except cli.UserError as error:
+    except (cli.UserError, cli.CheckpointError) as error:
         print(f"warning: the samples were not evaluated: {error}", file=sys.stderr)
     print(*_own_images.commands(run, command, args.data_dir), sep="\n")
 
