@@ -82,7 +82,9 @@ def _of_data(args) -> int:
     from cganjax import data
     from cganjax.evaluation import beside
 
-    train, test = (data.dataset(args.data, split=split, data_dir=args.data_dir) for split in ("train", "test"))
+    train, test = (
+        data.dataset(args.data, split=split, data_dir=args.data_dir, size=args.size) for split in ("train", "test")
+    )
     for note in dict.fromkeys(train.notes + test.notes):
         print(note)
     folder = beside.make(train, test, out=args.out, data_dir=args.data_dir, overwrite=args.overwrite)

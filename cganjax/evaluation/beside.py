@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cganjax import checkpoint as ckpt
-from cganjax import checks, files, recipes, sampling
+from cganjax import checks, files, recipes, run_folder, sampling
 from cganjax.data import Dataset
 from cganjax.evaluation import networks, places, rows
 from cganjax.evaluation import reference as references
@@ -23,6 +23,7 @@ from cganjax.evaluation.places import OtherImages, find
 from cganjax.evaluation.progress import Progress
 from cganjax.evaluation.records import Unmeasurable
 from cganjax.evaluation.table import SHORT
+from cganjax.run_lock import RunLock
 from cganjax.training import session
 from cganjax.training.config import Config
 from cganjax.types import BadArgument, UserError
@@ -165,10 +166,10 @@ def _target(train: Dataset, out: str | os.PathLike | None, data_dir: str | os.Pa
     if places.is_whole(target) and not overwrite:
         card = ckpt.read_card(target / places.EXTRACTOR)
         raise UserError(
-            f"{target} exists, {networks.made_from(card['data'])}: evaluate uses it for these images; to make it "
-            "again, add --overwrite"
+            f"{target} exists, {networks.made_from(card['data'])}: evaluate uses it as long as the images are the "
+            "same; to make it again, add --overwrite"
         )
-    mine = (places.EXTRACTOR, places.CLASSIFIER)
+    mine = (places.EXTRACTOR, places.CLASSIFIER, run_folder.LOCK)
     if target.exists() and not (target.is_dir() and all(name.startswith(mine) for name in os.listdir(target))):
         raise UserError(f"{target} holds something else than a reference: give another folder by --out DIR")
     return target
@@ -176,26 +177,31 @@ def _target(train: Dataset, out: str | os.PathLike | None, data_dir: str | os.Pa
 
 @contextlib.contextmanager
 def _part_of(target: Path) -> Iterator[Path]:
-    """A folder on the same disk for what is not finished; with it all that is left of an interrupted call goes."""
+    """A folder on the same disk for what is not finished, for one process at a time; nothing of it is left."""
     try:
         files.writable_folder(target)
     except UserError as error:
         raise UserError(f"{error}: write elsewhere by --out DIR, and then give evaluate --extractor DIR") from None
-    part = target / f"{places.EXTRACTOR}.{os.getpid()}.part"
-    part.mkdir()
+    lock, part = RunLock(target), target / f"{places.EXTRACTOR}.part"
     try:
+        shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+        part.mkdir()
         yield part
     finally:
         shutil.rmtree(part, ignore_errors=True)
+        lock.release()
         with contextlib.suppress(OSError):  # it holds what it held before
             target.rmdir()
 
 
 def _move(part: Path, target: Path) -> None:
-    """Put both networks into place; the extractor, whose reference says that all is there, comes last."""
+    """Put both networks into place; the extractor, whose reference says that all is there, goes first and comes last.
+
+    Wherever this is interrupted, the folder has all of one reference, or counts as none.
+    """
     for role in (places.EXTRACTOR, places.CLASSIFIER):
         if (target / role).exists():
-            shutil.rmtree(target / role)
+            os.replace(target / role, part / f"{role}.before")
     for role in (places.CLASSIFIER, places.EXTRACTOR):
         os.replace(part / role, target / role)
 
