@@ -151,12 +151,12 @@ def test_an_unfinished_one_does_not_count(own):
 
 @pytest.mark.parametrize(
     ("place", "folder"),
-    {
+    [
         ("/x/my_images", "/x/my_images.reference"),
         ("/x/v1.2", "/x/v1.2.reference"),
         ("/x/mine.npz", "/x/mine.reference"),
         ("", "/data/mine.reference"),
-    },
+    ],
 )
 def test_the_place_beside_the_data(place, folder):
     assert places.folder_for({"name": "mine", "place": place}, "/data") == Path(folder)
