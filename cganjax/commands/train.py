@@ -113,6 +113,7 @@ def _add_going_on(p: cli.Parser) -> None:
     """How a run builds on an earlier one: on the weights of a checkpoint, or on a finished run."""
     p.add_argument(
         "--init-from",
+        type=cli.name_or_path,
         metavar="CHECKPOINT",
         help="begin a new run with the weights of a checkpoint of the same image shape (a shipped name, a checkpoint "
         "folder or a run folder); the run has its networks, classes of the same name are kept, and others are new",
