@@ -362,6 +362,13 @@ def test_pictures_that_do_not_fit_into_the_memory_are_refused_at_the_first(tmp_p
     ):
         data.dataset(folder)
     assert data.dataset(folder, size=32).size == 32
+    # Of several sizes they fit, because they become smaller; that some are turned is a difference too.
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    for name, image, options in (("a/first.jpg", noise(50, 60, 3), {}), ("b/z.jpg", noise(50, 60, 3), {"exif": exif})):
+        save(tmp_path / "several" / name, image, **options)
+        save(tmp_path / "several" / name.replace(".", "2."), noise(50, 60, 3, seed=1), **options)
+    assert data.dataset(tmp_path / "several").size == 32
 
 
 def test_more_than_1000_classes_are_refused_before_a_picture_is_read(tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 
 from cganjax import memory, waiting
 from cganjax.data import pictures
-from cganjax.types import DataError
+from cganjax.types import BadArgument, DataError
 
 SIZES = (4, 1024)  # the smallest and the largest side that pictures are resized to
 SIZE = 32  # the side of pictures of several sizes, unless another is asked for
@@ -67,7 +67,12 @@ def _decode(paths: Sequence[Path], size: int | None, chosen: bool) -> Decoded:
             advice = "--size 32 makes them smaller" if size is None else "choose a smaller --size"
             height, width = image.shape[:2]
             what = f"{len(paths):,} images of {width}x{height} pixels, such as {path},"
-            memory.check_host(_COPIES * len(paths) * image.nbytes, what, advice)
+            try:
+                memory.check_host(_COPIES * len(paths) * image.nbytes, what, advice)
+            except BadArgument:
+                if size is None and len({*map(pictures.size_of, paths)} - {None}) > 1:
+                    return _decode(paths, SIZE, chosen)
+                raise
         images.append(image)
         sizes.append(full)
     if damaged:
