@@ -286,7 +286,7 @@ def test_the_size_that_was_chosen_is_recorded_too(photos, tmp_path):
     from cganjax.training import manifest, session
 
     dataset = data.dataset(photos)
-    config = session._resolve("digits", dataset, None)
+    config = session._resolve("digits", dataset, None, None)
     assert config.size == 32 and manifest.manifest(config, dataset, [])["data"]["size"] == 32
     plain = data.dataset("digits")
     assert "size" not in manifest.manifest(cfg.check(config), plain, [])["data"]
