@@ -176,6 +176,7 @@ def test_the_data_set_decides_the_recipe_unless_one_is_named(command, arguments,
         (["one/"], "holds one class folder (a): expected at least two"),
         (["few/"], "has 15 images: expected at least 20"),
         (["my_images/", "--split", "train[:10]"], "has 10 images: expected at least 20"),
+        (["my_images/", "--set", "size=16"], "--set size was given, and recipe auto chooses its settings by images"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -278,10 +278,15 @@ def resolve(args, dataset: data.Dataset | None = None) -> tuple[cfg.Config, Path
 
 def _overridden(config: cfg.Config, args) -> cfg.Config:
     """A config with everything that the command line says; a flag wins over `--set` of the same key."""
-    config = cfg.override(config, args.set)
-    names = ("seed", "steps")
-    if not recipes.needs_data(config.recipe):  # which has those of its images
-        names += ("dataset", "size", "split")
+    given, config = config, cfg.override(config, args.set)
+    names, of_images = ("seed", "steps"), ("dataset", "size", "split")
+    if not recipes.needs_data(config.recipe):
+        names += of_images
+    elif late := [name for name in of_images if getattr(config, name) != getattr(given, name)]:
+        raise cli.UserError(
+            f"--set {late[0]} was given, and recipe {config.recipe} chooses its settings by images that it has read "
+            f"before: give --{late[0]}"
+        )
     flags = {name: getattr(args, name) for name in names}
     if args.keep == "best":
         flags["keep_best"] = True
