@@ -20,9 +20,7 @@ from cganjax.data import Dataset
 from cganjax.evaluation import networks, places, rows
 from cganjax.evaluation import reference as references
 from cganjax.evaluation.places import OtherImages, find
-from cganjax.evaluation.progress import Progress
 from cganjax.evaluation.records import Unmeasurable
-from cganjax.evaluation.table import SHORT
 from cganjax.run_lock import RunLock
 from cganjax.training import session
 from cganjax.training.config import Config
@@ -217,25 +215,10 @@ def _train(folder: Path, config: Config, role: str, train: Dataset, test: Datase
 
 def _measure(folder: Path, extractor: Any, classifier: Any, train: Dataset, test: Dataset, say: Any) -> None:
     """Measure the reference with its rows, and write it beside the extractor."""
-    shown = []
-
-    def begin(parts, left_out):
-        if say is None:
-            return lambda name: None
-        for name, why in left_out.items():
-            say(f"{name} is left out of the rows: it {why}")
-        shown.append(Progress(parts))
-        return shown[0].part
-
     n = min(MOST, len(train.images))
     try:
         real_test, real_train = (references.real_images(d, extractor.image_shape, d.split) for d in (test, train))
-        stored = rows.with_rows(extractor, classifier, real_test, real_train, n, begin=begin)
+        stored = rows.with_rows(extractor, classifier, real_test, real_train, n, say=say)
         references.write(folder, stored.exact, extractor)
     except (Unmeasurable, BadArgument) as error:
         raise UserError(f"{train.name}: {error}") from None
-    for progress in shown:
-        progress.close()
-    if say is not None:
-        best = stored.exact.rows[rows.ROWS[0]]
-        say(", ".join(f"{k} {best[k]:.4f}" for k in SHORT if k in best))
