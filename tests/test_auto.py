@@ -25,6 +25,7 @@ from cganjax.training import config as cfg
 from cganjax.types import UserError
 from experiments import train
 
+ROOT = Path(__file__).resolve().parents[1]
 SPEC = ImageSpec(28, 28, 1, ("bag", "shirt", "trouser"))
 NAMES = ("bright", "dark", "half")
 TINY = (
@@ -277,7 +278,7 @@ def test_the_whole_command_is_interrupted_and_goes_on(tmp_path):
     """As a user would: the networks that it chooses, Ctrl-C, and the same command again."""
     write_folder(tmp_path / "my_images", 150)
     line = [sys.executable, "-m", "cganjax", "train", "my_images/", "--steps", "40", "--set", "checkpoint_every=10"]
-    env = os.environ | {"PYTHONUNBUFFERED": "1"}
+    env = os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
         line, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as run:

@@ -3,8 +3,12 @@
 Source      networks, loss and penalties as recipe `mnist_fast` (R3GAN, Huang et al., arXiv 2501.05441)
 Command     cganjax train my_images/
 Hardware    2 CPU cores
-Time        about ten minutes for 500 images of 28x28 or 32x32, with the evaluation; the table says how it grows
-Result      not measured yet over seeds
+Time        about ten minutes for 500 images of 28x28 or 32x32, with the evaluation; the table says how it grows. It is
+            estimated from 0.10 s of one core for each step of 64 images of 28x28, measured beside other work.
+Result      500 images of bags, sneakers and trousers of Fashion-MNIST (419 to train on, 81 to test), seed 0, stopped
+            at step 3,864 of 6,446. The evaluation that the command ends with, and in brackets real training images:
+            accuracy 100 % (98.8), Frechet .119 (.113), precision .975 (.951), recall .975 (1.000). A sample lay nearer
+            to a training image than a test image does in 60 % of all pairs; new images would give 50 %.
 
 The rule, for N training images:
 
