@@ -1,10 +1,10 @@
 """Random changes of the images that D sees, which G's samples do not inherit. Images are [N, H, W, C] in [-1, 1].
 
-With few training images D learns them by heart. If each image is changed at random before D sees it, D has more images
-to learn. Real and generated images are changed in the same way, so D compares two changed distributions. They are equal
-only if the distributions behind them are equal, as long as the changes can be undone *in distribution*. This holds for
-a change that leaves an image alone with a probability above 1/2, whatever it does else. Each change here is of this
-kind for a probability below 1/2. The paper finds in practice that most changes are harmless up to .8.
+With few training images D memorises them. If each image is changed at random before D sees it, D has more images to
+memorise. Real and generated images are changed in the same way, so D compares two distributions of changed images. The
+changes do not leak into the samples if these two are equal only when the distributions of unchanged images are equal.
+This holds for any change that leaves an image as it is with a probability above 1/2. In practice most changes do not
+leak up to a probability of .8 (Karras et al., section 2.2).
 
 All changes are differentiable in the images, so G learns through them. Compare `cganjax.augment`, which changes the
 images that a classifier learns from.
@@ -32,7 +32,7 @@ def changed(key: jax.Array, images: jax.Array, probability: jax.Array | float) -
     """Move, recolour and cover images: each change happens to each image with this probability, independently.
 
     Args:
-      key: is consumed; the same key gives the same changes.
+      key: the same key gives the same changes.
       images: float32 [N, H, W, C] in [-1, 1].
       probability: of each change, in [0, 1]. Above .8 samples may inherit the changes.
 

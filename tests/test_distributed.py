@@ -210,6 +210,7 @@ def test_two_processes_go_on_with_a_run_of_one_if_they_are_told(of_one, tmp_path
         assert code in (1, 2), "the second may hear of the first's end before it has said why itself"
         assert code == 1 or "a multiple of 2" in err
     done(*start_two(folder, "--devices", 2))
+    done(*start_two(folder, "--devices", 2))  # again: there is nothing to do
     np.testing.assert_allclose(rows(folder)[1], of_one[1], rtol=1e-5, atol=1e-5)
 
 

@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from cganjax import distributed, run_states
+from cganjax import distributed, run_folder, run_states
 from cganjax.training import config as cfg
 from cganjax.training import runs
 from cganjax.training.config import Config
@@ -77,6 +77,10 @@ class Follower(runs.InMemory):
         """Keep a state together with the other processes; its rank is the first one's to say."""
         self._states.save(step, state, None)
         self.done = step
+
+    def finished(self) -> dict[str, Any]:
+        """The manifest of a run that has come as far as was asked for."""
+        return run_folder.read_run(self.folder)[1]
 
     def restore(self, first: Any, error: Diverged) -> Any:
         """The last state that was kept, or the first one if there is none."""

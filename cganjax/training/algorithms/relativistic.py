@@ -226,7 +226,7 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
         if not config.augment:
             return lambda images: images, lambda images: images
         key_real, key_fake = jax.random.split(jax.random.fold_in(rng.stream(key, "augment"), step))
-        # At first D has learned no image by heart, and G learns faster from images as they are.
+        # At first D has memorised no image, and G learns faster if D sees images as they are.
         probability = config.augment * jnp.minimum(1.0, (step + 1).astype(jnp.float32) / (GROWTH * config.steps))
         return tuple(lambda images, k=k: views.changed(k, images, probability) for k in (key_real, key_fake))
 
