@@ -14,6 +14,7 @@ from cganjax.types import CheckpointError
 
 CONFIG, MANIFEST, METRICS = "config.json", "manifest.json", "metrics.jsonl"
 CURVES, SAMPLES, STATES = "curves.png", "samples", "checkpoints"
+EVALUATION = "evaluation.txt"  # what `cganjax train` said of the samples at the end
 LOCK = ".cganjax.lock"  # also the sign that a folder is a run folder, before it has any other file
 
 
@@ -132,7 +133,7 @@ def remove_run(run: Path) -> None:
     for name in (STATES, SAMPLES):  # what is in them: they may be links to another disk
         for path in [*(run / name).iterdir()] if (run / name).is_dir() else ():
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    for path in (run / MANIFEST, run / CURVES, *run.glob(f"{METRICS}*")):
+    for path in (run / MANIFEST, run / CURVES, run / EVALUATION, *run.glob(f"{METRICS}*")):
         path.unlink(missing_ok=True)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from cganjax.data import Dataset
 from cganjax.types import CheckpointError, UserError
 
-METRICS = ("accuracy", "frechet", "prdc")
+METRICS = ("accuracy", "frechet", "prdc", "diversity")
 FEWEST_TEST = 20  # test images whose distances to training images say something
 _NAMED, _SAMPLED = 12, 5  # classes that are named in a line, and in the command for samples
 _FIGURES = {
@@ -21,6 +21,8 @@ _FIGURES = {
     "frechet": "distance of the features from those of the test images; lower is better",
     "precision": "fraction of the samples that look like test images",
     "recall": "fraction of the test images that look like samples",
+    "coverage": "fraction of the test images that have a sample near them",
+    "pixel_std": "standard deviation of a pixel within a class; speckled or too similar samples differ from real ones",
 }
 
 
@@ -34,11 +36,12 @@ def chosen(config: Any, dataset: Dataset) -> Iterator[str]:
     from cganjax import models
 
     spec, n = dataset.spec, len(dataset.images)
+    kept = "; the others are for tests" if dataset.split == "train" else ""
     counts = np.bincount(dataset.labels, minlength=spec.num_classes)
     each = f"{counts.min():,}" if counts.min() == counts.max() else f"{counts.min():,} to {counts.max():,}"
     yield (
-        f"images: {spec.height}x{spec.width} {'grey' if spec.channels == 1 else 'RGB'}, {each} of each of "
-        f"{spec.num_classes} classes ({_listed(spec.class_names)})"
+        f"images: {spec.height}x{spec.width} {'grey' if spec.channels == 1 else 'RGB'}, {n:,} to train on, {each} of each of "
+        f"{spec.num_classes} classes ({_listed(spec.class_names)}){kept}"
     )
     networks = models.build(config, spec)
     g, d = (_parameters(jax.eval_shape(one.init, jax.random.key(0))) for one in networks[:2])

@@ -20,7 +20,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from cganjax import checks, cli, data, determinism, distributed, recipes, run_folder
+from cganjax import checks, cli, data, determinism, distributed, files, recipes, run_folder
 from cganjax.commands import _flag_names, _own_images
 from cganjax.data import sources
 from cganjax.training import config as cfg
@@ -387,8 +387,16 @@ def _evaluate(args, run, train: data.Dataset | None, command: list[str]) -> None
         name, size = args.dataset or run.config.dataset, run.config.size or None
         train = train or data.load(name, run.config.split, args.data_dir, size)
         test = data.load(name, "test", args.data_dir, size)
+        said = []
         for line in _own_images.evaluation(run.generator, train, test, args.data_dir):
             print(line, flush=True)
+            said.append(line)
+        path = run.folder / run_folder.EVALUATION
+        files.write_file(path, "\n".join([*said, ""]).encode())
+        print(f"written to {path}")
+    except KeyboardInterrupt:
+        print(f"\n{run.folder} is trained to its end; the same command goes on with its evaluation", file=sys.stderr)
+        raise
     except (cli.UserError, cli.CheckpointError) as error:
         print(f"warning: the samples were not evaluated: {error}", file=sys.stderr)
     print(*_own_images.commands(run, command, args.data_dir), sep="\n")

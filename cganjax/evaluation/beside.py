@@ -20,6 +20,7 @@ from cganjax.data import Dataset
 from cganjax.evaluation import networks, places, rows
 from cganjax.evaluation import reference as references
 from cganjax.evaluation.places import OtherImages, find
+from cganjax.recipes import auto
 from cganjax.evaluation.records import Unmeasurable
 from cganjax.run_lock import RunLock
 from cganjax.training import session
@@ -76,6 +77,7 @@ def make(
     """
     if (train.spec.shape, train.num_classes) != (test.spec.shape, test.num_classes):
         raise UserError(f"train holds images of {train.spec} and test of {test.spec}: they must be of one kind")
+    auto.check_enough(train)
     configs = plan(train, test)
     if steps is not None:
         checks.whole("steps", steps, 1)

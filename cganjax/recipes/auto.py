@@ -48,8 +48,14 @@ OFTEN, AUGMENT = 300, 0.3  # times that an image is shown from which on D needs 
 
 
 def config(dataset: Dataset) -> RelativisticGAN:
-    """The settings for a data set. Raises UserError if it is too small to learn from."""
-    _check_enough(dataset)
+    """The settings for a data set. Raises UserError if it is too small to learn from, or no network takes its size."""
+    check_enough(dataset)
+    spec = dataset.spec
+    if spec.height % 4 or spec.width % 4:
+        raise UserError(
+            f"{dataset.name} has images of {spec.height}x{spec.width} pixels: expected a height and a width that are "
+            "divisible by 4; resize the images (pictures of a folder: --size 32)"
+        )
     chosen = choose(dataset.spec, len(dataset.images))
     return dataclasses.replace(chosen, dataset=dataset.name, split=dataset.split, size=dataset.size or 0)
 
@@ -101,17 +107,18 @@ def networks(spec: ImageSpec, images: int) -> tuple[str, Mapping[str, int], Mapp
     return "depth_to_space", generator, {"width_14": narrow, "width_7": wide, "hidden": 256}
 
 
-def _check_enough(dataset: Dataset) -> None:
+def check_enough(dataset: Dataset) -> None:
+    """Raise UserError if a data set has too few training images to learn anything from."""
     n, counts = len(dataset.images), np.bincount(dataset.labels, minlength=dataset.num_classes)
     if n < FEWEST:
         raise UserError(
-            f"{dataset.name} ({dataset.split}) has {n} images: expected at least {FEWEST}, because a generator learns "
-            "nothing from fewer; add images"
+            f"{dataset.name} has {n} images to train on (split {dataset.split}; the others are for tests): expected at "
+            f"least {FEWEST}, because networks learn nothing from fewer; add images"
         )
     few = int(counts.argmin())
     if counts[few] < FEWEST_OF_A_CLASS:
         name, found = dataset.spec.class_names[few], "no image" if counts[few] == 0 else "one image"
         raise UserError(
-            f"{dataset.name} ({dataset.split}) has {found} of class {name!r}: expected at least {FEWEST_OF_A_CLASS} of "
-            "each class; add images, or remove the class"
+            f"{dataset.name} has {found} of class {name!r} to train on (split {dataset.split}): expected at least "
+            f"{FEWEST_OF_A_CLASS} of each class; add images, or remove the class"
         )
