@@ -146,7 +146,8 @@ def again(
     beginning.check_same(run.manifest.get("init_from"), run.config)
     rows = metrics_lines.find(run.folder).rows
     tried = hasattr(run.config, "classifier") and any("steps" not in row for row in rows)
-    test = data.load(run.config.dataset, "test", data_dir, dataset.size) if tried else None
+    source = dataset.place or run.config.dataset  # of a folder or a file, where its training images were found
+    test = data.load(source, "test", data_dir, dataset.size) if tried else None
     first, *lengths = _lengths(run, steps)
     for until, length in (first, *lengths):
         done = session.train(

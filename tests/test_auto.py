@@ -22,7 +22,7 @@ from cganjax.evaluation import beside
 from cganjax.recipes import auto
 from cganjax.spec import ImageSpec
 from cganjax.training import config as cfg
-from cganjax.types import UserError
+from cganjax.types import CheckpointError, UserError
 from experiments import train
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -176,6 +176,7 @@ def test_the_data_set_decides_the_recipe_unless_one_is_named(command, arguments,
         (["one/"], "holds one class folder (a): expected at least two"),
         (["few/"], "has 15 images: expected at least 20"),
         (["my_images/", "--split", "train[:10]"], "has 10 images: expected at least 20"),
+        (["my_images/", "--set", "size=16"], "--set size was given, and recipe auto chooses its settings by images"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -198,6 +199,13 @@ def test_a_run_is_resumed_with_the_settings_that_it_began_with(command, my_image
     assert code == 0 and "from step 2 to 4 of 4" in out, err
 
     # Nothing of what follows trains.
+    def damaged(*of, **options):
+        raise CheckpointError("card.json is damaged")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(beside, "find", damaged)
+        code, out, err = command(train, "my_images/")
+    assert (code, err) == (0, "warning: the samples were not evaluated: card.json is damaged\n") and "for more" in out
     assert command(train, "my_images/", "--no-evaluate")[1].endswith("at step 4 of 4: nothing to do\n"), "no flag again"
     code, _, err = command(train, *line, "--steps", "9")
     assert code == 2 and "holds a run with steps 4, and steps 9 was asked for" in err
@@ -236,7 +244,9 @@ def test_it_ends_with_an_evaluation_and_the_commands_for_more(command, my_images
     lines = out.splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("evaluation: ") and " real " in line)
     assert re.fullmatch(
-        r"evaluation: 12\d samples, and 12\d training images as real ones, .* 2\d test images", lines[start]
+        r"evaluation: 12\d samples, and 12\d training images as real ones, against 2\d test images of my_images, by "
+        r"my_images-extractor, made from .*my_images on its 12\d training images",
+        lines[start],
     )
     names = [line.split()[0] for line in lines[start + 2 : start + 6]]
     assert names == ["accuracy", "frechet", "precision", "recall"]

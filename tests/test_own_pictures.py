@@ -262,9 +262,6 @@ def test_a_run_on_resized_pictures_is_resumed_reproduced_and_read_again(photos, 
     assert code == 0, err
     config, manifest = (json.loads(Path(f"run/{name}.json").read_text()) for name in ("config", "manifest"))
     assert (config["size"], manifest["data"]["size"], manifest["steps"]) == (12, 12, 4)
-    code, out, err = command(reproduce, "run", "--steps", 2)
-    assert code == 0, out + err
-
     from cganjax import sampling
     from cganjax.evaluation import reference
 
@@ -278,6 +275,8 @@ def test_a_run_on_resized_pictures_is_resumed_reproduced_and_read_again(photos, 
     assert data.of_card(card, "test").fingerprint == expected.fingerprint
     folder.rename(tmp_path / "moved")
     assert data.of_card(card, "test", tmp_path / "moved").fingerprint == expected.fingerprint
+    code, out, err = command(reproduce, "run", "--steps", 2, "--dataset", "moved/")
+    assert code == 0, out + err
     code, _, err = command(reproduce, "run", "--steps", 2, "--dataset", "moved/", "--size", 16)
     assert code == 2 and "holds other images" in err
 
@@ -287,7 +286,7 @@ def test_the_size_that_was_chosen_is_recorded_too(photos, tmp_path):
     from cganjax.training import manifest, session
 
     dataset = data.dataset(photos)
-    config = session._resolve("digits", dataset, None)
+    config = session._resolve("digits", dataset, None, None)
     assert config.size == 32 and manifest.manifest(config, dataset, [])["data"]["size"] == 32
     plain = data.dataset("digits")
     assert "size" not in manifest.manifest(cfg.check(config), plain, [])["data"]
@@ -363,6 +362,13 @@ def test_pictures_that_do_not_fit_into_the_memory_are_refused_at_the_first(tmp_p
     ):
         data.dataset(folder)
     assert data.dataset(folder, size=32).size == 32
+    # Of several sizes they fit, because they become smaller; that some are turned is a difference too.
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    for name, image, options in (("a/first.jpg", noise(50, 60, 3), {}), ("b/z.jpg", noise(50, 60, 3), {"exif": exif})):
+        save(tmp_path / "several" / name, image, **options)
+        save(tmp_path / "several" / name.replace(".", "2."), noise(50, 60, 3, seed=1), **options)
+    assert data.dataset(tmp_path / "several").size == 32
 
 
 def test_more_than_1000_classes_are_refused_before_a_picture_is_read(tmp_path):

@@ -1,21 +1,28 @@
 """An extractor for one's own images: made by one command, kept beside them, found again, and used for them alone."""
 
+import contextlib
 import dataclasses
 import json
+import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
+import own_pictures
 import pytest
 
 import cganjax
 from cganjax import checkpoint as ckpt
-from cganjax import data, evaluation, sampling
+from cganjax import data, evaluation, run_folder, sampling
+from cganjax.commands import _own_images
 from cganjax.commands import evaluate as evaluate_command
 from cganjax.commands import reference as reference_command
 from cganjax.evaluation import beside, defaults, networks, places
 from cganjax.evaluation import reference as references
+from cganjax.run_lock import RunLock
+from cganjax.types import UserError
 
 ROWS = evaluation.ROWS
 STEPS = 3  # of every training here: one program serves them all
@@ -144,12 +151,12 @@ def test_an_unfinished_one_does_not_count(own):
 
 @pytest.mark.parametrize(
     ("place", "folder"),
-    {
+    [
         ("/x/my_images", "/x/my_images.reference"),
         ("/x/v1.2", "/x/v1.2.reference"),
         ("/x/mine.npz", "/x/mine.reference"),
         ("", "/data/mine.reference"),
-    },
+    ],
 )
 def test_the_place_beside_the_data(place, folder):
     assert places.folder_for({"name": "mine", "place": place}, "/data") == Path(folder)
@@ -230,6 +237,26 @@ def test_reference_makes_both_and_evaluate_takes_them_from_elsewhere(command, ow
     assert places.extractor_in(own / "else") == own / "else/extractor" and places.is_whole(own / "else")
 
 
+def test_pictures_are_resized_as_asked_for_and_as_their_runs_were(command, tmp_path, monkeypatch):
+    """--size reaches the images of `reference` and of `evaluate`; records keep it, and so the extractor is found."""
+    folder, size = own_pictures.photos(tmp_path / "photos", n=120), 12
+    monkeypatch.setattr(beside, "plan", few_steps(beside.plan))
+    code, out, err = command(reference_command, "photos/", "--size", size)
+    assert code == 0 and "training and 18 test images of 12x12x3" in out, out + err
+    extractor = tmp_path / "photos.reference/extractor"
+    assert ckpt.read_card(extractor)["data"]["size"] == size
+    for split in ("train", "train[9:]"):  # for the second one the images are read again
+        resized = places.record_of(cganjax.dataset(folder, split=split, size=size))
+        assert beside.find(resized) == extractor
+    with pytest.warns(beside.OtherImages, match=r"cganjax reference .*photos --size 32 --overwrite"):
+        assert beside.find(places.record_of(cganjax.dataset(folder))) is None
+
+    generators = {"run": SimpleNamespace(card={"data": resized})}
+    for flags, side in (([], size), (["--size", "20"], 20)):
+        args = evaluate_command.parser("evaluate").parse_args(["run", "--dataset", "photos/", *flags])
+        assert evaluate_command._compared_with(args, generators).spec.shape == (side, side, 3)
+
+
 def few_steps(plan):
     def planned(*datasets):
         return {role: dataclasses.replace(config, steps=STEPS) for role, config in plan(*datasets).items()}
@@ -254,14 +281,78 @@ def test_an_interrupted_making_leaves_nothing_and_keeps_the_old(own, monkeypatch
     assert [p.name for p in (own / "mine.reference").iterdir() if p.suffix] == [] and not (own / "new").exists()
 
 
+def test_what_a_killed_making_left_goes_and_only_one_process_writes(own, monkeypatch):
+    train, test = splits(own / "mine.npz")
+    target = own / "mine.reference"
+    (target / "extractor.part/classifier").mkdir(parents=True)
+    held = RunLock(target)
+    with pytest.raises(UserError, match="mine.reference is in use by process"):
+        beside.make(train, test, progress=False, overwrite=True)
+    held.release()
+    (target / run_folder.LOCK).write_text("of a killed process")
+
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(beside, "_train", stop)
+    with pytest.raises(KeyboardInterrupt):
+        beside.make(train, test, progress=False, overwrite=True)
+    assert sorted(p.name for p in target.iterdir()) == ["classifier", "extractor"]
+
+
+def test_a_kill_while_the_new_one_replaces_the_old_leaves_one_or_none(own, monkeypatch):
+    mine, target = record(own), own / "mine.reference"
+    replace, seen = os.replace, []
+    for acts in range(5):
+        part = target / "extractor.part"
+        for role in ("extractor", "classifier"):
+            shutil.copytree(own / "mine.reference.copy" / role if seen else target / role, part / role)
+        if not seen:
+            shutil.copytree(target, own / "mine.reference.copy", ignore=shutil.ignore_patterns("*.part"))
+        left = iter(range(acts))
+
+        def killed(*paths):
+            next(left)  # noqa: B023
+            replace(*paths)
+
+        with monkeypatch.context() as patch, contextlib.suppress(StopIteration):
+            patch.setattr(beside.os, "replace", killed)
+            beside._move(part, target)
+        seen.append(beside.find(mine) is not None)
+        if seen[-1]:
+            sampling.load_classifier(beside.find(mine))
+            sampling.load_classifier(places.classifier_beside(beside.find(mine)))
+        shutil.rmtree(target)
+        shutil.copytree(own / "mine.reference.copy", target)
+    assert seen == [True, False, False, False, True]
+
+
 # --- what is refused, in one sentence ---------------------------------------------------------------------------------
+
+
+def test_the_extractor_of_earlier_images_is_not_used_for_those_that_are_there_now(own):
+    """Also if the generator was trained on the earlier ones."""
+    generator = sampling.load(own / "run")
+    generator.card["data"]["place"] = str(own / "mine.npz")
+    assert networks.choose({"run": generator}, dataset=cganjax.dataset(own / "mine.npz")).beside_data
+    squares(own / "mine.npz", seed=1)
+    with pytest.warns(beside.OtherImages), pytest.raises(UserError, match="there is no extractor for such images"):
+        networks.choose({"run": generator}, dataset=cganjax.dataset(own / "mine.npz"))
+
+
+def test_the_evaluation_after_a_training_says_what_it_compares_with(home):
+    generator, (train, test) = sampling.load(home / "run"), splits(home / "mine.npz")
+    said = next(_own_images.evaluation(generator, train, test, None))
+    assert "against 39 test images of mine, by mine-extractor, made from" in said
+    with pytest.raises(UserError, match="mine.reference was made with other test images: make it again by cganjax ref"):
+        next(_own_images.evaluation(generator, train, test._replace(fingerprint="other"), None))
 
 
 def test_without_an_extractor_the_command_that_makes_one_is_named(command, home, own):
     shutil.rmtree(own / "mine.reference")
     generator = sampling.load(own / "run")
     generator.card["data"]["place"] = str(own / "mine.npz")
-    with pytest.raises(cganjax.types.UserError, match=rf"make one by cganjax reference {own}/mine.npz; or name one by"):
+    with pytest.raises(UserError, match=rf"make one by cganjax reference {own}/mine.npz; or name one by"):
         networks.choose({"run": generator})
     code, _, err = command(evaluate_command, home / "run", "--extractor", "digits-v1")
     assert code == 2 and "generates images of (8, 8, 1), and digits-v1 takes (28, 28, 1): give an --extractor" in err
@@ -281,7 +372,7 @@ def test_damaged_files_beside_the_data_are_named(command, own, file):
 def test_a_place_that_cannot_be_written_asks_for_another(own, command):
     train, test = splits(own / "mine.npz")
     (own / "file").write_text("")
-    with pytest.raises(cganjax.types.UserError, match=r"write elsewhere by --out DIR, and then give evaluate --extr"):
+    with pytest.raises(UserError, match=r"write elsewhere by --out DIR, and then give evaluate --extr"):
         beside.make(train, test, out=own / "file/x", progress=False)
     code, _, err = command(reference_command, "digits")
     assert code == 2 and "digits lies in no folder, so there is no place beside it: say where to write by --out" in err

@@ -1,6 +1,8 @@
 """What `cganjax train` says of images without a recipe: what was chosen, how good samples are, what to do next."""
 
+import contextlib
 import os
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cganjax.data import Dataset
+from cganjax.types import CheckpointError, UserError
 
 METRICS = ("accuracy", "frechet", "prdc")
 FEWEST_TEST = 20  # test images whose distances to training images say something
@@ -73,10 +76,12 @@ def evaluation(generator: Any, train: Dataset, test: Dataset, data_dir: Path | N
       data_dir: where data sets are looked for by name.
 
     Raises:
-      UserError: no extractor can be made for these images, or none can be written there.
+      UserError: no extractor can be made for these images, or none can be written there; or the one beside them was
+        made with other test images.
+      CheckpointError: the one beside them is damaged.
     """
     from cganjax import rng, sampling
-    from cganjax.evaluation import ROWS, arguments, beside, defaults, measure, networks, rows_for
+    from cganjax.evaluation import ROWS, arguments, beside, defaults, measure, networks, places, rows_for
     from cganjax.evaluation import reference as references
 
     record = generator.card["data"]
@@ -86,6 +91,12 @@ def evaluation(generator: Any, train: Dataset, test: Dataset, data_dir: Path | N
     chosen = networks.choose({generator.card["name"]: generator}, data_dir=data_dir)
     extractor, classifier = chosen.extractor, chosen.classifier
     reference = references.read(chosen.folder, extractor)
+    about = reference.about  # of a shipped reference: other test images than `test`, if these show the same things
+    if chosen.beside_data and about["fingerprint"] != test.fingerprint:
+        raise UserError(
+            f"{chosen.folder.parent} was made with other test images: make it again by {places.command(record)} "
+            "--overwrite"
+        )
     real, shape, classes = rows_for(reference, classifier)[ROWS[0]], train.spec.shape, train.num_classes
 
     n = real["samples"]  # as many as there are real images in the other column: else the two could not be compared
@@ -97,7 +108,10 @@ def evaluation(generator: Any, train: Dataset, test: Dataset, data_dir: Path | N
     names = [name for name in names if name not in left_out]
     measured = measure(images, labels, reference, extractor, classifier, names)
 
-    yield f"evaluation: {n:,} samples, and {n:,} training images as real ones, against {len(test.images):,} test images"
+    yield (
+        f"evaluation: {n:,} samples, and {n:,} training images as real ones, against {about['images']:,} test images "
+        f"of {about['name']}, by {extractor.card['name']}, {chosen.why}"
+    )
     yield from table(measured.figures, real)
     for name, why in left_out.items():
         yield f"{name} is left out: it {why}"
@@ -176,13 +190,25 @@ def commands(run: Any, again: Sequence[str], data_dir: Path | None) -> Iterator[
     folder, names = shlex.quote(str(run.folder)), run.spec.class_names
     where = f" --data-dir {shlex.quote(str(data_dir))}" if data_dir else ""
     some = shlex.quote(", ".join(names[:_SAMPLED]))
-    extractor = beside.find(run.generator.card["data"], data_dir)
-    classifier = extractor and places.classifier_beside(extractor)
-    longer = [word for word in again if word != "--overwrite"]
+    classifier = None
+    with contextlib.suppress(CheckpointError):  # of a damaged one, which the evaluation has named
+        extractor = beside.find(run.generator.card["data"], data_dir)
+        classifier = extractor and places.classifier_beside(extractor)
+    longer = _longer(again, 2 * run.config.steps)
     yield "for more:"
     yield f"  cganjax sample --checkpoint {folder} {some}"
     yield f"  cganjax evaluate {folder}{where}"
     if classifier:
         target = shlex.quote(os.path.relpath(classifier))
         yield f"  cganjax decoy {some} --target {target} --checkpoint {folder}"
-    yield f"  {shlex.join(longer)} --extend-to {2 * run.config.steps}"
+    yield f"  {shlex.join(longer)}"
+
+
+def _longer(command: Sequence[str], steps: int) -> list[str]:
+    """The command that trained a run, as it makes the run longer.
+
+    >>> _longer(["cganjax", "train", "mine/", "--extend-to", "8", "--seed", "1", "--overwrite"], 16)
+    ['cganjax', 'train', 'mine/', '--seed', '1', '--extend-to', '16']
+    """
+    text = "\0".join(word for word in command if word != "--overwrite")
+    return [*re.sub("\0--(extend-to|stop-after)[\0=][^\0]*", "", text).split("\0"), "--extend-to", str(steps)]

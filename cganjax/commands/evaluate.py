@@ -88,7 +88,7 @@ def main(argv=None, prog: str = "python -m cganjax evaluate") -> int:
     names = _metrics(args)
     generators = {name: sampling.load(name) for name in dict.fromkeys(args.checkpoints)}
     chosen = networks.choose(
-        generators, args.extractor, args.classifier, dataset=_compared_with(args), data_dir=args.data_dir
+        generators, args.extractor, args.classifier, dataset=_compared_with(args, generators), data_dir=args.data_dir
     )
     pages = _new_files(args, generators)
     began = time.perf_counter()
@@ -147,13 +147,14 @@ def _new_files(args, generators) -> dict[str, Path]:
     return pages
 
 
-def _compared_with(args):
+def _compared_with(args, generators):
     """The training images of --dataset, if it is given and no extractor is: they decide which one it is."""
     from cganjax import data
 
     if args.extractor or not args.dataset:
         return None
-    return data.dataset(args.dataset, data_dir=args.data_dir)
+    trained_on = next(iter(generators.values())).card.get("data", {})
+    return data.dataset(args.dataset, data_dir=args.data_dir, size=args.size or trained_on.get("size"))
 
 
 def _samples(args, reference, train) -> int:
@@ -203,7 +204,7 @@ def _splits(args, chosen, stored):
     from cganjax import data
     from cganjax.evaluation import reference
 
-    asked = args.data_dir or args.dataset or os.environ.get(data.ENVIRONMENT)
+    asked = args.data_dir or args.dataset or args.size or os.environ.get(data.ENVIRONMENT)
     if asked or chosen.beside_data:
         try:
             with Waiting("reading the data"):

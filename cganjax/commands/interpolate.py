@@ -132,7 +132,7 @@ class _Some(NamedTuple):
     @property
     def spec(self):
         names = self.generator.spec.class_names
-        return self.generator.spec._replace(class_names=[names[k] for k in self.classes])
+        return self.generator.spec._replace(class_names=tuple(names[k] for k in self.classes))
 
     def __getattr__(self, name: str) -> Any:  # of what the classes do not change
         return getattr(self.generator, name)

@@ -18,6 +18,7 @@ import shlex
 
 from cganjax import checkpoint as ckpt
 from cganjax import cli, files, run_folder
+from cganjax.commands import _flag_names
 from cganjax.waiting import Waiting
 
 
@@ -58,10 +59,12 @@ def parser(prog: str) -> cli.Parser:
 
 def main(argv=None, prog: str = "python -m cganjax reference") -> int:
     """Train what is needed, measure the real data, then write the files."""
-    args = parser(prog).parse_args(argv)
+    flags = parser(prog)
+    args = flags.parse_args(argv)
     _check(args)
     cli.choose_backend(args.backend)
-    return _of_data(args) if args.data else _of_extractor(args)
+    with _flag_names.said(flags):
+        return _of_data(args) if args.data else _of_extractor(args)
 
 
 def _check(args) -> None:
@@ -82,7 +85,9 @@ def _of_data(args) -> int:
     from cganjax import data
     from cganjax.evaluation import beside
 
-    train, test = (data.dataset(args.data, split=split, data_dir=args.data_dir) for split in ("train", "test"))
+    train, test = (
+        data.dataset(args.data, split=split, data_dir=args.data_dir, size=args.size) for split in ("train", "test")
+    )
     for note in dict.fromkeys(train.notes + test.notes):
         print(note)
     folder = beside.make(train, test, out=args.out, data_dir=args.data_dir, overwrite=args.overwrite)
@@ -99,7 +104,7 @@ def _use(args, folder) -> str:
 
 def _of_extractor(args) -> int:
     """Write the reference beside an extractor that exists."""
-    from cganjax.evaluation import Unmeasurable, networks, reference
+    from cganjax.evaluation import Unmeasurable, networks, reference, rows
 
     folder, extractor = _extractor(args)
     if args.classifier is not None and ckpt.find(args.classifier) == folder:
@@ -113,7 +118,7 @@ def _of_extractor(args) -> int:
     real_test, real_train = (reference.real_images(d, extractor.image_shape, d.split) for d in (test, train))
     print(f"features of {len(test.images):,} test and {len(train.images):,} training images", flush=True)
     try:
-        stored = _measured(extractor, classifier, real_test, real_train)
+        stored = rows.with_rows(extractor, classifier, real_test, real_train, len(real_test.images), say=_say)
         size = reference.write(folder, stored.exact, extractor)
     except Unmeasurable as error:  # too few images for the statistics, or features that are no numbers
         raise cli.UserError(f"{test.name}: {error}") from None
@@ -137,21 +142,8 @@ def _extractor(args):
     return folder, sampling.load_classifier(folder)
 
 
-def _measured(extractor, classifier, test, train):
-    """The reference with its rows, of as many images as there are test images."""
-    from cganjax import evaluation
-    from cganjax.evaluation import rows
-    from cganjax.evaluation.progress import Progress
-
-    def begin(parts, left_out):
-        for name, why in left_out.items():
-            print(f"{name} is left out of the rows: it {why.replace('classifier=', '--classifier')}")
-        return Progress(parts).part
-
-    stored = rows.with_rows(extractor, classifier, test, train, len(test.images), begin=begin)
-    best = stored.exact.rows[rows.ROWS[0]]
-    print(", ".join(f"{k} {best[k]:.4f}" for k in evaluation.SHORT if k in best))
-    return stored
+def _say(text: str) -> None:
+    print(text.replace("classifier=", "--classifier"))
 
 
 def _print_rounding(exact, shipped) -> None:

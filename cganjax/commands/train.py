@@ -113,6 +113,7 @@ def _add_going_on(p: cli.Parser) -> None:
     """How a run builds on an earlier one: on the weights of a checkpoint, or on a finished run."""
     p.add_argument(
         "--init-from",
+        type=cli.name_or_path,
         metavar="CHECKPOINT",
         help="begin a new run with the weights of a checkpoint of the same image shape (a shipped name, a checkpoint "
         "folder or a run folder); the run has its networks, classes of the same name are kept, and others are new",
@@ -277,10 +278,15 @@ def resolve(args, dataset: data.Dataset | None = None) -> tuple[cfg.Config, Path
 
 def _overridden(config: cfg.Config, args) -> cfg.Config:
     """A config with everything that the command line says; a flag wins over `--set` of the same key."""
-    config = cfg.override(config, args.set)
-    names = ("seed", "steps")
-    if not recipes.needs_data(config.recipe):  # which has those of its images
-        names += ("dataset", "size", "split")
+    given, config = config, cfg.override(config, args.set)
+    names, of_images = ("seed", "steps"), ("dataset", "size", "split")
+    if not recipes.needs_data(config.recipe):
+        names += of_images
+    elif late := [name for name in of_images if getattr(config, name) != getattr(given, name)]:
+        raise cli.UserError(
+            f"--set {late[0]} was given, and recipe {config.recipe} chooses its settings by images that it has read "
+            f"before: give --{late[0]}"
+        )
     flags = {name: getattr(args, name) for name in names}
     if args.keep == "best":
         flags["keep_best"] = True
@@ -383,7 +389,7 @@ def _evaluate(args, run, train: data.Dataset | None, command: list[str]) -> None
         test = data.load(name, "test", args.data_dir, size)
         for line in _own_images.evaluation(run.generator, train, test, args.data_dir):
             print(line, flush=True)
-    except cli.UserError as error:
+    except (cli.UserError, cli.CheckpointError) as error:
         print(f"warning: the samples were not evaluated: {error}", file=sys.stderr)
     print(*_own_images.commands(run, command, args.data_dir), sep="\n")
 

@@ -9,11 +9,11 @@ import numpy as np
 
 from cganjax import memory, waiting
 from cganjax.data import pictures
-from cganjax.types import DataError
+from cganjax.types import BadArgument, DataError
 
 SIZES = (4, 1024)  # the smallest and the largest side that pictures are resized to
 SIZE = 32  # the side of pictures of several sizes, unless another is asked for
-_SPARE = 3  # a JPEG is decoded at this multiple of its side or more, so that the result is within 2 levels of 255
+_SPARE = 3  # a JPEG is decoded at this multiple of its side or more, and differs by less than a level of 255 on average
 _COPIES = 3  # one by one, as one array, and one of a part of it
 _KEPT = 256 * 2**20  # bytes of the last pictures that are kept, because a data set is often read once for each part
 _SHOWN = 3  # damaged files that a message names
@@ -67,7 +67,12 @@ def _decode(paths: Sequence[Path], size: int | None, chosen: bool) -> Decoded:
             advice = "--size 32 makes them smaller" if size is None else "choose a smaller --size"
             height, width = image.shape[:2]
             what = f"{len(paths):,} images of {width}x{height} pixels, such as {path},"
-            memory.check_host(_COPIES * len(paths) * image.nbytes, what, advice)
+            try:
+                memory.check_host(_COPIES * len(paths) * image.nbytes, what, advice)
+            except BadArgument:
+                if size is None and len({*map(pictures.size_of, paths)} - {None}) > 1:
+                    return _decode(paths, SIZE, chosen)
+                raise
         images.append(image)
         sizes.append(full)
     if damaged:

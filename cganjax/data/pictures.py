@@ -59,6 +59,18 @@ def read_reduced(path: Path, shorter: int | None, make: Callable[..., Made]) -> 
         raise Unreadable(_reason(error, path)) from None
 
 
+def size_of(path: Path) -> tuple[int, int] | None:
+    """The size (width, height) of a picture when it is upright, from the head of its file; None if that is damaged."""
+    from PIL import ExifTags, Image
+
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as file:
+            turned = file.getexif().get(ExifTags.Base.Orientation) in _TURNED
+            return file.size[::-1] if turned else file.size
+    except Exception:  # as in `read_reduced`
+        return None
+
+
 def _reason(error: Exception, path: Path) -> str:
     """Why a file cannot be read, in one line without its path, which the whole sentence names already."""
     if isinstance(error, OSError) and error.strerror:

@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from cganjax import checkpoint as ckpt
-from cganjax import checks, files, recipes, sampling
+from cganjax import checks, files, recipes, run_folder, sampling
 from cganjax.data import Dataset
 from cganjax.evaluation import networks, places, rows
 from cganjax.evaluation import reference as references
 from cganjax.evaluation.places import OtherImages, find
-from cganjax.evaluation.progress import Progress
 from cganjax.evaluation.records import Unmeasurable
-from cganjax.evaluation.table import SHORT
+from cganjax.run_lock import RunLock
 from cganjax.training import session
 from cganjax.training.config import Config
 from cganjax.types import BadArgument, UserError
@@ -165,10 +164,10 @@ def _target(train: Dataset, out: str | os.PathLike | None, data_dir: str | os.Pa
     if places.is_whole(target) and not overwrite:
         card = ckpt.read_card(target / places.EXTRACTOR)
         raise UserError(
-            f"{target} exists, {networks.made_from(card['data'])}: evaluate uses it for these images; to make it "
-            "again, add --overwrite"
+            f"{target} exists, {networks.made_from(card['data'])}: evaluate uses it as long as the images are the "
+            "same; to make it again, add --overwrite"
         )
-    mine = (places.EXTRACTOR, places.CLASSIFIER)
+    mine = (places.EXTRACTOR, places.CLASSIFIER, run_folder.LOCK)
     if target.exists() and not (target.is_dir() and all(name.startswith(mine) for name in os.listdir(target))):
         raise UserError(f"{target} holds something else than a reference: give another folder by --out DIR")
     return target
@@ -176,26 +175,31 @@ def _target(train: Dataset, out: str | os.PathLike | None, data_dir: str | os.Pa
 
 @contextlib.contextmanager
 def _part_of(target: Path) -> Iterator[Path]:
-    """A folder on the same disk for what is not finished; with it all that is left of an interrupted call goes."""
+    """A folder on the same disk for what is not finished, for one process at a time; nothing of it is left."""
     try:
         files.writable_folder(target)
     except UserError as error:
         raise UserError(f"{error}: write elsewhere by --out DIR, and then give evaluate --extractor DIR") from None
-    part = target / f"{places.EXTRACTOR}.{os.getpid()}.part"
-    part.mkdir()
+    lock, part = RunLock(target), target / f"{places.EXTRACTOR}.part"
     try:
+        shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+        part.mkdir()
         yield part
     finally:
         shutil.rmtree(part, ignore_errors=True)
+        lock.release()
         with contextlib.suppress(OSError):  # it holds what it held before
             target.rmdir()
 
 
 def _move(part: Path, target: Path) -> None:
-    """Put both networks into place; the extractor, whose reference says that all is there, comes last."""
+    """Put both networks into place; the extractor, whose reference says that all is there, goes first and comes last.
+
+    Wherever this is interrupted, the folder has all of one reference, or counts as none.
+    """
     for role in (places.EXTRACTOR, places.CLASSIFIER):
         if (target / role).exists():
-            shutil.rmtree(target / role)
+            os.replace(target / role, part / f"{role}.before")
     for role in (places.CLASSIFIER, places.EXTRACTOR):
         os.replace(part / role, target / role)
 
@@ -211,25 +215,10 @@ def _train(folder: Path, config: Config, role: str, train: Dataset, test: Datase
 
 def _measure(folder: Path, extractor: Any, classifier: Any, train: Dataset, test: Dataset, say: Any) -> None:
     """Measure the reference with its rows, and write it beside the extractor."""
-    shown = []
-
-    def begin(parts, left_out):
-        if say is None:
-            return lambda name: None
-        for name, why in left_out.items():
-            say(f"{name} is left out of the rows: it {why}")
-        shown.append(Progress(parts))
-        return shown[0].part
-
     n = min(MOST, len(train.images))
     try:
         real_test, real_train = (references.real_images(d, extractor.image_shape, d.split) for d in (test, train))
-        stored = rows.with_rows(extractor, classifier, real_test, real_train, n, begin=begin)
+        stored = rows.with_rows(extractor, classifier, real_test, real_train, n, say=say)
         references.write(folder, stored.exact, extractor)
     except (Unmeasurable, BadArgument) as error:
         raise UserError(f"{train.name}: {error}") from None
-    for progress in shown:
-        progress.close()
-    if say is not None:
-        best = stored.exact.rows[rows.ROWS[0]]
-        say(", ".join(f"{k} {best[k]:.4f}" for k in SHORT if k in best))

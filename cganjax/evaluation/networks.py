@@ -102,7 +102,13 @@ def _for_data(
 ) -> tuple[Path, str]:
     """The folder of the extractor for a data set, or for the data of a generator, and why it is that one."""
     of_generator = generator.card.get("data", {})
-    for record in ([] if dataset is None else [places.record_of(dataset)]) + [of_generator]:
+    records = [of_generator]
+    if dataset is not None:
+        given = places.record_of(dataset)
+        # Of the generator's own place, the images that are there now count.
+        same = all(given[key] == of_generator.get(key, "") for key in ("name", "place"))
+        records = [given] if same else [given, of_generator]
+    for record in records:
         shipped = defaults.extractor_for(record)
         if shipped is not None:
             folder = ckpt.find(shipped)

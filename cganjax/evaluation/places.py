@@ -32,7 +32,8 @@ def record_of(dataset: Dataset) -> dict[str, Any]:
     297
     """
     kept = {name: getattr(dataset, name) for name in ("name", "split", "num_classes", "fingerprint", "place")}
-    return kept | {"images": len(dataset.images), "spec": dataset.spec.to_json()}
+    kept |= {"images": len(dataset.images), "spec": dataset.spec.to_json()}
+    return kept | ({"size": dataset.size} if dataset.size else {})
 
 
 def folder_for(record: Mapping[str, Any], data_dir: str | os.PathLike | None = None) -> Path | None:
@@ -57,7 +58,7 @@ def find(record: Mapping[str, Any], data_dir: str | os.PathLike | None = None) -
     """The extractor that was made from these images and is kept beside them, with its reference.
 
     Args:
-      record: the `data` of a manifest or of a card: `name`, `split`, `fingerprint` and `place`.
+      record: the `data` of a manifest or of a card: `name`, `split`, `fingerprint`, `place` and `size`, if it has one.
       data_dir: the data folder, as for `folder_for`. Data that were moved into it are found there.
 
     Returns:
@@ -115,7 +116,8 @@ def command(record: Mapping[str, Any]) -> str:
     cganjax reference '/my data/mine.npz'
     """
     source = record.get("place") or record.get("name") or "DATA"
-    return f"cganjax reference {'DATA' if source == GIVEN else shlex.quote(str(source))}"
+    size = f" --size {record['size']}" if record.get("size") else ""
+    return f"cganjax reference {'DATA' if source == GIVEN else shlex.quote(str(source))}{size}"
 
 
 def _places(record: Mapping[str, Any], data_dir: str | os.PathLike | None) -> Iterator[Path]:

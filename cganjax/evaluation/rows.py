@@ -1,5 +1,7 @@
 """Rows to compare figures with: real images, the same with shuffled labels, and one image per class repeated."""
 
+import contextlib
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -10,8 +12,9 @@ from cganjax.evaluation import arguments
 from cganjax.evaluation import reference as references
 from cganjax.evaluation.measuring import measure, parts
 from cganjax.evaluation.metrics import accuracy, bootstrap, frechet, memorisation
+from cganjax.evaluation.progress import Progress
 from cganjax.evaluation.records import Real, Reference
-from cganjax.evaluation.table import METRICS
+from cganjax.evaluation.table import METRICS, SHORT
 from cganjax.types import UserError
 
 ROWS = ("real images", "shuffled labels", "one image a class")
@@ -23,7 +26,6 @@ class Stored(NamedTuple):
 
     exact: Reference  # with unrounded features
     rounded: Reference  # as it will be read
-    left_out: dict[str, str]  # metric -> why it is in no row
 
 
 def with_rows(
@@ -33,7 +35,7 @@ def with_rows(
     train: Real,
     n: int,
     *,
-    begin: Callable[[list[str], dict[str, str]], Callable[[str], None]] = lambda parts, left_out: lambda name: None,
+    say: Callable[[str], None] | None = None,
 ) -> Stored:
     """Measure the reference of test images that is stored beside an extractor, with its rows.
 
@@ -43,8 +45,8 @@ def with_rows(
       test: the images of the reference.
       train: the training images; the first n make the rows.
       n: the number of images in each row.
-      begin: called before the rows are measured with the names of their parts and with the metrics that are left out
-        and why; what it returns is called with the name of each part as it begins.
+      say: is told, such as `print`, which metrics are left out and the figures of real images; meanwhile the progress
+        is shown. None: nothing is shown.
 
     Raises:
       Unmeasurable: there are too few images for any statistics, or the features are no usable numbers.
@@ -65,9 +67,18 @@ def with_rows(
     asked = [name for name in names if name == "frechet_train"]
     left_out |= arguments.too_few(asked, test.labels, len(test.images), extractor.num_classes, size)
     names = [name for name in names if name not in left_out]
-    on_part = begin(row_parts(names, classifier), left_out)
-    found = measure_rows(rounded, exact, train, test[:2], extractor, classifier, n, 0, names=names, on_part=on_part)
-    return Stored(exact._replace(rows=found), rounded, left_out)
+    measured = functools.partial(
+        measure_rows, rounded, exact, train, test[:2], extractor, classifier, n, seed=0, names=names
+    )
+    if say is None:
+        return Stored(exact._replace(rows=measured()), rounded)
+    for name, why in left_out.items():
+        say(f"{name} is left out of the rows: it {why}")
+    with contextlib.closing(Progress(row_parts(names, classifier))) as progress:
+        found = measured(on_part=progress.part)
+    best = found[ROWS[0]]
+    say(", ".join(f"{figure} {best[figure]:.4f}" for figure in SHORT if figure in best))
+    return Stored(exact._replace(rows=found), rounded)
 
 
 def measure_rows(

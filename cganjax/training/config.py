@@ -93,7 +93,7 @@ class GANConfig(Config):
     beta2: float = field("Adam's decay of the second moment; other optimizers ignore it", BELOW_1)
     sample_every: int = field("steps between sample grids", COUNT)
     init_from: str = field(
-        "the checkpoint or run whose weights `train` begins with, see `training.init_from`; empty: new weights",
+        "the checkpoint or run whose weights a new run begins with, see `train --init-from`; empty: new weights",
         default="",
     )
 

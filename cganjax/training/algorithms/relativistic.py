@@ -252,7 +252,7 @@ def trainer(config: RelativisticGAN, networks: Networks) -> Trainer:
         g_params, g_opt = update(g_optimizer, g_gradient, state.generator_optimizer, state.generator.params)
 
         # The average is short at first; else it would remember the random start for 1 / (1 - decay) steps.
-        t = (state.step - first if first else state.step).astype(jnp.float32)
+        t = (jnp.maximum(state.step - first, 0) if first else state.step).astype(jnp.float32)
         decay = jnp.minimum(config.ema_decay, (1.0 + t) / (10.0 + t))
         ema = jax.tree.map(lambda old, new: decay * old + (1.0 - decay) * new, state.generator_ema, g_params)
         if first:
