@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cganjax import checks, digests, files, models, recipes, run_folder, sampling
+from cganjax import checks, digests, files, models, recipes, rng, run_folder, sampling
 from cganjax.models import Networks
 from cganjax.spec import ImageSpec
 from cganjax.training import algorithms
@@ -182,7 +182,8 @@ def begin(state: GANState, source: Source, config: Config, networks: Networks) -
     """A new run's first state with the weights of the checkpoint; G and its average are both the average there.
 
     What the networks hold for a class comes from the class of the same name. For a new class it is the mean over all
-    classes of the checkpoint plus the row that a new network has, so that new classes differ from each other.
+    classes of the checkpoint plus the row of a new network, so that new classes differ from each other. That network
+    has a key of its own: with the key of the run it may have the very rows that the checkpoint's classes began with.
 
     Args:
       state: of new networks.
@@ -198,6 +199,7 @@ def begin(state: GANState, source: Source, config: Config, networks: Networks) -
         raise UserError(f"{config.init_from} has other networks than this run: begin anew (overwrite=True)")
     theirs = source.generator.spec.class_names
     rows = np.array([theirs.index(name) if name in theirs else -1 for name in networks.spec.class_names])
+    key = rng.stream(rng.root(config.seed), "new classes")
 
     def carried(role: str, fresh: Weights) -> Weights:
         if role not in source.weights:
@@ -206,7 +208,7 @@ def begin(state: GANState, source: Source, config: Config, networks: Networks) -
         return jax.tree.map(
             # A copy: the state is donated to the step, and the source may be in use elsewhere.
             lambda new, old, rowwise: jnp.array(_rows(rows, new, old) if rowwise else old),
-            fresh,
+            getattr(networks, role).init(key),
             source.weights[role],
             by_class,
         )
