@@ -120,8 +120,14 @@ def test_from_python_it_needs_a_data_set():
 @pytest.mark.parametrize(
     "labels, said",
     [
-        (np.arange(19) % 2, r"mine \(train\) has 19 images: expected at least 20, because"),
-        (np.minimum(np.arange(30), 1), "has one image of class 'cat': expected at least 2 of each class"),
+        (
+            np.arange(19) % 2,
+            r"mine has 19 images to train on \(split train\): expected at least 20, because",
+        ),
+        (
+            np.minimum(np.arange(30), 1),
+            r"has one image of class 'cat' to train on \(split train\): expected at least 2 of each class",
+        ),
         (np.arange(30) % 2 + 1, "has no image of class 'cat'"),
     ],
 )
@@ -145,7 +151,7 @@ def test_a_dry_run_says_what_is_chosen(command, my_images):
     code, out, err = command(train, "my_images/", "--dry-run")
     assert (code, err) == (0, "") and "run folder runs/my_images-auto-s0" in out
     *_, images, networks, training = out.splitlines()
-    assert images == "images: 8x8 grey, 17 of each of 3 classes (bright, dark, half)"
+    assert images == "images: 51 to train on (split train), 8x8 grey, 17 of each of 3 classes (bright, dark, half)"
     assert re.fullmatch(r"networks: \w+, 0\.\d\d million parameters in the generator, 0\.\d\d million .*", networks)
     chosen = auto.choose(SPEC, 51)
     assert training.startswith(f"training: {chosen.steps:,} steps of 16 images, each image about ")
@@ -174,8 +180,11 @@ def test_the_data_set_decides_the_recipe_unless_one_is_named(command, arguments,
         (["--recipe", "lenet5", "--evaluate"], "recipe lenet5 trains a classifier: leave it out"),
         (["nowhere/"], "nowhere does not exist"),
         (["one/"], "holds one class folder (a): expected at least two"),
-        (["few/"], "has 15 images: expected at least 20"),
-        (["my_images/", "--split", "train[:10]"], "has 10 images: expected at least 20"),
+        (["few/"], "has 15 images to train on (split train): expected at least 20"),
+        (
+            ["my_images/", "--split", "train[:10]"],
+            "has 10 images to train on (split train[:10]): expected at least 20",
+        ),
         (["my_images/", "--set", "size=16"], "--set size was given, and recipe auto chooses its settings by images"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

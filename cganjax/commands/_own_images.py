@@ -36,12 +36,12 @@ def chosen(config: Any, dataset: Dataset) -> Iterator[str]:
     from cganjax import models
 
     spec, n = dataset.spec, len(dataset.images)
-    kept = "; the others are for tests" if dataset.split == "train" else ""
     counts = np.bincount(dataset.labels, minlength=spec.num_classes)
     each = f"{counts.min():,}" if counts.min() == counts.max() else f"{counts.min():,} to {counts.max():,}"
     yield (
-        f"images: {spec.height}x{spec.width} {'grey' if spec.channels == 1 else 'RGB'}, {n:,} to train on, {each} of each of "
-        f"{spec.num_classes} classes ({_listed(spec.class_names)}){kept}"
+        f"images: {n:,} to train on (split {dataset.split}), {spec.height}x{spec.width} "
+        f"{'grey' if spec.channels == 1 else 'RGB'}, {each} of each of {spec.num_classes} classes "
+        f"({_listed(spec.class_names)})"
     )
     networks = models.build(config, spec)
     g, d = (_parameters(jax.eval_shape(one.init, jax.random.key(0))) for one in networks[:2])

@@ -20,8 +20,8 @@ from cganjax.data import Dataset
 from cganjax.evaluation import networks, places, rows
 from cganjax.evaluation import reference as references
 from cganjax.evaluation.places import OtherImages, find
-from cganjax.recipes import auto
 from cganjax.evaluation.records import Unmeasurable
+from cganjax.recipes import auto
 from cganjax.run_lock import RunLock
 from cganjax.training import session
 from cganjax.training.config import Config

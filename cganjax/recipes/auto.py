@@ -112,7 +112,7 @@ def check_enough(dataset: Dataset) -> None:
     n, counts = len(dataset.images), np.bincount(dataset.labels, minlength=dataset.num_classes)
     if n < FEWEST:
         raise UserError(
-            f"{dataset.name} has {n} images to train on (split {dataset.split}; the others are for tests): expected at "
+            f"{dataset.name} has {n} images to train on (split {dataset.split}): expected at "
             f"least {FEWEST}, because networks learn nothing from fewer; add images"
         )
     few = int(counts.argmin())
