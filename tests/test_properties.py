@@ -478,7 +478,7 @@ def flags(verb):
 
 TRIED = [(verb, action) for verb in VERBS for action in flags(verb)]
 # Flags that are looked at only after something else was read or made, or whose texts are all names that could be meant.
-LATER = {("decoy", "--accept"), ("train", "--data-dir"), ("train", "--out")}
+LATER = {("decoy", "--accept"), ("interpolate", "--classes"), ("train", "--data-dir"), ("train", "--out")}
 
 
 @pytest.fixture(scope="module")

@@ -90,12 +90,12 @@ def main(argv=None, prog: str = "python -m cganjax evaluate") -> int:
     chosen = networks.choose(
         generators, args.extractor, args.classifier, dataset=_compared_with(args, generators), data_dir=args.data_dir
     )
-    pages = _new_files(args, generators)
     began = time.perf_counter()
     reference, train = _real_data(args, chosen, names)
     n = _samples(args, reference, train)
     for generator in generators.values():
         memory.check_images(f"--n is {n}", n, generator.image_shape)
+    pages = _new_files(args, generators)
     metrics, left_out = _fitting(args, names, generators, chosen, reference, n)
     _print_what_is_compared(chosen, reference, time.perf_counter() - began)
     _print_warnings(args, generators, reference, left_out)
