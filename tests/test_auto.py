@@ -257,10 +257,10 @@ def test_it_ends_with_an_evaluation_and_the_commands_for_more(command, my_images
         r"my_images-extractor, made from .*my_images on its 12\d training images",
         lines[start],
     )
-    names = [line.split()[0] for line in lines[start + 2 : start + 6]]
-    assert names == ["accuracy", "frechet", "precision", "recall"]
-    assert all(len(re.findall(r"\d\.\d{3}", line)) == 2 for line in lines[start + 2 : start + 6])
-    assert lines[start + 6].startswith("memorisation: a sample lies nearer to a training image than a test image does")
+    names = [line.split()[0] for line in lines[start + 2 : start + 8]]
+    assert names == ["accuracy", "frechet", "precision", "recall", "coverage", "pixel_std"]
+    assert all(len(re.findall(r"\d\.\d{3}", line)) == 2 for line in lines[start + 2 : start + 8])
+    assert lines[start + 8].startswith("memorisation: a sample lies nearer to a training image than a test image does")
     more = lines[lines.index("for more:") + 1 :]
     assert more[0] == "  cganjax sample --checkpoint runs/my_images-auto-s0 'bright, dark, half'"
     assert more[1] == "  cganjax evaluate runs/my_images-auto-s0 --data-dir ."
