@@ -18,6 +18,7 @@ import pytest
 
 import cganjax
 from cganjax import data, digests, files, metrics_lines, run_folder
+from cganjax.run_lock import RunLock
 from cganjax.training import config as cfg
 from cganjax.training import loop, runs
 from cganjax.training.metrics_log import MetricsLog
@@ -142,7 +143,12 @@ class Kill(BaseException):
 
 def killed_at(number, monkeypatch, call):
     """Run a call, and interrupt it at its so-manieth act on the disk; whether it came that far."""
-    acts = iter(range(number))
+    acts, locks = iter(range(number)), []
+
+    class Noted(RunLock):
+        def __init__(self, folder):
+            locks.append(self)
+            super().__init__(folder)
 
     def interrupting(act):
         def interrupted(*arguments, **options):
@@ -157,11 +163,14 @@ def killed_at(number, monkeypatch, call):
         for name in ("mkdir", "unlink", "open"):
             patch.setattr(Path, name, interrupting(getattr(Path, name)))
         patch.setattr(shutil, "rmtree", interrupting(shutil.rmtree))
-        # A killed process lets go of nothing itself.
+        # A killed process lets go of nothing itself; the system frees its locks, and leaves their files.
         patch.setattr(runs.Run, "end", lambda self: None)
+        patch.setattr(runs, "RunLock", Noted)
         try:
             call()
         except Kill:
+            for lock in locks:
+                lock._lock.release()
             return True
     return False
 
@@ -186,7 +195,6 @@ def test_no_interruption_of_the_start_locks_a_folder_out_or_mixes_runs(tiny, dig
         killed = killed_at(acts, monkeypatch, start)
         for held in (run.metrics for run in left if run.metrics):
             held.close()
-        del left
         if not killed:
             break
         acts += 1
