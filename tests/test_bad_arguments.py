@@ -11,7 +11,7 @@ import pytest
 import cganjax
 from cganjax import checks, cli, pixels
 from cganjax.commands import decoy, reference, train
-from cganjax.types import BadArgument, BadType, UserError
+from cganjax.types import BadArgument, BadType, DataError, UserError
 from experiments import curves
 
 KEY = jax.random.key(0)
@@ -373,3 +373,18 @@ def test_a_label_beyond_64_bits_is_a_label_out_of_range():
             ValueError, match=r"^labels\[0\] is -?9223372036854775\d+: expected an integer from 0 to 2$"
         ):
             checks.labels(label, 3)
+
+
+# --- found by the property tests at 10,000 inputs each ----------------------------------------------------------------
+
+
+def test_a_number_too_long_to_be_written_is_still_refused_in_a_sentence():
+    with pytest.raises(BadType, match="n=of type list was given to a conditional checkpoint"):
+        cganjax.sample(KEY, n=[10**5000])
+
+
+@pytest.mark.parametrize("names", [[False, []], np.array("ab"), 3, "ab"], ids=repr)
+def test_what_is_no_list_of_class_names_is_refused_in_a_sentence(names):
+    images = np.zeros((6, *SHAPE), np.uint8)
+    with pytest.raises(DataError, match=r"^class_names(\[0\])? is .*: expected a (list of names|string)"):
+        cganjax.dataset(images=images, labels=LABELS[:6], class_names=names)

@@ -265,7 +265,7 @@ def _check_labels(labels: np.ndarray, y: str, n: int, images: str, call: str) ->
 
 
 def _names(names: Sequence[str], called: str) -> tuple[str, ...]:
-    if isinstance(names, (str, bytes)) or not isinstance(names, Iterable) or np.shape(names) == ():
+    if isinstance(names, (str, bytes)) or not isinstance(names, Iterable) or getattr(names, "shape", None) == ():
         raise DataTypeError(f"{called} is {checks.shown(names)}: expected a list of names, one per class")
     names = tuple(names)
     for i, name in enumerate(names):

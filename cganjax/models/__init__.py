@@ -18,6 +18,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from cganjax import checks
 from cganjax.models import (
     all_cnn,
     cnn,
@@ -128,7 +129,8 @@ def _build(family, config: Any, spec: ImageSpec) -> Networks:
     labels = None if num_classes is None else jax.ShapeDtypeStruct((1,), jnp.int32)
     latent_size = config.generator.get("latent_size")
     if not isinstance(latent_size, int) or latent_size < 1:
-        raise UserError(f"generator.latent_size is {latent_size!r}: it must be a whole number of at least 1")
+        found = checks.shown(latent_size)
+        raise UserError(f"generator.latent_size is {found}: it must be a whole number of at least 1")
     settings = {k: v for k, v in config.generator.items() if k != "latent_size"}
     generator = _network(family.Generator, settings, spec, num_classes, _one(latent_size), labels)
     discriminator = _network(family.Discriminator, config.discriminator, spec, num_classes, images, labels)

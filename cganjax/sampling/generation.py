@@ -79,7 +79,7 @@ def sample_from(
         count = check_count(n)
     else:
         if n is not None:
-            raise BadType(f"n={n!r} was given to a conditional checkpoint: give labels, one per image")
+            raise BadType(f"n={checks.shown(n)} was given to a conditional checkpoint: give labels, one per image")
         if labels is None:
             raise BadType(f"labels are missing: give an integer from 0 to {generator.num_classes - 1} for each image")
         labels = checks.labels(labels, generator.num_classes)

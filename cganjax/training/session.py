@@ -191,7 +191,7 @@ def train(
     config = check(config, dataset, stop_after=stop_after, block=block)
     _check_extend_to(extend_to, folder, overwrite)
     if on_nonfinite not in ON_NONFINITE:
-        raise UserError(f"on_nonfinite is {on_nonfinite!r}: expected {' or '.join(ON_NONFINITE)}")
+        raise UserError(f"on_nonfinite is {checks.shown(on_nonfinite)}: expected {' or '.join(ON_NONFINITE)}")
     with contextlib.ExitStack() as at_end:
         run = at_end.enter_context(together.open_run(folder, config, overwrite=overwrite, extend_to=extend_to))
         config = run.config  # it may have become longer
@@ -309,7 +309,7 @@ def _images(
     if test is not None and not hasattr(config, "classifier"):
         raise UserError(f"test was given and recipe {config.recipe} trains a generator: leave test out")
     if isinstance(test, str) and given:
-        raise UserError(f"test is {test!r} and dataset was given: give test as a Dataset too")
+        raise UserError(f"test is {checks.shown(test)} and dataset was given: give test as a Dataset too")
     size = config.size or None
     if not given:
         dataset = data.load(config.dataset, config.split, data_dir, size)
