@@ -103,6 +103,8 @@ def _check(args) -> None:
             raise cli.UserError(f"--epsilons has {epsilon}: give sizes within 0 and 1")
     if args.images is not None and args.images < 1:
         raise cli.UserError(f"--images is {args.images}: give at least 1")
+    if args.size is not None and args.dataset is None:
+        raise cli.UserError(f"--size is {args.size}, and it is of the pictures of a folder: name that by --dataset")
     if args.pgd is not None and args.pgd < 1:
         raise cli.UserError(f"--pgd is {args.pgd}: give at least 1 step")
     cli.check_seed(args.seed)

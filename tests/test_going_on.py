@@ -358,6 +358,14 @@ def test_a_run_has_the_networks_of_its_checkpoint(tiny, shipped, tiny_run):
     assert str(error.value).startswith(f"generator.hidden is 32, and it is 16 in {shipped}: leave it out")
 
 
+def test_a_network_asked_for_is_refused_also_where_the_images_choose_the_recipe(shipped, digits):
+    chosen = cganjax.recipe("auto", digits)
+    assert beginning.settled(chosen, shipped, None, digits).generator["hidden"] == 16
+    other = dataclasses.replace(chosen, generator=chosen.generator | {"hidden": 32})
+    with pytest.raises(UserError, match="generator.hidden is 32, and it is 16 in"):
+        beginning.settled(other, shipped, None, digits)
+
+
 @pytest.mark.parametrize(
     "recipe, init_from, said",
     [

@@ -362,6 +362,9 @@ def test_pictures_that_do_not_fit_into_the_memory_are_refused_at_the_first(tmp_p
     ):
         data.dataset(folder)
     assert data.dataset(folder, size=32).size == 32
+    grey_first = a_folder(tmp_path / "grey", (50, 50), *[(50, 50, 3)] * 2)
+    with pytest.raises(BadArgument, match="6 images of 50x50 pixels, such as .*a/1.png, need 132 KiB"):
+        data.dataset(grey_first)  # all become RGB
     # Of several sizes they fit, because they become smaller; that some are turned is a difference too.
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6

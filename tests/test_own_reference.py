@@ -159,7 +159,10 @@ def test_an_unfinished_one_does_not_count(own):
     ],
 )
 def test_the_place_beside_the_data(place, folder):
-    assert places.folder_for({"name": "mine", "place": place}, "/data") == Path(folder)
+    record = {"name": "mine", "place": place}
+    assert places.folder_for(record, "/data") == Path(folder)
+    resized = Path(folder.replace(".reference", ".64.reference"))
+    assert places.folder_for(record | {"size": 64}, "/data") == resized, "each size has an extractor of its own"
 
 
 def test_what_is_shipped_is_for_its_data_set_alone():
@@ -243,13 +246,12 @@ def test_pictures_are_resized_as_asked_for_and_as_their_runs_were(command, tmp_p
     monkeypatch.setattr(beside, "plan", few_steps(beside.plan))
     code, out, err = command(reference_command, "photos/", "--size", size)
     assert code == 0 and "training and 18 test images of 12x12x3" in out, out + err
-    extractor = tmp_path / "photos.reference/extractor"
+    extractor = tmp_path / "photos.12.reference/extractor"
     assert ckpt.read_card(extractor)["data"]["size"] == size
     for split in ("train", "train[9:]"):  # for the second one the images are read again
         resized = places.record_of(cganjax.dataset(folder, split=split, size=size))
         assert beside.find(resized) == extractor
-    with pytest.warns(beside.OtherImages, match=r"cganjax reference .*photos --size 32 --overwrite"):
-        assert beside.find(places.record_of(cganjax.dataset(folder))) is None
+    assert beside.find(places.record_of(cganjax.dataset(folder))) is None, "of 32x32"
 
     generators = {"run": SimpleNamespace(card={"data": resized})}
     for flags, side in (([], size), (["--size", "20"], 20)):

@@ -498,6 +498,8 @@ def test_the_robustness_command(command, data_dir):
     assert code == 2 and "holds no classifier" in err
     code, _, err = command(robustness_command, "--epsilons", "0", "25")
     assert code == 2 and "--epsilons has 25.0: give sizes within 0 and 1" in err
+    code, _, err = command(robustness_command, "lenet5", "--size", "8")
+    assert code == 2 and "--size is 8, and it is of the pictures of a folder: name that by --dataset" in err
 
 
 # --- pi, AiGcMn, pattern_1010, read_back ------------------------------------------------------------------------------

@@ -302,7 +302,7 @@ def _as_told(args, config: cfg.Config, folder: Path | None, dataset: data.Datase
     """The config as --init-from and --extend-to make it, for a dry run."""
     from cganjax.training import beginning
 
-    config = beginning.settled(config, args.init_from, folder)
+    config = beginning.settled(config, args.init_from, folder, dataset)
     if getattr(config, "init_from", ""):
         beginning.read(config.init_from, dataset and dataset.spec)
     return config if args.extend_to is None else dataclasses.replace(config, steps=args.extend_to)

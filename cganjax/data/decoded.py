@@ -63,7 +63,7 @@ def _decode(paths: Sequence[Path], size: int | None, chosen: bool) -> Decoded:
             continue
         if size is None and sizes and full != sizes[0]:
             return _decode(paths, SIZE, chosen)
-        if not sizes:
+        if not images or image.nbytes > images[-1].nbytes:  # grey ones become RGB if one is
             advice = "--size 32 makes them smaller" if size is None else "choose a smaller --size"
             height, width = image.shape[:2]
             what = f"{len(paths):,} images of {width}x{height} pixels, such as {path},"

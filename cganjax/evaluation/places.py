@@ -1,8 +1,9 @@
 """Where the extractor of a data set of one's own is kept: beside the data, with its reference.
 
-For the folder `my_images/` and for the file `my_images.npz` that is `my_images.reference/`. It holds two checkpoints:
-`extractor/` with the reference of the test images, and `classifier/`, the reference classifier. `beside.make` writes
-them; they count from the moment that the reference is there, which is written last.
+For the folder `my_images/` and for the file `my_images.npz` that is `my_images.reference/`. If the pictures were
+resized to 32x32 pixels it is `my_images.32.reference/`, so that each size has an extractor of its own. It holds two
+checkpoints: `extractor/` with the reference of the test images, and `classifier/`, the reference classifier.
+`beside.make` writes them; they count from the moment that the reference is there, which is written last.
 """
 
 import os
@@ -41,11 +42,13 @@ def folder_for(record: Mapping[str, Any], data_dir: str | os.PathLike | None = N
 
     >>> folder_for({"name": "mine", "place": "/data/mine.npz"})
     PosixPath('/data/mine.reference')
+    >>> folder_for({"name": "mine", "place": "/data/mine", "size": 32})
+    PosixPath('/data/mine.32.reference')
     >>> folder_for({"name": "kmnist"}, "/data"), folder_for({"name": "arrays", "place": "given arrays"})
     (PosixPath('/data/kmnist.reference'), None)
 
     Args:
-      record: what a manifest or card says of the data: `name`, and `place` if it is known.
+      record: what a manifest or card says of the data: `name`, and `place` and `size` if they are known.
       data_dir: the data folder, for a data set that is found by its name. None: `CGANJAX_DATA_DIR`.
 
     Returns:
@@ -123,19 +126,20 @@ def command(record: Mapping[str, Any]) -> str:
 def _places(record: Mapping[str, Any], data_dir: str | os.PathLike | None) -> Iterator[Path]:
     """Where the extractor of these data can be: beside their place of then, then in the data folder."""
     where, place = data_folder(data_dir), record.get("place")
+    size = f".{record['size']}" if record.get("size") else ""
     if place == GIVEN:
         return
     if place:
         place = Path(place)
-        yield _beside(place)
+        yield _beside(place, size)
         if where is not None:
-            yield from (_beside(p) for p in (where / place.name, where / place.stem / place.name) if p != place)
+            yield from (_beside(p, size) for p in (where / place.name, where / place.stem / place.name) if p != place)
     elif where is not None and record.get("name"):
-        yield _beside(where / record["name"])
+        yield _beside(where / record["name"], size)
 
 
-def _beside(place: Path) -> Path:
-    return place.with_name(place.name.removesuffix(".npz") + SUFFIX)
+def _beside(place: Path, size: str) -> Path:
+    return place.with_name(place.name.removesuffix(".npz") + size + SUFFIX)
 
 
 def _same_images(made: Mapping[str, Any], record: Mapping[str, Any], data_dir: str | os.PathLike | None) -> bool:

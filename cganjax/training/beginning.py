@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cganjax import checks, digests, files, models, recipes, rng, run_folder, sampling
+from cganjax.data import Dataset
 from cganjax.models import Networks
 from cganjax.spec import ImageSpec
 from cganjax.training import algorithms
@@ -81,13 +82,16 @@ def read(checkpoint: str | os.PathLike, spec: ImageSpec | None = None) -> Source
 # --- before the run ---------------------------------------------------------------------------------------------------
 
 
-def settled(config: Config, checkpoint: str | os.PathLike | None, folder: Path | None) -> Config:
+def settled(
+    config: Config, checkpoint: str | os.PathLike | None, folder: Path | None, dataset: Dataset | None = None
+) -> Config:
     """The config with `init_from` and with what follows from it; unchanged if it begins with new weights.
 
     Args:
       config: the resolved run.
       checkpoint: to begin with; None: the one that the config names, if any.
       folder: may hold the run, which then has settled this already: the checkpoint need not be there any more.
+      dataset: the images, for a recipe that chooses its settings by them.
 
     Raises:
       FileNotFoundError: there is no such checkpoint.
@@ -108,10 +112,10 @@ def settled(config: Config, checkpoint: str | os.PathLike | None, folder: Path |
     config = dataclasses.replace(config, init_from=wanted)
     there = None if folder is None else _begun(folder, config)
     if there is not None:
-        return _with_networks(config, there, there.discriminator_first)
+        return _with_networks(config, there, there.discriminator_first, dataset)
     source = read(wanted)
     first = 0 if source.discriminator else min(DISCRIMINATOR_FIRST, int(OF_THE_RUN * config.steps))
-    return _with_networks(config, models.Settings.of(source.generator.card["config"]), first)
+    return _with_networks(config, models.Settings.of(source.generator.card["config"]), first, dataset)
 
 
 def _begun(folder: Path, config: Config) -> Config | None:
@@ -123,9 +127,9 @@ def _begun(folder: Path, config: Config) -> Config | None:
     return None
 
 
-def _with_networks(config: Config, theirs: Any, discriminator_first: int) -> Config:
+def _with_networks(config: Config, theirs: Any, discriminator_first: int, dataset: Dataset | None) -> Config:
     """The config with the networks of the checkpoint, unless the user asked for others than those of the recipe."""
-    own, asked, found = _recipe_of(config), _settings(config), _settings(theirs)
+    own, asked, found = _recipe_of(config, dataset), _settings(config), _settings(theirs)
     usual = asked if own is None else _settings(own)
     for name, value in asked.items():
         if value not in (usual.get(name), found.get(name)):
@@ -139,10 +143,10 @@ def _with_networks(config: Config, theirs: Any, discriminator_first: int) -> Con
     )
 
 
-def _recipe_of(config: Config) -> Config | None:
-    """The recipe as its page has it; None if it has no page, or depends on the images."""
+def _recipe_of(config: Config, dataset: Dataset | None) -> Config | None:
+    """The recipe as its page has it; None if it has no page, or depends on images that are not given."""
     with contextlib.suppress(UserError):
-        return recipes.load(config.recipe)
+        return recipes.load(config.recipe, dataset)
     return None
 
 

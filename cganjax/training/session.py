@@ -187,7 +187,7 @@ def train(
     checks.flag("overwrite", overwrite)
     folder = None if out is None else runs.place(out)
     before = None if overwrite else folder
-    config = beginning.settled(_resolve(recipe, dataset, seed, before), init_from, before)
+    config = beginning.settled(_resolve(recipe, dataset, seed, before), init_from, before, dataset)
     config = check(config, dataset, stop_after=stop_after, block=block)
     _check_extend_to(extend_to, folder, overwrite)
     if on_nonfinite not in ON_NONFINITE:
