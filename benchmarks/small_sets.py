@@ -1,4 +1,4 @@
-"""What `augment` buys with few training images: recipe `mnist_fast` on parts of Fashion-MNIST.
+"""What `augment` buys with few training images: recipe `auto` on parts of Fashion-MNIST.
 
     python -m benchmarks.small_sets --extractor RUN --data-dir DIR --images 500 --classes 0 1 9 --augment 0 0.3
 
@@ -41,10 +41,12 @@ def main(argv=None) -> int:
     parser.add_argument("--images", type=int, default=500, help="training images (default: 500)")
     parser.add_argument("--classes", type=int, nargs="+", default=list(range(10)), help="classes (default: all)")
     parser.add_argument("--augment", type=float, nargs="+", default=[0.0, 0.3, 0.6], help="values of `augment`")
+    parser.add_argument("--recipe", default="auto", help="whose settings, but for `augment` (default: auto)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change the recipe")
     parser.add_argument("--parts", type=int, default=3, help="measure so often, at equal distances (default: 3)")
     parser.add_argument("--out", type=Path, help="folder for grids of samples")
     args = parser.parse_args(argv)
+    args.classes.sort()
     cli.keep_freed_memory()
     whole = data.load("fashion_mnist", "train", args.data_dir)
     held_out = _of_classes(whole, slice(HELD_OUT_FROM, None), args.classes, slice(MEASURED))
@@ -59,13 +61,13 @@ def main(argv=None) -> int:
 
 
 def _of_classes(dataset, rows, classes, part):
-    """Rows of these classes, numbered from 0."""
+    """Rows of these classes, which are in order, numbered from 0."""
     images, labels = dataset.images[rows], dataset.labels[rows]
     keep = np.flatnonzero(np.isin(labels, classes))[part]
     names = tuple(dataset.spec.class_names[k] for k in classes)
     return dataset._replace(
         images=images[keep],
-        labels=np.searchsorted(np.sort(classes), labels[keep]).astype(np.int32),
+        labels=np.searchsorted(classes, labels[keep]).astype(np.int32),
         spec=dataset.spec._replace(class_names=names),
     )
 
@@ -97,7 +99,7 @@ def _measure(extractor, train, held_out, classes):
 
 
 def _train(args, augment, train, measure):
-    config = cfg.override(recipes.load("mnist_fast"), [*args.set, f"augment={augment}"])
+    config = cfg.override(recipes.load(args.recipe, train), [*args.set, f"augment={augment}"])
     networks = cganjax.models.build(config, train.spec)
     trainer, key = cganjax.trainer(config, train.spec), rng.root(config.seed)
     state, step = jax.jit(trainer.init)(key), jax.jit(trainer.step, donate_argnums=1)
@@ -105,7 +107,7 @@ def _train(args, augment, train, measure):
     labels = np.arange(MEASURED, dtype=np.int32) % train.num_classes
     z = jax.random.normal(jax.random.key(1), (MEASURED, networks.latent_size))
     begun = time.process_time()
-    batches = batching.batches(train, key, config.batch_size)
+    batches = batching.batches(train, rng.stream(key, "data"), config.batch_size)
     for done in range(1, config.steps + 1):
         state, info = step(key, state, next(batches))
         if done % (config.steps // args.parts) == 0:
