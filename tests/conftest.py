@@ -9,6 +9,7 @@ import functools
 import os
 import platform
 import shutil
+import signal
 import tempfile
 import zlib
 from pathlib import Path
@@ -53,6 +54,8 @@ _hypothesis_profiles()  # now, before hypothesis reads --hypothesis-profile
 
 
 def pytest_configure(config):
+    # A shell lets what it starts in the background ignore Ctrl-C, and so would the commands that tests press it in.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # Before JAX is imported: it reads the environment then. The programs of most tests run once, and XLA takes two to
     # eight times as long to optimise them as to compile them plainly. Golden and slow tests see them as users do.
     os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
