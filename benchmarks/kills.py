@@ -10,6 +10,7 @@ byte for byte, the sample grids, and the digests in the manifest.
 """
 
 import collections
+import contextlib
 import os
 import random
 import shutil
@@ -84,10 +85,8 @@ def _newest(run: Path) -> int:
 
 
 def _wait(process: subprocess.Popen, seconds: float) -> None:
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):  # it is killed after this, if it still runs
         process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        pass
 
 
 def _until(process: subprocess.Popen, holds) -> None:

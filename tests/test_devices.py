@@ -84,7 +84,7 @@ def main(names):
         print(json.dumps({"name": name, "one": curve(name, 1), "eight": curve(name, DEVICES)}), flush=True)
 
 
-def compare(names, **environment):
+def assert_same_curves(names, **environment):
     line = [sys.executable, __file__, *names]
     flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={DEVICES}"}
     root = str(Path(cganjax.__file__).parents[1])
@@ -103,7 +103,7 @@ def compare(names, **environment):
 
 def test_eight_devices_train_as_one():
     """R1, R2 and mismatched pairs over the whole batch: neighbours in it may be on two devices."""
-    compare(["digits"])
+    assert_same_curves(["digits"])
 
 
 FIXED = [name for name in recipes.names() if not recipes.needs_data(name)]
@@ -116,7 +116,7 @@ QUICK = ("digits_judge", "lenet5", "pattern_1010", "mnist_fast")  # each algorit
 )
 def test_eight_devices_train_every_recipe_as_one(name):
     """BatchNorm, dropout and the plateau schedule too. With XLA's optimisations, as users see them."""
-    compare([name], JAX_DISABLE_MOST_OPTIMIZATIONS="0")
+    assert_same_curves([name], JAX_DISABLE_MOST_OPTIMIZATIONS="0")
 
 
 def test_every_algorithm_is_in_the_comparison():

@@ -181,7 +181,7 @@ def test_a_reader_that_left_is_no_traceback():
 # --- the commands -----------------------------------------------------------------------------------------------------
 
 
-def refused(found, folder, before):
+def assert_refused(found, folder, before):
     code, _, err = found
     lines = err.splitlines()
     assert code == 1 and len(lines) == 1 and "cannot be written (File too large): free some space" in lines[0], err
@@ -191,35 +191,35 @@ def refused(found, folder, before):
 @pytest.mark.parametrize("name", ["x.png", "x.npz"])
 def test_sample(full, command, tmp_path, name):
     (tmp_path / name).write_bytes(b"old")
-    refused(command(sample, "3141", "--out", name, "--overwrite"), tmp_path, {tmp_path / name: b"old"})
+    assert_refused(command(sample, "3141", "--out", name, "--overwrite"), tmp_path, {tmp_path / name: b"old"})
 
 
 @pytest.mark.slow
 def test_decoy(full, command, tmp_path):
-    refused(command(decoy, "3", "--target", "lenet5", "--method", "fgsm"), tmp_path, {})
+    assert_refused(command(decoy, "3", "--target", "lenet5", "--method", "fgsm"), tmp_path, {})
 
 
 def test_ship(full, command, tmp_path, tiny_run):
     shutil.copytree(tiny_run, tmp_path / "run")
     before = all_files(tmp_path)
-    refused(command(ship, "run", "--name", "mine", "--out", "shelf"), tmp_path, before)
+    assert_refused(command(ship, "run", "--name", "mine", "--out", "shelf"), tmp_path, before)
 
 
 @pytest.mark.slow
 def test_pattern_1010(full, command, tmp_path):
-    refused(command(pattern_1010, "--steps", "10", "--seeds", "2", "--out", "p"), tmp_path, {})
+    assert_refused(command(pattern_1010, "--steps", "10", "--seeds", "2", "--out", "p"), tmp_path, {})
 
 
 @pytest.mark.slow
 def test_robustness(full, command, tmp_path):
     arguments = ("lenet5", "--dataset", "digits", "--epsilons", "0.1", "--images", "20", "--out", "r")
-    refused(command(robustness, *arguments), tmp_path, {})
+    assert_refused(command(robustness, *arguments), tmp_path, {})
 
 
 def test_curves(full, command, tmp_path, tiny_run):
     shutil.copytree(tiny_run, tmp_path / "run")
     before = all_files(tmp_path)
-    refused(command(curves, "run", "--overwrite"), tmp_path, before)
+    assert_refused(command(curves, "run", "--overwrite"), tmp_path, before)
 
 
 # Also: lines of a growing file, who holds a lock, and the claim of a name.
